@@ -1,0 +1,125 @@
+/**
+ * Every setting in one place: the shape of the configuration file, defaults, and the settings that the rest of the
+ * program reads. `SettingsLoader.ts` reads the file and the environment. No key beyond these is accepted.
+ */
+import * as Context from "effect/Context"
+import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+
+const positive = Schema.Int.pipe(Schema.positive())
+const setting = (fallback: number) => Schema.optionalWith(positive, { default: () => fallback })
+
+export const Family = Schema.Literal(
+  "deterministic",
+  "openai-compatible",
+  "openai-responses",
+  "anthropic",
+  "bedrock",
+  "ollama",
+  "replay"
+)
+export type Family = typeof Family.Type
+
+/** The name of an environment variable; never its value. */
+const EnvName = Schema.String.pipe(Schema.pattern(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/))
+
+const ModelSetting = Schema.Struct({
+  id: Schema.String.pipe(Schema.minLength(1), Schema.maxLength(256)),
+  contextWindow: Schema.optional(positive),
+  maxOutputTokens: Schema.optional(positive)
+})
+
+export const ProviderSetting = Schema.Struct({
+  id: Schema.String.pipe(Schema.pattern(/^[A-Za-z0-9_.-]{1,64}$/)),
+  /** Absent: as the catalogue knows the id. */
+  family: Schema.optional(Family),
+  baseUrl: Schema.optional(Schema.String),
+  apiKeyEnv: Schema.optional(EnvName),
+  region: Schema.optional(Schema.String),
+  models: Schema.optional(Schema.Union(Schema.Literal("any"), Schema.Array(ModelSetting))),
+  /** Tokens, for models that say nothing of their own. */
+  contextWindow: Schema.optional(positive),
+  maxOutputTokens: Schema.optional(positive),
+  capabilities: Schema.optional(Schema.Struct({
+    tools: Schema.optional(Schema.Boolean),
+    reasoning: Schema.optional(Schema.Boolean),
+    prefix: Schema.optional(Schema.Boolean)
+  })),
+  generation: Schema.optional(Schema.Struct({
+    temperature: Schema.optional(Schema.Number.pipe(Schema.between(0, 2))),
+    maxOutputTokens: Schema.optional(positive),
+    reasoning: Schema.optional(Schema.Literal("off", "low", "medium", "high"))
+  }))
+})
+export type ProviderSetting = typeof ProviderSetting.Type
+
+export const Limits = Schema.Struct({
+  /** Turns that run at once in this process. */
+  runningTurns: setting(64),
+  /** Open event streams. */
+  eventStreams: setting(256),
+  /** Turns that wait behind a running one, per session. */
+  queuedTurns: setting(16),
+  /** UTF-8 bytes of everything a model says in one turn. */
+  outputBytesPerTurn: setting(1_048_576),
+  firstTokenMs: setting(60_000),
+  idleMs: setting(30_000),
+  totalMs: setting(600_000),
+  /** Request body, bytes. */
+  bodyBytes: setting(262_144),
+  /** Body of an import, bytes. */
+  importBytes: setting(67_108_864),
+  jsonDepth: setting(32),
+  headerBytes: setting(16_384),
+  headerTimeoutMs: setting(10_000),
+  requestTimeoutMs: setting(30_000),
+  heartbeatMs: setting(15_000),
+  /** A reader that takes nothing for this long is dropped. */
+  writeStallMs: setting(30_000)
+})
+export type Limits = typeof Limits.Type
+
+export const ConfigFile = Schema.Struct({
+  defaults: Schema.optionalWith(
+    Schema.Struct({
+      provider: Schema.optionalWith(Schema.String, { default: () => "deterministic" }),
+      model: Schema.optional(Schema.String),
+      system: Schema.optional(Schema.String)
+    }),
+    { default: () => ({ provider: "deterministic" }) }
+  ),
+  network: Schema.optionalWith(
+    Schema.Struct({
+      /** Whether any provider beyond this process may be called. */
+      live: Schema.optionalWith(Schema.Boolean, { default: () => false }),
+      allowLoopback: Schema.optionalWith(Schema.Boolean, { default: () => false })
+    }),
+    { default: () => ({ live: false, allowLoopback: false }) }
+  ),
+  limits: Schema.optionalWith(Limits, { default: () => Schema.decodeSync(Limits)({}) }),
+  providers: Schema.optionalWith(Schema.Array(ProviderSetting), { default: () => [] }),
+  recovery: Schema.optionalWith(
+    Schema.Struct({
+      onRestart: Schema.optionalWith(Schema.Literal("interrupt", "resume"), { default: () => "interrupt" as const }),
+      maxResumes: Schema.optionalWith(Schema.Int.pipe(Schema.nonNegative()), { default: () => 3 })
+    }),
+    { default: () => ({ onRestart: "interrupt" as const, maxResumes: 3 }) }
+  ),
+  drainMs: Schema.optionalWith(Schema.Int.pipe(Schema.nonNegative()), { default: () => 10_000 }),
+  /** Host names, with or without port, accepted besides loopback. */
+  hosts: Schema.optionalWith(Schema.Array(Schema.String), { default: () => [] }),
+  /** Origins accepted besides our own. */
+  origins: Schema.optionalWith(Schema.Array(Schema.String), { default: () => [] })
+}).annotations({ identifier: "ConfigFile" })
+export type ConfigFile = typeof ConfigFile.Type
+
+export interface SettingsShape extends ConfigFile {
+  readonly host: string
+  readonly port: number
+  /** Folder of the database, absolute. */
+  readonly dataDir: string
+  readonly durability: "full" | "relaxed"
+  readonly token: Redacted.Redacted | undefined
+}
+
+export class Settings extends Context.Tag("turnstream/config/Settings")<Settings, SettingsShape>() {}

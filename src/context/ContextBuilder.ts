@@ -1,0 +1,62 @@
+/**
+ * What a turn sends to its model. Ordered sources as data: instructions, memory, skills, team, history, attachments,
+ * this message. Budget = window - reserve; whole exchanges of history are dropped oldest first, a tool call is never
+ * parted from its result, this message is never dropped. The result's manifest is journaled; its hash is the same each
+ * time the same content is built.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { ContextManifest, SlotName } from "../domain/Context.ts"
+import type { HistoryReader } from "../domain/History.ts"
+import type { Message, PromptMessage } from "../domain/Message.ts"
+import type { ContextOverflow } from "../domain/TurnError.ts"
+
+export interface ContextRequest<E> {
+  readonly sessionId: string
+  readonly system: string | undefined
+  /** Tokens. */
+  readonly window: number
+  readonly reserve: number
+  readonly history: HistoryReader<E>
+  readonly message: Pick<Message, "role" | "parts">
+  /** The parent's partial answer, for a resumed turn. */
+  readonly prefix: string | undefined
+  /** Contents by slot hash from an earlier build: a rebuild uses these instead of asking the sources. */
+  readonly recorded?: ReadonlyMap<string, string>
+  readonly recordedManifest?: ContextManifest
+}
+
+export interface BuiltContext {
+  readonly manifest: ContextManifest
+  readonly system: string | undefined
+  readonly messages: ReadonlyArray<PromptMessage>
+  /** Content of the slots that the journal does not hold elsewhere, by hash. */
+  readonly contents: ReadonlyArray<{ readonly hash: string; readonly content: string }>
+}
+
+export class ContextBuilder extends Context.Tag("turnstream/context/ContextBuilder")<ContextBuilder, {
+  /** Fails with `ContextOverflow` where the message alone (with instructions) does not fit, carrying the manifest. */
+  readonly build: <E>(
+    request: ContextRequest<E>
+  ) => Effect.Effect<BuiltContext, ContextTooLarge | E>
+}>() {}
+
+/** `ContextOverflow` with the manifest that shows it, so that the journal records both. */
+export interface ContextTooLarge {
+  readonly _tag: "ContextTooLarge"
+  readonly error: ContextOverflow
+  readonly manifest: ContextManifest
+}
+
+/** A middle source (memory, skills, team, attachments): text for its slot, or undefined for nothing. */
+export interface ContextSource {
+  readonly slot: Exclude<SlotName, "instructions" | "history" | "message">
+  readonly source: string
+  readonly read: (sessionId: string) => Effect.Effect<string | undefined>
+}
+
+/** The middle sources, in any order; `ContextBuilder` puts them into theirs. Empty in this phase's default Layer. */
+export class ContextSources extends Context.Tag("turnstream/context/ContextSources")<
+  ContextSources,
+  ReadonlyArray<ContextSource>
+>() {}

@@ -1,0 +1,52 @@
+/**
+ * Token usage in one normal form. Input includes cache reads and writes, output includes reasoning. A count that nobody
+ * reported is `null`: unknown is not zero, and no sum turns it into one.
+ */
+import * as Schema from "effect/Schema"
+
+/** A non-negative whole number of tokens, or `null` where nobody said. */
+const Count = Schema.NullOr(Schema.Int.pipe(Schema.nonNegative()))
+
+export const Usage = Schema.Struct({
+  inputTokens: Count,
+  outputTokens: Count,
+  cacheReadTokens: Count,
+  cacheWriteTokens: Count,
+  reasoningTokens: Count,
+  totalTokens: Count
+}).annotations({ identifier: "Usage" })
+export type Usage = typeof Usage.Type
+
+/** Who counted: the provider, our estimate, or the deterministic provider. */
+export const UsageSource = Schema.Literal("reported", "estimated", "deterministic")
+export type UsageSource = typeof UsageSource.Type
+
+/** Nothing is known. The neutral element of `add`. */
+export const unknown: Usage = {
+  inputTokens: null,
+  outputTokens: null,
+  cacheReadTokens: null,
+  cacheWriteTokens: null,
+  reasoningTokens: null,
+  totalTokens: null
+}
+
+const plus = (a: number | null, b: number | null): number | null => (a === null ? b : b === null ? a : a + b)
+
+/** Field by field: the sum of what is known; `null` only where neither side knows. */
+export const add = (a: Usage, b: Usage): Usage => ({
+  inputTokens: plus(a.inputTokens, b.inputTokens),
+  outputTokens: plus(a.outputTokens, b.outputTokens),
+  cacheReadTokens: plus(a.cacheReadTokens, b.cacheReadTokens),
+  cacheWriteTokens: plus(a.cacheWriteTokens, b.cacheWriteTokens),
+  reasoningTokens: plus(a.reasoningTokens, b.reasoningTokens),
+  totalTokens: plus(a.totalTokens, b.totalTokens)
+})
+
+/** From the fields a provider gave: missing ones are unknown, the total is the wire's or input + output. */
+export const make = (known: Partial<Usage>): Usage => {
+  const usage = { ...unknown, ...known }
+  return usage.totalTokens === null && usage.inputTokens !== null && usage.outputTokens !== null
+    ? { ...usage, totalTokens: usage.inputTokens + usage.outputTokens }
+    : usage
+}

@@ -1,0 +1,245 @@
+/**
+ * The journal: the ordered events of every turn, the only source of truth, and the projections (sessions, messages,
+ * turn rows, checkpoints, usage) that are written in the same transaction as the events they follow from.
+ *
+ * What every implementation keeps (`test/journal/contract.ts` runs on each):
+ * - events are published to followers after their commit, never before;
+ * - seq is 1..n per turn without a gap; `turn.started` first and once; one terminal event, last; both enforced where
+ *   the rows are, so that a faulty caller is refused with `JournalFailure{retryable: false}`;
+ * - `pos` orders all commits of a database and never depends on the clock;
+ * - only the owner of the current epoch writes; anyone else gets `Fenced`;
+ * - a write that the storage refused may be tried again: the same seqs are never written twice.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Stream from "effect/Stream"
+import type { HistoryReader } from "../domain/History.ts"
+import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
+import type { Message, UserPart } from "../domain/Message.ts"
+import type { IdempotencyConflict, SessionNotFound, TurnConflict, TurnNotFound } from "../domain/RequestError.ts"
+import type { Checkpoint, Page, Session, Turn } from "../domain/Resources.ts"
+import type { Fenced, JournalFailure } from "../domain/TurnError.ts"
+import type { EventType, TurnEvent } from "../domain/TurnEvent.ts"
+import type { TurnState } from "../domain/TurnState.ts"
+import type { Usage } from "../domain/Usage.ts"
+
+/** Storage said no, or another process owns the database. */
+export type WriteError = JournalFailure | Fenced
+
+/** A committed event in the bytes that every reader gets. */
+export interface JournaledEvent {
+  readonly turnId: TurnId
+  readonly seq: number
+  readonly type: EventType
+  /** The whole envelope as JSON. */
+  readonly json: string
+}
+
+export interface NewSession {
+  readonly id: SessionId
+  readonly title: string | undefined
+  readonly provider: string | undefined
+  readonly model: string | undefined
+  readonly system: string | undefined
+  readonly at: string
+}
+
+/** A message of an import, in order. */
+export interface ImportedMessage {
+  readonly id: MessageId
+  readonly role: Message["role"]
+  readonly parts: Message["parts"]
+}
+
+/** `null` clears a setting, absent leaves it. */
+export interface SessionPatch {
+  readonly title?: string | null
+  readonly provider?: string | null
+  readonly model?: string | null
+  readonly system?: string | null
+}
+
+/** What a turn was asked with, kept so that a resume, a retry or a rebuild asks the same. Plain JSON. */
+export type TurnOptions = { readonly [key: string]: unknown }
+
+/** A submit: everything that must be true at once for a turn to exist. */
+export interface Admission {
+  readonly turnId: TurnId
+  readonly sessionId: SessionId
+  /** `turn.started`, and for a turn refused at once also `turn.failed`. */
+  readonly events: ReadonlyArray<TurnEvent>
+  /** A new user message, or undefined where the turn answers a message that is there (resume, retry). */
+  readonly message: { readonly id: MessageId; readonly parts: ReadonlyArray<UserPart> } | undefined
+  readonly options: TurnOptions
+  readonly onBusy: "reject" | "queue" | "supersede"
+  /** Waiting turns that a session may have. */
+  readonly queueMax: number
+  readonly idempotency: { readonly key: string; readonly bodyHash: string } | undefined
+}
+
+export type Admitted =
+  /** The turn is committed. `ahead`: running or waiting turns of the session before it, oldest first. */
+  | { readonly _tag: "Started"; readonly turnId: TurnId; readonly ahead: ReadonlyArray<TurnId> }
+  /** Nothing was written: the same key and body (or the same resume or retry) made this turn before. */
+  | { readonly _tag: "Existing"; readonly turnId: TurnId }
+
+export interface Append {
+  readonly turnId: TurnId
+  /** In order, following on what is committed. */
+  readonly events: ReadonlyArray<TurnEvent>
+  /** Contents of context slots (`ContextBuilder`), stored once per session and hash. */
+  readonly contents?: ReadonlyArray<{ readonly hash: string; readonly content: string }>
+}
+
+/** What a turn was asked, beside its state. */
+export interface TurnRecord {
+  readonly turn: Turn
+  readonly options: TurnOptions
+  /** Children: at most one each. */
+  readonly resumedBy: TurnId | undefined
+  readonly retriedBy: TurnId | undefined
+}
+
+export interface PageRequest {
+  /** The `nextCursor` of the page before. */
+  readonly cursor: string | undefined
+  /** 1 to 10,000. */
+  readonly limit: number
+}
+
+/** Where a follower of a session stands: after this event. Undefined: from the beginning. */
+export interface SessionCursor {
+  readonly turnId: TurnId
+  readonly seq: number
+}
+
+/** Why a live stream of events broke off without a terminal event. */
+export class FollowEnded extends Schema.TaggedError<FollowEnded>("turnstream/FollowEnded")("FollowEnded", {
+  reason: Schema.Literal("deleted", "storage", "fenced", "shutdown")
+}) {
+  override get message() {
+    switch (this.reason) {
+      case "deleted":
+        return "The session was deleted."
+      case "storage":
+        return "Storage refused; the turn is not finished. Reconnect from the last id."
+      case "fenced":
+        return "Another process owns the database now. Reconnect from the last id."
+      case "shutdown":
+        return "The service is shutting down. Reconnect from the last id."
+    }
+  }
+}
+
+export const usageGroups = ["session", "provider", "model", "day"] as const
+export type UsageGroup = (typeof usageGroups)[number]
+
+export interface UsageTotal {
+  readonly by: { readonly [G in UsageGroup]?: string }
+  readonly turns: number
+  readonly usage: Usage
+}
+
+/** Facts for `bootstrap`, `doctor` and `/health/ready`. */
+export interface StorageInfo {
+  readonly kind: "sqlite" | "memory"
+  readonly path: string | undefined
+  readonly schemaVersion: number
+  readonly durability: "full" | "relaxed" | "none"
+  readonly epoch: number
+}
+
+export class Journal extends Context.Tag("turnstream/journal/Journal")<Journal, {
+  readonly info: Effect.Effect<StorageInfo, JournalFailure>
+
+  // sessions
+  readonly createSession: (
+    session: NewSession,
+    messages?: ReadonlyArray<ImportedMessage>
+  ) => Effect.Effect<Session, WriteError>
+  readonly session: (id: SessionId) => Effect.Effect<Session, SessionNotFound | JournalFailure>
+  /** Ascending by creation. */
+  readonly sessions: (page: PageRequest) => Effect.Effect<Page<Session>, JournalFailure>
+  readonly updateSession: (
+    id: SessionId,
+    patch: SessionPatch,
+    at: string
+  ) => Effect.Effect<Session, SessionNotFound | WriteError>
+  /** Every row of the session, in one transaction. Followers end with `FollowEnded{deleted}`. Its turns have ended. */
+  readonly deleteSession: (id: SessionId) => Effect.Effect<void, SessionNotFound | WriteError>
+  readonly messages: (
+    id: SessionId,
+    page: PageRequest
+  ) => Effect.Effect<Page<Message>, SessionNotFound | JournalFailure>
+  readonly turns: (id: SessionId, page: PageRequest) => Effect.Effect<Page<Turn>, SessionNotFound | JournalFailure>
+  readonly message: (
+    sessionId: SessionId,
+    id: MessageId
+  ) => Effect.Effect<Message, JournalFailure>
+
+  // turns
+  /** One transaction: the checks of idempotency, parents and slot, the user message, the turn and its first events. */
+  readonly admit: (
+    admission: Admission
+  ) => Effect.Effect<Admitted, SessionNotFound | TurnNotFound | TurnConflict | IdempotencyConflict | WriteError>
+  /**
+   * Completes when the events and their projections are committed; group-committed with whatever else is waiting.
+   * Appends of one turn must not overlap. A repeat of events that are committed already succeeds without writing.
+   */
+  readonly append: (append: Append) => Effect.Effect<void, WriteError>
+  /** Reflects committed events only. */
+  readonly turn: (id: TurnId) => Effect.Effect<TurnRecord, TurnNotFound | JournalFailure>
+  /** The fold of the committed events. */
+  readonly state: (id: TurnId) => Effect.Effect<TurnState, TurnNotFound | JournalFailure>
+  /** Up to `limit` events after `seq`, ascending. */
+  readonly readAfter: (
+    id: TurnId,
+    seq: number,
+    limit: number
+  ) => Effect.Effect<ReadonlyArray<JournaledEvent>, TurnNotFound | JournalFailure>
+  readonly checkpoints: (id: TurnId) => Effect.Effect<ReadonlyArray<Checkpoint>, TurnNotFound | JournalFailure>
+  /** Turns without a terminal event, oldest first: what a crash left behind. */
+  readonly runningTurns: Effect.Effect<ReadonlyArray<TurnId>, JournalFailure>
+
+  // context
+  /**
+   * Exchanges before a user message, newest first. Of sibling answers the newest completed counts; turns refused before
+   * a call do not. `asOfTurn`: as it stood when that turn was admitted, for a rebuild.
+   */
+  readonly history: (query: {
+    readonly sessionId: SessionId
+    /** Undefined: the whole session (a preview). */
+    readonly before: MessageId | undefined
+    readonly asOfTurn: TurnId | undefined
+  }) => HistoryReader<JournalFailure>
+  /** Slot contents recorded by `append`. */
+  readonly contents: (
+    sessionId: SessionId,
+    hashes: ReadonlyArray<string>
+  ) => Effect.Effect<ReadonlyMap<string, string>, JournalFailure>
+
+  // followers
+  /**
+   * The events after `seq`, live, in the order of their commit; ends after the terminal event. Chunks as they come.
+   * Holds a cursor only: a slow reader costs no memory.
+   */
+  readonly follow: (
+    id: TurnId,
+    seq: number
+  ) => Stream.Stream<JournaledEvent, TurnNotFound | JournalFailure | FollowEnded>
+  /** Every event of the session's turns after the cursor; stays open between turns unless `live` is false. */
+  readonly followSession: (
+    id: SessionId,
+    after: SessionCursor | undefined,
+    live: boolean
+  ) => Stream.Stream<JournaledEvent, SessionNotFound | TurnNotFound | JournalFailure | FollowEnded>
+  /** Ends every follower with `FollowEnded{reason}`: at shutdown, or one turn's when storage refuses its ending. */
+  readonly endFollowers: (reason: FollowEnded["reason"], turnId?: TurnId) => Effect.Effect<void>
+
+  /** Sums of usage rows, estimates included, grouped. */
+  readonly usage: (by: ReadonlyArray<UsageGroup>) => Effect.Effect<ReadonlyArray<UsageTotal>, JournalFailure>
+
+  /** Completes when another process took the database over. */
+  readonly fenced: Effect.Effect<Fenced>
+}>() {}

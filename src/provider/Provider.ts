@@ -1,0 +1,60 @@
+/**
+ * The contract of a provider adapter: one request in, one stream of provider events out.
+ *
+ * Rules, checked by `test/provider/adapter-contract.ts` and enforced by `turn/Attempt.ts`:
+ * - exactly one `Finish` ends a good answer; after it only `Usage` may follow; a stream that ends without it is
+ *   `ProviderFailure{incomplete_stream}`;
+ * - the last `Usage` wins; a stream that reports none is usage unknown;
+ * - a `ToolCall` is complete: cut or unparsable arguments never become one;
+ * - interrupting the stream closes the upstream request;
+ * - a failure carries no prompt text, header or key. Retries are the engine's, not the adapter's.
+ */
+import * as Schema from "effect/Schema"
+import type * as Stream from "effect/Stream"
+import type { PromptMessage } from "../domain/Message.ts"
+import type { ProviderFailure } from "../domain/TurnError.ts"
+import type { DeltaKind, FinishReason } from "../domain/TurnEvent.ts"
+import type { Usage } from "../domain/Usage.ts"
+import { Script } from "./Script.ts"
+
+export type ProviderEvent =
+  | {
+    readonly _tag: "Delta"
+    readonly kind: DeltaKind
+    readonly text: string
+    readonly toolCallId?: string
+    readonly toolName?: string
+  }
+  | { readonly _tag: "ToolCall"; readonly toolCallId: string; readonly toolName: string; readonly arguments: unknown }
+  | { readonly _tag: "Usage"; readonly usage: Usage }
+  | { readonly _tag: "Finish"; readonly reason: FinishReason }
+
+/** Generation settings of one call. Absent: the provider's own default. */
+export const GenerationOptions = Schema.Struct({
+  temperature: Schema.optional(Schema.Number.pipe(Schema.between(0, 2))),
+  maxOutputTokens: Schema.optional(Schema.Int.pipe(Schema.positive())),
+  reasoning: Schema.optional(Schema.Literal("off", "low", "medium", "high"))
+})
+export type GenerationOptions = typeof GenerationOptions.Type
+
+export interface ProviderRequest {
+  readonly model: string
+  /** Instructions and the other leading context slots, joined; absent where there are none. */
+  readonly system?: string
+  /** Ends with a user message, or with an assistant prefix to continue (a resumed turn). */
+  readonly messages: ReadonlyArray<PromptMessage>
+  readonly generation: GenerationOptions
+  /** 1 for the first call of the turn. */
+  readonly attempt: number
+  /** Tokens of the context as counted by the builder. */
+  readonly contextTokens: number
+  /** For the deterministic provider only. */
+  readonly script?: Script
+}
+
+export interface Provider {
+  readonly id: string
+  /** Who counts its usage when it reports any. */
+  readonly usageSource: "reported" | "deterministic"
+  readonly stream: (request: ProviderRequest) => Stream.Stream<ProviderEvent, ProviderFailure>
+}
