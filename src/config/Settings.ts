@@ -6,7 +6,8 @@ import * as Context from "effect/Context"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 
-const positive = Schema.Int.pipe(Schema.positive())
+/** 1 to 2^31 - 1: beyond that a timer of the platform fires at once. */
+const positive = Schema.Int.pipe(Schema.between(1, 2_147_483_647))
 const setting = (fallback: number) => Schema.optionalWith(positive, { default: () => fallback })
 
 export const Family = Schema.Literal(
@@ -20,8 +21,16 @@ export const Family = Schema.Literal(
 )
 export type Family = typeof Family.Type
 
+/** Providers that need no entry: `provider/Catalogue.ts` holds their facts. */
+export const catalogueIds = ["deterministic", "openai", "anthropic", "bedrock", "ollama"] as const
+
+/** Tokens: the window of a model that neither its entry, its provider nor the catalogue describes. */
+export const assumedContextWindow = 8_192
+
 /** The name of an environment variable; never its value. */
-const EnvName = Schema.String.pipe(Schema.pattern(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/))
+const EnvName = Schema.String.pipe(Schema.pattern(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, {
+  message: () => "Expected the name of an environment variable (never the key itself)"
+}))
 
 const ModelSetting = Schema.Struct({
   id: Schema.String.pipe(Schema.minLength(1), Schema.maxLength(256)),
@@ -105,7 +114,8 @@ export const ConfigFile = Schema.Struct({
     }),
     { default: () => ({ onRestart: "interrupt" as const, maxResumes: 3 }) }
   ),
-  drainMs: Schema.optionalWith(Schema.Int.pipe(Schema.nonNegative()), { default: () => 10_000 }),
+  /** How long a shutdown waits for running turns. */
+  drainMs: Schema.optionalWith(Schema.Int.pipe(Schema.between(0, 2_147_483_647)), { default: () => 10_000 }),
   /** Host names, with or without port, accepted besides loopback. */
   hosts: Schema.optionalWith(Schema.Array(Schema.String), { default: () => [] }),
   /** Origins accepted besides our own. */
@@ -123,3 +133,6 @@ export interface SettingsShape extends ConfigFile {
 }
 
 export class Settings extends Context.Tag("turnstream/config/Settings")<Settings, SettingsShape>() {}
+
+/** Whether a host to listen on can be reached from this machine alone. */
+export const isLoopback = (host: string): boolean => /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/i.test(host)

@@ -5,6 +5,7 @@
  * time the same content is built.
  */
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type { ContextManifest, SlotName } from "../domain/Context.ts"
 import type { HistoryReader } from "../domain/History.ts"
@@ -21,7 +22,10 @@ export interface ContextRequest<E> {
   readonly message: Pick<Message, "role" | "parts">
   /** The parent's partial answer, for a resumed turn. */
   readonly prefix: string | undefined
-  /** Contents by slot hash from an earlier build: a rebuild uses these instead of asking the sources. */
+  /**
+   * A rebuild gives both: contents by slot hash from an earlier build, used instead of asking the sources, and its
+   * manifest, whose window and reserve count then.
+   */
   readonly recorded?: ReadonlyMap<string, string>
   readonly recordedManifest?: ContextManifest
 }
@@ -42,10 +46,13 @@ export class ContextBuilder extends Context.Tag("turnstream/context/ContextBuild
 }>() {}
 
 /** `ContextOverflow` with the manifest that shows it, so that the journal records both. */
-export interface ContextTooLarge {
-  readonly _tag: "ContextTooLarge"
+export class ContextTooLarge extends Data.TaggedError("ContextTooLarge")<{
   readonly error: ContextOverflow
   readonly manifest: ContextManifest
+}> {
+  override get message() {
+    return this.error.message
+  }
 }
 
 /** A middle source (memory, skills, team, attachments): text for its slot, or undefined for nothing. */

@@ -126,6 +126,9 @@ export type EventBody = {
 
 export const decode = Schema.decodeUnknownSync(TurnEvent)
 
+/** An event from bytes that `tail` wrote: parsed, not validated again. For bytes of others use `decode`. */
+export const parse = (text: string): TurnEvent => JSON.parse(text) as TurnEvent
+
 /**
  * An encoded event is a head (the same for every event of a turn) + seq + tail. The journal stores tails only;
  * `json` puts the bytes together again.

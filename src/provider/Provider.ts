@@ -15,7 +15,7 @@ import type { PromptMessage } from "../domain/Message.ts"
 import type { ProviderFailure } from "../domain/TurnError.ts"
 import type { DeltaKind, FinishReason } from "../domain/TurnEvent.ts"
 import type { Usage } from "../domain/Usage.ts"
-import { Script } from "./Script.ts"
+import type { Script } from "./Script.ts"
 
 export type ProviderEvent =
   | {

@@ -1,0 +1,204 @@
+/**
+ * Settings from the environment and the JSON file that `TURNSTREAM_CONFIG` names. With neither, everything has a default.
+ *
+ * A file that is named but missing, unreadable, malformed or wrong stops the start: settings that a person wrote down are
+ * never replaced by defaults in silence. Whatever is wrong is one `SettingsError` with the path of the fault. No error
+ * repeats a value, because a key pasted into the wrong place would then reach a log. Relative paths start at the working
+ * directory; an empty variable counts as absent. The file is read once, at most 1 MiB of it.
+ */
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as ParseResult from "effect/ParseResult"
+import { ArrayFormatter } from "effect/ParseResult"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import { readFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
+import { ConfigFile, isLoopback, type Limits, Settings, type SettingsShape } from "./Settings.ts"
+import { firstFault } from "./SettingsRules.ts"
+
+/** Every variable that is read here. The configuration's `apiKeyEnv` names more, read when a provider is called. */
+export const environmentVariables = [
+  "TURNSTREAM_HOST",
+  "TURNSTREAM_PORT",
+  "TURNSTREAM_DATA_DIR",
+  "TURNSTREAM_DURABILITY",
+  "TURNSTREAM_TOKEN",
+  "TURNSTREAM_CONFIG"
+] as const
+type Variable = (typeof environmentVariables)[number]
+
+const fileBytesMax = 1_048_576
+
+export class SettingsError extends Schema.TaggedError<SettingsError>("turnstream/SettingsError")("SettingsError", {
+  /** The variable, or the file, that holds the fault. */
+  source: Schema.String,
+  /** Within the file, for example `providers[1].models[0].contextWindow`; empty for the whole. */
+  path: Schema.String,
+  reason: Schema.String,
+  /** What to do next. */
+  next: Schema.String
+}) {
+  override get message() {
+    return `${this.source}: ${this.path === "" ? "" : `${this.path}: `}${this.reason}. ${this.next}`
+  }
+}
+
+/** The variable's text; undefined where it is absent or empty. */
+const read = (name: Variable) =>
+  Config.option(Config.string(name)).pipe(
+    Effect.map((value) => Option.getOrUndefined(Option.filter(value, (text) => text.trim() !== ""))?.trim()),
+    Effect.mapError(() =>
+      new SettingsError({ source: name, path: "", reason: "cannot be read", next: "Set it to plain text or unset it." })
+    )
+  )
+
+const wrong = (source: Variable, reason: string, next: string) =>
+  Effect.fail(new SettingsError({ source, path: "", reason, next }))
+
+const port = Effect.flatMap(read("TURNSTREAM_PORT"), (text) =>
+  text === undefined
+    ? Effect.succeed(4790)
+    : /^\d{1,5}$/.test(text) && Number(text) <= 65_535
+    ? Effect.succeed(Number(text))
+    : wrong("TURNSTREAM_PORT", "is not a port number", "Use 0 to 65535; 0 takes any free port."))
+
+const durability: Effect.Effect<SettingsShape["durability"], SettingsError> = Effect.flatMap(
+  read("TURNSTREAM_DURABILITY"),
+  (text) =>
+    text === undefined || text === "full" || text === "relaxed"
+      ? Effect.succeed(text ?? "full")
+      : wrong("TURNSTREAM_DURABILITY", "is neither full nor relaxed", "Use full, or relaxed to trade safety for speed.")
+)
+
+/** What a client can send after `Authorization: Bearer`. */
+const token = Effect.flatMap(
+  read("TURNSTREAM_TOKEN"),
+  (text) =>
+    text === undefined || /^[\x21-\x7e]{1,1024}$/.test(text)
+      ? Effect.succeed(text === undefined ? undefined : Redacted.make(text))
+      : wrong(
+        "TURNSTREAM_TOKEN",
+        "cannot be sent in a header",
+        "Use 1 to 1024 printable ASCII characters without spaces, for example from: openssl rand -hex 32"
+      )
+)
+
+/** `["providers", 1, "id"]` as `providers[1].id`. */
+const pathText = (path: ReadonlyArray<PropertyKey>): string =>
+  path.reduce<string>(
+    (text, step) =>
+      typeof step === "number" ? `${text}[${step}]` : text === "" ? String(step) : `${text}.${String(step)}`,
+    ""
+  )
+
+/** The fault deepest in the file: of a union's members, the one that came furthest. Its words without any value. */
+const schemaFault = (source: string, error: ParseResult.ParseError): SettingsError => {
+  const faults = ArrayFormatter.formatErrorSync(error)
+  const deepest = faults.reduce((a, b) => b.path.length > a.path.length ? b : a)
+  const [expectation = ""] = deepest.message.split(", actual ")
+  const [reason, next] = deepest._tag === "Unexpected"
+    ? ["is not a setting", "Remove it, or correct its name: docs/configuration.md lists every setting."]
+    : deepest._tag === "Missing"
+    ? ["is missing", "Add it: docs/configuration.md lists every setting."]
+    : [expectation.replace(/^Expected/, "expected"), "Correct it: docs/configuration.md lists every setting."]
+  return new SettingsError({ source, path: pathText(deepest.path), reason, next })
+}
+
+/** The parser's own message quotes the file; this says only where it stopped. */
+const jsonFault = (source: string, text: string, error: unknown): SettingsError => {
+  const position = /position (\d+)/.exec(String(error))?.[1]
+  const before = text.slice(0, Number(position ?? 0)).split("\n")
+  const where = position === undefined ? "" : ` (line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1})`
+  return new SettingsError({
+    source,
+    path: "",
+    reason: `is not valid JSON${where}`,
+    next: "Correct it; JSON takes no comments and no trailing commas."
+  })
+}
+
+const decodeFile = Schema.decodeUnknown(ConfigFile, { onExcessProperty: "error", errors: "all" })
+
+/** Decodes and checks the text of a configuration file; `source` names it in errors. */
+export const parse = Effect.fn("Settings.parse")(function*(source: string, text: string) {
+  const json = yield* Effect.try({
+    try: (): unknown => JSON.parse(text.replace(/^\uFEFF/, "")),
+    catch: (error) => jsonFault(source, text, error)
+  })
+  const file = yield* decodeFile(json).pipe(Effect.mapError((error) => schemaFault(source, error)))
+  const fault = firstFault(file)
+  if (fault === undefined) return file
+  return yield* new SettingsError({ source, path: pathText(fault.path), reason: fault.reason, next: fault.next })
+})
+
+const readConfigFile = Effect.fn("Settings.readFile")(function*(path: string) {
+  const bytes = yield* Effect.tryPromise({
+    try: (signal) => readFile(path, { signal }),
+    catch: (error) => {
+      const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error"
+      return new SettingsError({
+        source: path,
+        path: "",
+        reason: code === "ENOENT" ? "does not exist" : `cannot be read (${code})`,
+        next: "TURNSTREAM_CONFIG names it: correct the variable, or unset it to run on the defaults."
+      })
+    }
+  })
+  if (bytes.length > fileBytesMax) {
+    return yield* new SettingsError({
+      source: path,
+      path: "",
+      reason: `is larger than ${fileBytesMax} bytes`,
+      next: "Check that TURNSTREAM_CONFIG names the configuration file."
+    })
+  }
+  return yield* parse(path, bytes.toString("utf8"))
+})
+
+/** Reads and checks every setting. */
+export const load: Effect.Effect<SettingsShape, SettingsError> = Effect.gen(function*() {
+  const host = ((yield* read("TURNSTREAM_HOST")) ?? "127.0.0.1").replace(/^\[(.*)\]$/, "$1")
+  const settings = {
+    host,
+    port: yield* port,
+    dataDir: resolve((yield* read("TURNSTREAM_DATA_DIR")) ?? ".turnstream"),
+    durability: yield* durability,
+    token: yield* token
+  }
+  if (!isLoopback(host) && settings.token === undefined) {
+    return yield* wrong(
+      "TURNSTREAM_HOST",
+      "can be reached from other machines and TURNSTREAM_TOKEN is not set",
+      "Set TURNSTREAM_TOKEN (for example from: openssl rand -hex 32), or listen on 127.0.0.1."
+    )
+  }
+  const path = yield* read("TURNSTREAM_CONFIG")
+  const file = yield* path === undefined ? parse("defaults", "{}") : readConfigFile(resolve(path))
+  return { ...file, ...settings }
+}).pipe(Effect.withSpan("Settings.load"))
+
+export const layer: Layer.Layer<Settings, SettingsError> = Layer.effect(Settings, load)
+
+/** What a test changes; absent limits keep their defaults. */
+export interface TestOverrides extends Partial<Omit<SettingsShape, "limits">> {
+  readonly limits?: Partial<Limits>
+}
+
+/** The defaults without any file or variable, on a free port. A test that opens a database gives its own `dataDir`. */
+export const layerTest = (overrides: TestOverrides = {}): Layer.Layer<Settings> => {
+  const defaults = Schema.decodeSync(ConfigFile)({})
+  return Layer.succeed(Settings, {
+    ...defaults,
+    host: "127.0.0.1",
+    port: 0,
+    dataDir: join(tmpdir(), "turnstream-test"),
+    durability: "full",
+    token: undefined,
+    ...overrides,
+    limits: { ...defaults.limits, ...overrides.limits }
+  })
+}

@@ -1,0 +1,164 @@
+/**
+ * The provider registry that configuration describes: configured providers in their order, then the catalogue's.
+ *
+ * Invariants: never a fallback, an id is found exactly or it is an error; readiness names variables and never holds a
+ * value; variables are read at the time of the call, so that none is kept here. Settings are validated before they get
+ * here (`config/SettingsLoader.ts`).
+ */
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Ref from "effect/Ref"
+import * as Stream from "effect/Stream"
+import { type Family, Settings, type SettingsShape } from "../config/Settings.ts"
+import { ProviderBlocked, UnknownModel, UnknownProvider } from "../domain/TurnError.ts"
+import * as Deterministic from "./Deterministic.ts"
+import { nearest } from "./Nearest.ts"
+import type { Provider } from "./Provider.ts"
+import { allFacts, type ProviderFacts } from "./ProviderFacts.ts"
+import { type ModelInfo, type ProviderDiagnostics, ProviderRegistry, type Resolved } from "./ProviderRegistry.ts"
+
+/** How a provider of each family is made. A family without one is known and blocked. */
+export type Adapters = { readonly [F in Family]?: (facts: ProviderFacts) => Provider }
+
+const builtIn: Adapters = { deterministic: (facts) => Deterministic.make(facts.id) }
+
+/** Whether a variable holds anything. Its value is looked at here and goes nowhere. */
+const isPresent = (name: string): Effect.Effect<boolean> =>
+  Config.option(Config.redacted(name)).pipe(
+    Effect.map((value) => Option.isSome(value) && Redacted.value(value.value) !== ""),
+    Effect.orElseSucceed(() => false)
+  )
+
+const needsBaseUrl: ReadonlySet<Family> = new Set(["openai-compatible", "openai-responses", "anthropic", "ollama"])
+
+/** Families that call nobody. */
+const offline: ReadonlySet<Family> = new Set(["deterministic", "replay"])
+
+/** Everything that stands in the way of a call, in the order in which a person would clear it. */
+const obstacles = (
+  facts: ProviderFacts,
+  missingEnv: ReadonlyArray<string>,
+  liveAllowed: boolean,
+  hasAdapter: boolean
+): ReadonlyArray<string> => {
+  const reasons: Array<string> = []
+  if (!liveAllowed && !offline.has(facts.family)) {
+    reasons.push("live network is off (network.live in the configuration file)")
+  }
+  if (missingEnv.length > 0) {
+    reasons.push(`environment variable ${missingEnv.join(" and ")} ${missingEnv.length === 1 ? "is" : "are"} not set`)
+  }
+  if (facts.baseUrl === undefined) {
+    if (needsBaseUrl.has(facts.family)) reasons.push("it has no baseUrl")
+    else if (facts.family === "bedrock" && facts.region === undefined) reasons.push("it has no region")
+  }
+  if (!hasAdapter) reasons.push(`this version has no adapter for family "${facts.family}"`)
+  return reasons
+}
+
+const modelOf = (facts: ProviderFacts, modelId: string): ModelInfo | undefined =>
+  facts.models.find((model) => model.id === modelId) ??
+    (facts.modelList === "any" && modelId !== "" ? { id: modelId, ...facts.otherModel } : undefined)
+
+const suggest = (name: string, known: ReadonlyArray<string>): { readonly suggestion?: string } => {
+  const suggestion = nearest(name, known)
+  return suggestion === undefined ? {} : { suggestion }
+}
+
+interface Entry {
+  readonly facts: ProviderFacts
+  readonly provider: Provider | undefined
+}
+
+/** The provider, noting in `proven` that it gave something. Once a chunk, not a delta. */
+const watched = (provider: Provider, proven: Ref.Ref<ReadonlySet<string>>): Provider => ({
+  id: provider.id,
+  usageSource: provider.usageSource,
+  stream: (request) =>
+    Stream.mapChunksEffect(
+      provider.stream(request),
+      (chunk) =>
+        Effect.as(Ref.update(proven, (ids) => ids.has(provider.id) ? ids : new Set([...ids, provider.id])), chunk)
+    )
+})
+
+/** What stands in the way of a provider now. */
+const examine = ({ facts, provider }: Entry, liveAllowed: boolean) =>
+  Effect.gen(function*() {
+    const env = yield* Effect.forEach(
+      facts.env,
+      (name) => Effect.map(isPresent(name), (present) => ({ name, present }))
+    )
+    const missingEnv = env.filter(({ present }) => !present).map(({ name }) => name)
+    return { env, missingEnv, reasons: obstacles(facts, missingEnv, liveAllowed, provider !== undefined) }
+  })
+
+const make = (settings: SettingsShape, adapters: Adapters) =>
+  Effect.gen(function*() {
+    /** Live providers that gave at least one chunk since the start. */
+    const proven = yield* Ref.make<ReadonlySet<string>>(new Set())
+
+    const entries: ReadonlyArray<Entry> = allFacts(settings).map((facts) => {
+      const provider = adapters[facts.family]?.(facts)
+      return {
+        facts,
+        provider: provider === undefined || offline.has(facts.family) ? provider : watched(provider, proven)
+      }
+    })
+    const known = entries.map(({ facts }) => facts.id)
+
+    const defaultModel = (providerId: string): string =>
+      (providerId === settings.defaults.provider ? settings.defaults.model : undefined) ??
+        entries.find(({ facts }) => facts.id === providerId)?.facts.models[0]?.id ?? ""
+
+    const resolve = Effect.fn("ProviderRegistry.resolve")(function*(providerId: string, modelId: string) {
+      const entry = entries.find(({ facts }) => facts.id === providerId)
+      if (entry === undefined) {
+        return yield* new UnknownProvider({ providerId, known, ...suggest(providerId, known) })
+      }
+      const { facts, provider } = entry
+      const model = modelOf(facts, modelId)
+      if (model === undefined) {
+        const ids = facts.models.map(({ id }) => id)
+        return yield* new UnknownModel({ providerId, modelId, known: ids, ...suggest(modelId, ids) })
+      }
+      const { missingEnv, reasons } = yield* examine(entry, settings.network.live)
+      if (provider === undefined || reasons.length > 0) {
+        return yield* new ProviderBlocked({ providerId, missingEnv, reason: reasons.join("; ") })
+      }
+      const resolved: Resolved = { provider, model, capabilities: facts.capabilities, generation: facts.generation }
+      return resolved
+    })
+
+    const diagnose = Effect.fnUntraced(function*(entry: Entry) {
+      const { facts } = entry
+      const { env, reasons } = yield* examine(entry, settings.network.live)
+      const called = offline.has(facts.family) || (yield* Ref.get(proven)).has(facts.id)
+      const model = defaultModel(facts.id)
+      const diagnostics: ProviderDiagnostics = {
+        id: facts.id,
+        family: facts.family,
+        readiness: reasons.length > 0 ? "blocked" : called ? "ready" : "unproven",
+        ...(reasons.length > 0 ? { reason: reasons.join("; ") } : {}),
+        env,
+        modelList: facts.modelList,
+        models: facts.models,
+        ...(model === "" ? {} : { defaultModel: model }),
+        capabilities: facts.capabilities
+      }
+      return diagnostics
+    })
+
+    return ProviderRegistry.of({
+      defaults: { provider: settings.defaults.provider, model: defaultModel },
+      resolve,
+      diagnostics: Effect.forEach(entries, diagnose)
+    })
+  })
+
+/** The registry of the settings. `adapters` adds to (or replaces) the built-in ones, by family. */
+export const layer = (adapters: Adapters = {}): Layer.Layer<ProviderRegistry, never, Settings> =>
+  Layer.effect(ProviderRegistry, Effect.flatMap(Settings, (settings) => make(settings, { ...builtIn, ...adapters })))

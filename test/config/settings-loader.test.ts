@@ -1,0 +1,328 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import * as FastCheck from "effect/FastCheck"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { isAbsolute, join } from "node:path"
+import { ConfigFile, Settings } from "../../src/config/Settings.ts"
+import { layer, layerTest, load, parse, SettingsError } from "../../src/config/SettingsLoader.ts"
+
+const withEnv = (env: Readonly<Record<string, string>>) =>
+  Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(env)), { pathDelim: "_", seqDelim: "," }))
+
+const loadWith = (env: Readonly<Record<string, string>>) => load.pipe(withEnv(env))
+
+/** A file of this text in a folder of its own, removed with the test's scope. */
+const configFile = (text: string | Buffer) =>
+  Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "turnstream-config-"))),
+    (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+  ).pipe(Effect.map((folder) => {
+    const path = join(folder, "config.json")
+    writeFileSync(path, text)
+    return path
+  }))
+
+const faultOf = (file: unknown) => Effect.flip(parse("config.json", JSON.stringify(file)))
+
+const local = { id: "local", family: "openai-compatible", baseUrl: "http://127.0.0.1:9000/v1", models: "any" }
+const providers = (...list: ReadonlyArray<object>) => ({ providers: list })
+
+describe("settings", () => {
+  it.effect("with no file and no variable every setting has its documented default", () =>
+    Effect.gen(function*() {
+      const settings = yield* loadWith({})
+      assert.strictEqual(settings.host, "127.0.0.1")
+      assert.strictEqual(settings.port, 4790)
+      assert.isTrue(isAbsolute(settings.dataDir) && settings.dataDir.endsWith(".turnstream"))
+      assert.strictEqual(settings.durability, "full")
+      assert.isUndefined(settings.token)
+      assert.strictEqual(settings.defaults.provider, "deterministic")
+      assert.deepStrictEqual(settings.network, { live: false, allowLoopback: false })
+      assert.strictEqual(settings.limits.runningTurns, 64)
+      assert.strictEqual(settings.limits.outputBytesPerTurn, 1_048_576)
+      assert.deepStrictEqual(settings.recovery, { onRestart: "interrupt", maxResumes: 3 })
+      assert.strictEqual(settings.drainMs, 10_000)
+      assert.deepStrictEqual(settings.providers, [])
+    }))
+
+  it.effect("variables set what they name, and an empty one counts as absent", () =>
+    Effect.gen(function*() {
+      const settings = yield* loadWith({
+        TURNSTREAM_HOST: "[::1]",
+        TURNSTREAM_PORT: "0",
+        TURNSTREAM_DATA_DIR: "/data",
+        TURNSTREAM_DURABILITY: "relaxed",
+        TURNSTREAM_TOKEN: "secret"
+      })
+      assert.strictEqual(settings.host, "::1")
+      assert.strictEqual(settings.port, 0)
+      assert.strictEqual(settings.dataDir, "/data")
+      assert.strictEqual(settings.durability, "relaxed")
+      assert.strictEqual(settings.token === undefined ? undefined : Redacted.value(settings.token), "secret")
+      const empty = yield* loadWith({
+        TURNSTREAM_HOST: "",
+        TURNSTREAM_PORT: "",
+        TURNSTREAM_DATA_DIR: "",
+        TURNSTREAM_DURABILITY: "",
+        TURNSTREAM_TOKEN: "",
+        TURNSTREAM_CONFIG: ""
+      })
+      assert.deepStrictEqual(empty, yield* loadWith({}))
+    }))
+
+  const badVariables: ReadonlyArray<readonly [string, string]> = [
+    ["TURNSTREAM_PORT", "65536"],
+    ["TURNSTREAM_PORT", "-1"],
+    ["TURNSTREAM_PORT", "80x"],
+    ["TURNSTREAM_PORT", "8e3"],
+    ["TURNSTREAM_DURABILITY", "FULL"],
+    ["TURNSTREAM_TOKEN", "two words"],
+    ["TURNSTREAM_TOKEN", "näh"],
+    ["TURNSTREAM_HOST", "0.0.0.0"],
+    ["TURNSTREAM_HOST", "127.0.0.1.example"],
+    ["TURNSTREAM_CONFIG", "/nowhere/at/all.json"],
+    ["TURNSTREAM_CONFIG", tmpdir()]
+  ]
+  for (const [name, value] of badVariables) {
+    it.effect(`${name}=${value} stops the start and is named`, () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(loadWith({ [name]: value }))
+        assert.instanceOf(error, SettingsError)
+        assert.strictEqual(error.source, name === "TURNSTREAM_CONFIG" ? value : name)
+        assert.include(error.message, error.next)
+        if (name === "TURNSTREAM_TOKEN") assert.notInclude(error.message, value)
+      }))
+  }
+
+  it.effect("a host that others can reach is accepted with a token only", () =>
+    Effect.gen(function*() {
+      const settings = yield* loadWith({ TURNSTREAM_HOST: "0.0.0.0", TURNSTREAM_TOKEN: "secret" })
+      assert.strictEqual(settings.host, "0.0.0.0")
+      const error = yield* Effect.flip(loadWith({ TURNSTREAM_HOST: "::" }))
+      assert.match(error.message, /Set TURNSTREAM_TOKEN/)
+    }))
+
+  it.scoped("the named file is read, and what it leaves out keeps its default", () =>
+    Effect.gen(function*() {
+      const text = JSON.stringify({ limits: { runningTurns: 2 }, ...providers(local), defaults: { provider: "local" } })
+      const settings = yield* loadWith({ TURNSTREAM_CONFIG: yield* configFile(`\uFEFF${text}`) })
+      assert.strictEqual(settings.limits.runningTurns, 2)
+      assert.strictEqual(settings.limits.eventStreams, 256)
+      assert.deepStrictEqual(settings.providers.map((provider) => provider.id), ["local"])
+      assert.strictEqual(settings.defaults.provider, "local")
+    }))
+
+  it.scoped("the protocol's example file is accepted as it stands", () =>
+    Effect.gen(function*() {
+      const file = yield* parse(
+        "example",
+        JSON.stringify({
+          defaults: { provider: "local", model: "any-name", system: "You are brief." },
+          network: { live: true, allowLoopback: true },
+          limits: {
+            runningTurns: 64,
+            eventStreams: 256,
+            outputBytesPerTurn: 1048576,
+            firstTokenMs: 60000,
+            idleMs: 30000,
+            totalMs: 600000
+          },
+          providers: [
+            { ...local, apiKeyEnv: "LOCAL_KEY", contextWindow: 128000, maxOutputTokens: 8192 },
+            {
+              id: "anthropic",
+              family: "anthropic",
+              apiKeyEnv: "ANTHROPIC_API_KEY",
+              models: [{ id: "claude-x", contextWindow: 200000, maxOutputTokens: 8192 }]
+            },
+            { id: "bedrock", family: "bedrock", region: "us-east-1", apiKeyEnv: "AWS_BEARER_TOKEN_BEDROCK" }
+          ]
+        })
+      )
+      assert.strictEqual(file.providers.length, 3)
+    }))
+
+  const badTexts: ReadonlyArray<readonly [string, string | Buffer, RegExp]> = [
+    ["an empty file", "", /not valid JSON/],
+    ["a trailing comma", '{\n  "drainMs": 1,\n}', /line 3, column 1/],
+    ["an array", "[]", /expected/i],
+    ["null", "null", /expected/i],
+    ["a file of more than 1 MiB", Buffer.alloc(1_048_577, " "), /larger than 1048576 bytes/]
+  ]
+  for (const [name, text, message] of badTexts) {
+    it.scoped(`${name} stops the start, naming the file`, () =>
+      Effect.gen(function*() {
+        const path = yield* configFile(text)
+        const error = yield* Effect.flip(loadWith({ TURNSTREAM_CONFIG: path }))
+        assert.strictEqual(error.source, path)
+        assert.match(error.message, message)
+      }))
+  }
+
+  const model = { id: "m", contextWindow: 1000, maxOutputTokens: 100 }
+  const faults: ReadonlyArray<readonly [string, unknown, string]> = [
+    ["an unknown key", { limit: {} }, "limit"],
+    ["an unknown key in limits", { limits: { runningTurn: 1 } }, "limits.runningTurn"],
+    [
+      "an unknown key in a model",
+      providers({ ...local, models: [{ ...model, window: 1 }] }),
+      "providers[0].models[0].window"
+    ],
+    ["a number as text", { drainMs: "10" }, "drainMs"],
+    ["a limit of zero", { limits: { idleMs: 0 } }, "limits.idleMs"],
+    ["a time that a timer cannot hold", { limits: { totalMs: 2 ** 31 } }, "limits.totalMs"],
+    ["a provider without id", providers({ family: "anthropic" }), "providers[0].id"],
+    ["a duplicate provider", providers({ id: "openai" }, { id: "openai" }), "providers[1].id"],
+    ["a duplicate model", providers({ ...local, models: [model, model] }), "providers[0].models[1].id"],
+    ["an unknown family", providers({ id: "x", family: "nearly" }), "providers[0].family"],
+    ["no family, unknown to the catalogue", providers({ id: "mine" }), "providers[0].family"],
+    ["deterministic in another family", providers({ ...local, id: "deterministic" }), "providers[0].family"],
+    ["openai-compatible without baseUrl", providers({ id: "x", family: "openai-compatible" }), "providers[0].baseUrl"],
+    ["a baseUrl of another scheme", providers({ ...local, baseUrl: "file:///x" }), "providers[0].baseUrl"],
+    ["a baseUrl that is no URL", providers({ ...local, baseUrl: "127.0.0.1:9000" }), "providers[0].baseUrl"],
+    ["credentials in a baseUrl", providers({ ...local, baseUrl: "http://u:p@host/v1" }), "providers[0].baseUrl"],
+    [
+      "a window no larger than the answer",
+      providers({ id: "openai" }, { ...local, models: [model, { ...model, id: "n", maxOutputTokens: 1000 }] }),
+      "providers[1].models[1].contextWindow"
+    ],
+    [
+      "a model's window no larger than the provider's answer",
+      providers({ ...local, maxOutputTokens: 2000, contextWindow: 4000, models: [{ id: "m", contextWindow: 2000 }] }),
+      "providers[0].models[0].contextWindow"
+    ],
+    [
+      "an answer that fills the assumed window",
+      providers({ ...local, maxOutputTokens: 8192 }),
+      "providers[0].contextWindow"
+    ],
+    [
+      "a window no larger than the configured generation",
+      providers({ ...local, contextWindow: 500, generation: { maxOutputTokens: 500 } }),
+      "providers[0].contextWindow"
+    ],
+    ["an unknown default provider", { defaults: { provider: "opnai" } }, "defaults.provider"],
+    ["a host with a scheme", { hosts: ["http://a.example"] }, "hosts[0]"],
+    ["an origin with a path", { origins: ["https://a.example", "https://a.example/"] }, "origins[1]"],
+    ["an unknown recovery", { recovery: { onRestart: "retry" } }, "recovery.onRestart"]
+  ]
+  for (const [name, file, path] of faults) {
+    it.effect(`${name} is refused at ${path}`, () =>
+      Effect.gen(function*() {
+        const error = yield* faultOf(file)
+        assert.strictEqual(error.path, path, error.message)
+        assert.match(error.message, /^config\.json: .*\.$/)
+      }))
+  }
+
+  it.effect("an unknown default provider is answered with the known ids", () =>
+    Effect.gen(function*() {
+      const error = yield* faultOf({ defaults: { provider: "x" }, ...providers(local) })
+      for (const id of ["local", "deterministic", "openai", "anthropic", "bedrock", "ollama"]) {
+        assert.include(error.message, id)
+      }
+    }))
+
+  it.effect("P25: no value of the file reaches an error", () =>
+    Effect.gen(function*() {
+      const key = "sk-canary-0123456789"
+      const files: ReadonlyArray<unknown> = [
+        providers({ ...local, apiKeyEnv: key }),
+        providers({ ...local, family: key }),
+        providers({ ...local, contextWindow: key }),
+        providers({ ...local, baseUrl: key }),
+        providers({ ...local, baseUrl: `https://user:${key}@host` }),
+        { defaults: { provider: key } },
+        { drainMs: key },
+        { origins: [key] },
+        key
+      ]
+      for (const file of files) {
+        const error = yield* faultOf(file)
+        assert.notInclude(error.message, key)
+        assert.notInclude(JSON.stringify(error), key)
+      }
+      const malformed = yield* Effect.flip(parse("config.json", `{"providers": [${key}]}`))
+      assert.notInclude(malformed.message, key)
+    }))
+
+  it.effect("the layer gives what was loaded", () =>
+    Effect.gen(function*() {
+      const settings = yield* Settings
+      assert.strictEqual(settings.port, 1234)
+    }).pipe(Effect.provide(layer), withEnv({ TURNSTREAM_PORT: "1234" })))
+
+  it.effect("a test's overrides replace what they name and leave the other limits", () =>
+    Effect.gen(function*() {
+      const settings = yield* Settings
+      assert.strictEqual(settings.limits.idleMs, 5)
+      assert.strictEqual(settings.limits.totalMs, 600_000)
+      assert.strictEqual(settings.drainMs, 1)
+      assert.strictEqual(settings.port, 0)
+    }).pipe(Effect.provide(layerTest({ limits: { idleMs: 5 }, drainMs: 1 }))))
+})
+
+describe("unknown keys", () => {
+  const full = {
+    defaults: { provider: "local", model: "m", system: "s" },
+    network: { live: true, allowLoopback: true },
+    limits: { runningTurns: 1 },
+    recovery: { onRestart: "resume", maxResumes: 1 },
+    providers: [{
+      ...local,
+      models: [{ id: "m", contextWindow: 1000, maxOutputTokens: 100 }],
+      capabilities: { tools: true },
+      generation: { temperature: 1 }
+    }]
+  }
+  type Json = { readonly [key: string]: unknown } | ReadonlyArray<unknown>
+  const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null
+
+  /** Every object of the file, as the path that leads to it. */
+  const objectsOf = (value: unknown, path: ReadonlyArray<string> = []): ReadonlyArray<ReadonlyArray<string>> =>
+    isObject(value)
+      ? [
+        ...(Array.isArray(value) ? [] : [path]),
+        ...Object.entries(value).flatMap(([key, item]) => objectsOf(item, [...path, key]))
+      ]
+      : []
+
+  const withKey = (value: unknown, path: ReadonlyArray<string>, key: string): unknown => {
+    const [step, ...rest] = path
+    if (!isObject(value)) return value
+    if (step === undefined) return { ...value, [key]: 1 }
+    return Array.isArray(value)
+      ? value.map((item, index) => String(index) === step ? withKey(item, rest, key) : item)
+      : Object.fromEntries(
+        Object.entries(value).map(([name, item]) => [name, name === step ? withKey(item, rest, key) : item])
+      )
+  }
+
+  const paths = objectsOf(full)
+  const accepts = Schema.is(ConfigFile)
+
+  it("the file under test is accepted without the extra key, and holds an object of every kind", () => {
+    assert.isTrue(accepts(Schema.decodeUnknownSync(ConfigFile, { onExcessProperty: "error" })(full)))
+    assert.strictEqual(paths.length, 9)
+  })
+
+  it.effect("no key beyond the documented ones is accepted anywhere, and the error says where", () =>
+    Effect.promise(() =>
+      FastCheck.assert(
+        FastCheck.asyncProperty(
+          FastCheck.constantFrom(...paths),
+          FastCheck.string({ minLength: 1, maxLength: 12 }).map((key) => `x${key}`),
+          async (path, key) => {
+            const error = await Effect.runPromise(faultOf(withKey(full, path, key)))
+            assert.isTrue(error.path.endsWith(key), `${error.path} for ${key}`)
+            assert.include(error.message, "is not a setting")
+          }
+        ),
+        { numRuns: 300 }
+      )
+    ))
+})

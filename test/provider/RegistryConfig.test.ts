@@ -1,0 +1,333 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { catalogueIds, ConfigFile, Settings } from "../../src/config/Settings.ts"
+import type { Provider } from "../../src/provider/Provider.ts"
+import { ProviderRegistry } from "../../src/provider/ProviderRegistry.ts"
+import { type Adapters, layer } from "../../src/provider/RegistryConfig.ts"
+
+const secret = "sk-canary-7f3a"
+
+interface World {
+  readonly file?: unknown
+  readonly env?: Readonly<Record<string, string>>
+  readonly adapters?: Adapters
+}
+
+/** Use the registry of a configuration file, with these environment variables and no others. */
+const withRegistry = <A, E>(
+  world: World,
+  use: (registry: ProviderRegistry["Type"]) => Effect.Effect<A, E>
+): Effect.Effect<A, E> => {
+  const settings = Layer.succeed(Settings, {
+    ...Schema.decodeUnknownSync(ConfigFile)(world.file ?? {}),
+    host: "127.0.0.1",
+    port: 0,
+    dataDir: "unused",
+    durability: "full",
+    token: undefined
+  })
+  return Effect.flatMap(ProviderRegistry, use).pipe(
+    Effect.provide(Layer.provide(layer(world.adapters), settings)),
+    Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(world.env ?? {}))))
+  )
+}
+
+const refusal = (world: World, provider: string, model: string) =>
+  withRegistry(world, (registry) => Effect.flip(registry.resolve(provider, model)))
+
+const diagnosticsOf = (world: World, id: string) =>
+  withRegistry(world, (registry) =>
+    Effect.map(registry.diagnostics, (all) => {
+      const found = all.find((diagnostics) => diagnostics.id === id)
+      assert.isDefined(found)
+      return found
+    }))
+
+const adapter = (id: string): Provider => ({
+  id,
+  usageSource: "reported",
+  stream: () => Stream.make({ _tag: "Finish", reason: "stop" } as const)
+})
+
+const live = { network: { live: true } }
+
+describe("which providers there are", () => {
+  it.effect("with no configuration: deterministic first and ready, then the catalogue's, blocked", () =>
+    withRegistry({}, (registry) =>
+      Effect.gen(function*() {
+        const all = yield* registry.diagnostics
+        assert.deepStrictEqual(all.map(({ id }) => id), ["deterministic", "openai", "anthropic", "bedrock", "ollama"])
+        assert.sameMembers(all.map(({ id }) => id), [...catalogueIds])
+        assert.deepStrictEqual(all.map(({ readiness }) => readiness), [
+          "ready",
+          "blocked",
+          "blocked",
+          "blocked",
+          "blocked"
+        ])
+        assert.deepStrictEqual(registry.defaults.provider, "deterministic")
+        assert.deepStrictEqual(registry.defaults.model("deterministic"), "echo")
+        const { capabilities, model, provider } = yield* registry.resolve("deterministic", "story")
+        assert.deepInclude(model, { contextWindow: 131_072, maxOutputTokens: 8_192, contextWindowFrom: "catalogue" })
+        assert.strictEqual(provider.usageSource, "deterministic")
+        assert.isTrue(capabilities.prefix)
+      })))
+
+  it.effect("configured providers come first, in their order, and each id once", () =>
+    withRegistry({
+      file: { providers: [{ id: "local", family: "openai-compatible" }, { id: "anthropic" }] }
+    }, (registry) =>
+      Effect.map(registry.diagnostics, (all) =>
+        assert.deepStrictEqual(all.map(({ id }) => id), [
+          "local",
+          "anthropic",
+          "deterministic",
+          "openai",
+          "bedrock",
+          "ollama"
+        ]))))
+
+  it.effect("a default model belongs to the default provider only", () =>
+    withRegistry({
+      file: {
+        defaults: { provider: "local", model: "big" },
+        providers: [
+          { id: "local", family: "openai-compatible", models: "any" },
+          { id: "other", family: "anthropic", models: [{ id: "first" }, { id: "second" }] }
+        ]
+      }
+    }, (registry) =>
+      Effect.sync(() => {
+        assert.strictEqual(registry.defaults.model("local"), "big")
+        assert.strictEqual(registry.defaults.model("other"), "first")
+        assert.strictEqual(registry.defaults.model("deterministic"), "echo")
+        assert.strictEqual(registry.defaults.model("nobody"), "")
+      })))
+})
+
+describe("unknown ids", () => {
+  it.effect("an unknown provider is an error with the known ids and the nearest, never a fallback", () =>
+    Effect.gen(function*() {
+      const error = yield* refusal({}, "Antropic", "any")
+      assert.strictEqual(error._tag, "UnknownProvider")
+      assert.deepInclude({ ...error }, {
+        providerId: "Antropic",
+        known: ["deterministic", "openai", "anthropic", "bedrock", "ollama"],
+        suggestion: "anthropic"
+      })
+      assert.include(error.message, 'Did you mean "anthropic"?')
+    }))
+
+  it.effect("a name that is near nothing has no suggestion", () =>
+    Effect.gen(function*() {
+      for (const id of ["warehouse", "", "x".repeat(10_000)]) {
+        const error = yield* refusal({}, id, "any")
+        assert.strictEqual(error._tag, "UnknownProvider")
+        assert.isFalse("suggestion" in error && error.suggestion !== undefined)
+      }
+    }))
+
+  it.effect("an unknown model of a closed list is an error with the list and the nearest", () =>
+    Effect.gen(function*() {
+      const error = yield* refusal({}, "deterministic", "storry")
+      assert.strictEqual(error._tag, "UnknownModel")
+      assert.deepInclude({ ...error }, {
+        providerId: "deterministic",
+        modelId: "storry",
+        known: ["echo", "story", "slow", "fails", "stalls", "flaky"],
+        suggestion: "story"
+      })
+    }))
+
+  it.effect("the model is checked before readiness: a blocked provider still says that it lacks the model", () =>
+    Effect.gen(function*() {
+      const file = { providers: [{ id: "anthropic", family: "anthropic", models: [{ id: "claude-x" }] }] }
+      assert.strictEqual((yield* refusal({ file }, "anthropic", "claude-y"))._tag, "UnknownModel")
+      assert.strictEqual((yield* refusal({ file }, "anthropic", "claude-x"))._tag, "ProviderBlocked")
+    }))
+
+  it.effect("an open list takes any model but not an empty name", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* refusal({}, "ollama", ""))._tag, "UnknownModel")
+      assert.strictEqual((yield* refusal({}, "ollama", "llama"))._tag, "ProviderBlocked")
+    }))
+})
+
+describe("readiness", () => {
+  const blocked = (world: World, id: string) =>
+    Effect.gen(function*() {
+      const error = yield* refusal(world, id, "m")
+      assert.strictEqual(error._tag, "ProviderBlocked")
+      const { readiness, reason } = yield* diagnosticsOf(world, id)
+      assert.strictEqual(readiness, "blocked")
+      assert.isTrue(error._tag === "ProviderBlocked" && error.reason === reason)
+      return { missingEnv: error._tag === "ProviderBlocked" ? error.missingEnv : [], reason: reason ?? "" }
+    })
+
+  it.effect("with the network off that is the first reason, and a missing variable is named too", () =>
+    Effect.gen(function*() {
+      const { missingEnv, reason } = yield* blocked({}, "openai")
+      assert.match(reason, /^live network is off/)
+      assert.deepStrictEqual(missingEnv, ["OPENAI_API_KEY"])
+    }))
+
+  it.effect("with the network off a key in the environment unblocks nothing", () =>
+    Effect.gen(function*() {
+      const adapters: Adapters = { "openai-responses": ({ id }) => adapter(id) }
+      const { missingEnv, reason } = yield* blocked({ env: { OPENAI_API_KEY: secret }, adapters }, "openai")
+      assert.deepStrictEqual(missingEnv, [])
+      assert.match(reason, /^live network is off[^;]*$/)
+    }))
+
+  it.effect("P25: variables are named, their values appear nowhere", () =>
+    Effect.gen(function*() {
+      const env = { AWS_ACCESS_KEY_ID: secret, OPENAI_API_KEY: secret, ANTHROPIC_API_KEY: secret }
+      const world = { env, file: { ...live, providers: [{ id: "bedrock", region: "us-east-1" }] } }
+      const { missingEnv, reason } = yield* blocked(world, "bedrock")
+      assert.deepStrictEqual(missingEnv, ["AWS_SECRET_ACCESS_KEY"])
+      assert.include(reason, "AWS_SECRET_ACCESS_KEY")
+      const { env: shown } = yield* diagnosticsOf(world, "bedrock")
+      assert.deepStrictEqual(shown, [
+        { name: "AWS_ACCESS_KEY_ID", present: true },
+        { name: "AWS_SECRET_ACCESS_KEY", present: false }
+      ])
+      const error = yield* refusal(world, "bedrock", "m")
+      const everything = yield* withRegistry(world, (registry) => registry.diagnostics)
+      assert.notInclude(JSON.stringify([error, error.message, everything]), secret)
+    }))
+
+  it.effect("an empty variable is a missing one", () =>
+    Effect.gen(function*() {
+      const { missingEnv } = yield* blocked({ file: live, env: { OPENAI_API_KEY: "" } }, "openai")
+      assert.deepStrictEqual(missingEnv, ["OPENAI_API_KEY"])
+    }))
+
+  it.effect("bedrock with a bearer token needs that variable and a region, not the signing ones", () =>
+    Effect.gen(function*() {
+      const file = { ...live, providers: [{ id: "bedrock", family: "bedrock", apiKeyEnv: "BEARER" }] }
+      const { missingEnv, reason } = yield* blocked({ file }, "bedrock")
+      assert.deepStrictEqual(missingEnv, ["BEARER"])
+      assert.include(reason, "it has no region")
+    }))
+
+  it.effect("a provider without a host says so", () =>
+    Effect.gen(function*() {
+      const file = { ...live, providers: [{ id: "local", family: "openai-compatible" }] }
+      const { reason } = yield* blocked({ file }, "local")
+      assert.include(reason, "it has no baseUrl")
+    }))
+
+  it.effect("a family without an adapter is blocked with that reason, after the others", () =>
+    Effect.gen(function*() {
+      const world = { file: live, env: { OPENAI_API_KEY: secret } }
+      assert.strictEqual(
+        (yield* blocked(world, "openai")).reason,
+        'this version has no adapter for family "openai-responses"'
+      )
+      assert.match((yield* blocked({}, "openai")).reason, /live network.*OPENAI_API_KEY.*no adapter/)
+    }))
+
+  it.effect("a variable that is set after the start counts", () =>
+    withRegistry(
+      { file: live, adapters: { anthropic: ({ id }) => adapter(id) } },
+      (registry) =>
+        Effect.gen(function*() {
+          assert.strictEqual((yield* Effect.flip(registry.resolve("anthropic", "m")))._tag, "ProviderBlocked")
+          const later = ConfigProvider.fromMap(new Map([["ANTHROPIC_API_KEY", secret]]))
+          const { provider } = yield* Effect.withConfigProvider(registry.resolve("anthropic", "m"), later)
+          assert.strictEqual(provider.id, "anthropic")
+        })
+    ))
+
+  it.effect("configured and allowed is unproven until it gave something, then ready", () =>
+    withRegistry({ file: live, adapters: { ollama: ({ id }) => adapter(id) } }, (registry) =>
+      Effect.gen(function*() {
+        const readiness = Effect.map(registry.diagnostics, (all) => all.find(({ id }) => id === "ollama")?.readiness)
+        const { provider } = yield* registry.resolve("ollama", "llama")
+        assert.strictEqual(yield* readiness, "unproven")
+        yield* Stream.runDrain(
+          provider.stream({ model: "llama", messages: [], generation: {}, attempt: 1, contextTokens: 0 })
+        )
+        assert.strictEqual(yield* readiness, "ready")
+      })))
+})
+
+describe("facts of a provider", () => {
+  it.effect("a configured entry inherits the catalogue's host and key; what it says itself wins", () =>
+    Effect.gen(function*() {
+      const seen: Array<unknown> = []
+      const note = { "openai-compatible": (facts: { readonly id: string }) => (seen.push(facts), adapter(facts.id)) }
+      yield* withRegistry({
+        adapters: note,
+        file: {
+          ...live,
+          providers: [
+            {
+              id: "openai",
+              family: "openai-compatible",
+              capabilities: { prefix: true },
+              generation: { temperature: 0 }
+            }
+          ]
+        },
+        env: { OPENAI_API_KEY: secret }
+      }, (registry) =>
+        Effect.map(registry.resolve("openai", "m"), ({ capabilities, generation }) => {
+          assert.deepStrictEqual(capabilities, { streaming: true, tools: true, reasoning: true, prefix: true })
+          assert.deepStrictEqual(generation, { temperature: 0 })
+        }))
+      assert.deepInclude(seen[0], { baseUrl: "https://api.openai.com/v1", env: ["OPENAI_API_KEY"] })
+    }))
+
+  it.effect("P25: a catalogue key is not inherited by an entry that points to another host", () =>
+    Effect.gen(function*() {
+      const file = { ...live, providers: [{ id: "openai", baseUrl: "http://127.0.0.1:9000/v1" }] }
+      const { env } = yield* diagnosticsOf({ file }, "openai")
+      assert.deepStrictEqual(env, [])
+    }))
+
+  it.effect("window and reserve: the model's entry, the provider's, else assumed, and it says which", () =>
+    Effect.gen(function*() {
+      const file = {
+        providers: [{
+          id: "local",
+          family: "openai-compatible",
+          contextWindow: 64_000,
+          models: [{ id: "own", contextWindow: 200_000, maxOutputTokens: 16_000 }, { id: "plain" }]
+        }, { id: "bare", family: "anthropic", models: [{ id: "m" }] }]
+      }
+      const { models } = yield* diagnosticsOf({ file }, "local")
+      assert.deepStrictEqual(models, [
+        { id: "own", contextWindow: 200_000, contextWindowFrom: "configured", maxOutputTokens: 16_000 },
+        { id: "plain", contextWindow: 64_000, contextWindowFrom: "configured", maxOutputTokens: 8_192 }
+      ])
+      const bare = yield* diagnosticsOf({ file }, "bare")
+      assert.deepStrictEqual(bare.models, [
+        { id: "m", contextWindow: 8_192, contextWindowFrom: "assumed", maxOutputTokens: 2_048 }
+      ])
+    }))
+
+  it.effect("deterministic takes another window from configuration and keeps its models", () =>
+    withRegistry({
+      file: {
+        providers: [{ id: "deterministic", family: "deterministic", contextWindow: 1_000, maxOutputTokens: 100 }, {
+          id: "second",
+          family: "deterministic"
+        }]
+      }
+    }, (registry) =>
+      Effect.gen(function*() {
+        const { model } = yield* registry.resolve("deterministic", "slow")
+        assert.deepStrictEqual(model, {
+          id: "slow",
+          contextWindow: 1_000,
+          contextWindowFrom: "configured",
+          maxOutputTokens: 100
+        })
+        assert.strictEqual((yield* registry.resolve("second", "echo")).provider.id, "second")
+      })))
+})
