@@ -39,7 +39,7 @@ export class DatabaseError extends Schema.TaggedError<DatabaseError>("turnstream
       case "unwritable":
         return `Cannot write to ${this.path} (${this.detail}). Give this user write access or set TURNSTREAM_DATA_DIR.`
       case "corrupt":
-        return `${this.path} is not a valid database (${this.detail}). Move it away and restore a backup: docs/architecture.md, "Backup and restore".`
+        return `${this.path} is not a valid database (${this.detail}). Move it away, with its -wal and -shm files, and restore a backup: docs/architecture.md, "Backup and restore".`
       case "newer":
         return `${this.path} was written by a newer version (${this.detail}). Upgrade turnstream, or restore the copy that was kept before the upgrade.`
       case "owned":
@@ -47,9 +47,9 @@ export class DatabaseError extends Schema.TaggedError<DatabaseError>("turnstream
       case "locked":
         return `${this.path} is locked by another program (${this.detail}). Close it and start again.`
       case "migration":
-        return `${this.path} could not be migrated (${this.detail}). The copy kept beside it is unchanged; please report this.`
+        return `The schema of ${this.path} does not fit (${this.detail}). Start the service to migrate it; if that fails, the copy kept beside it is unchanged: please report this.`
       case "io":
-        return `${this.path} could not be read (${this.detail}). Check the disk.`
+        return `${this.path} could not be used (${this.detail}). Check the disk and the installation.`
     }
   }
 }

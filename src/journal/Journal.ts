@@ -183,6 +183,11 @@ export class Journal extends Context.Tag("turnstream/journal/Journal")<Journal, 
   readonly admit: (
     admission: Admission
   ) => Effect.Effect<Admitted, SessionNotFound | TurnNotFound | TurnConflict | IdempotencyConflict | WriteError>
+  /** The turn that an idempotency key made, without writing anything. */
+  readonly byKey: (
+    sessionId: SessionId,
+    key: string
+  ) => Effect.Effect<{ readonly turnId: TurnId; readonly bodyHash: string } | undefined, JournalFailure>
   /**
    * Completes when the events and their projections are committed; group-committed with whatever else is waiting.
    * Appends of one turn must not overlap. A repeat of events that are committed already succeeds without writing.

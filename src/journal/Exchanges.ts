@@ -1,0 +1,116 @@
+/**
+ * Which messages of a session count for a later context, and in what pairs. Pure; the journals bring the rows.
+ *
+ * - A question whose turns were all refused before a call is left out; of sibling answers the newest completed one
+ *   counts, by order of commit. A partial answer enters only as the prefix of its resume.
+ * - Imported messages pair up in order: an answer belongs to the question just before it. A message without a partner
+ *   is an exchange of its own, so that nothing is lost or moved.
+ * - `asOf` hides what was committed after that pos.
+ */
+import type { Exchange } from "../domain/History.ts"
+import type { MessageId, TurnId } from "../domain/Ids.ts"
+import { type Message, type Part, textOf } from "../domain/Message.ts"
+import { refusalTags } from "../domain/TurnError.ts"
+import type { AnswerRow } from "./Rows.ts"
+
+/** Exchanges a page holds at most: 32 answers of a megabyte are the most that a context build has in hand. */
+export const pageMax = 32
+
+/** A question, or an imported message of either role. */
+export type Turned = Pick<Message, "id" | "turnId" | "role" | "parts"> & { readonly position: number }
+
+const refusals: ReadonlySet<string> = refusalTags
+
+/** The answer to a question: the messages whose texts make it, oldest prefix first; undefined where it is left out. */
+export interface Chosen {
+  readonly messages: ReadonlyArray<MessageId>
+}
+
+export const choose = (turns: ReadonlyArray<AnswerRow>, asOf: number): Chosen | undefined => {
+  const begun = turns.filter((turn) => turn.startPos !== null && turn.startPos < asOf)
+  const ended = (turn: AnswerRow) => turn.endPos !== null && turn.endPos < asOf
+  if (begun.length > 0 && begun.every((turn) => ended(turn) && refusals.has(turn.errorTag ?? ""))) return undefined
+  let newest: AnswerRow | undefined
+  for (const turn of begun) {
+    if (turn.status === "completed" && ended(turn) && (turn.endPos ?? 0) > (newest?.endPos ?? 0)) newest = turn
+  }
+  const byId = new Map<TurnId, AnswerRow>(turns.map((turn) => [turn.id, turn]))
+  const messages: Array<MessageId> = []
+  for (
+    let turn = newest;
+    turn !== undefined;
+    turn = turn.resumedFrom === null ? undefined : byId.get(turn.resumedFrom)
+  ) {
+    if (turn.messageId !== null) messages.unshift(turn.messageId)
+  }
+  return { messages }
+}
+
+/** One answer of a completed turn and the partials before it: the texts joined, the rest as the last one has it. */
+const joined = (parts: ReadonlyArray<ReadonlyArray<Part>>): ReadonlyArray<Part> => {
+  const last = parts.at(-1) ?? []
+  if (parts.length < 2) return last
+  const text = parts.map(textOf).join("")
+  const reasoning = last.filter((part) => part.type === "reasoning")
+  const rest = last.filter((part) => part.type !== "reasoning" && part.type !== "text")
+  return [...reasoning, ...(text === "" ? [] : [{ type: "text" as const, text }]), ...rest]
+}
+
+/**
+ * Exchanges of a page, newest first. `rows` come newest first, as `taken` left them. `chosen` by question, `parts` by
+ * answer message.
+ */
+export const pair = (
+  rows: ReadonlyArray<Turned>,
+  chosen: ReadonlyMap<MessageId, Chosen | undefined>,
+  parts: ReadonlyMap<MessageId, ReadonlyArray<Part>>
+): ReadonlyArray<Exchange> => {
+  const exchanges: Array<Exchange> = []
+  let answer: Turned | undefined
+  const alone = (message: Turned): Exchange => ({ user: plain(message), answer: undefined })
+  for (const row of rows) {
+    if (row.turnId === null && row.role === "assistant") {
+      if (answer !== undefined) exchanges.push(alone(answer))
+      answer = row
+      continue
+    }
+    if (row.turnId === null) {
+      exchanges.push({
+        user: plain(row),
+        answer: answer === undefined ? undefined : { role: "assistant", parts: answer.parts }
+      })
+      answer = undefined
+      continue
+    }
+    if (answer !== undefined) exchanges.push(alone(answer))
+    answer = undefined
+    const counted = chosen.get(row.id)
+    if (counted === undefined) continue
+    const found = counted.messages.flatMap((id) => {
+      const own = parts.get(id)
+      return own === undefined ? [] : [own]
+    })
+    exchanges.push({
+      user: plain(row),
+      answer: found.length === 0 ? undefined : { role: "assistant", parts: joined(found) }
+    })
+  }
+  if (answer !== undefined) exchanges.push(alone(answer))
+  return exchanges
+}
+
+const plain = ({ id, parts, role }: Turned): Exchange["user"] => ({ id, role, parts })
+
+/**
+ * Of up to `pageMax + 1` rows, newest first, those that make a page, and the cursor of the next: an imported answer at
+ * the edge waits for its question.
+ */
+export const taken = (
+  rows: ReadonlyArray<Turned>
+): { readonly rows: ReadonlyArray<Turned>; readonly cursor: number | undefined } => {
+  if (rows.length <= pageMax) return { rows, cursor: undefined }
+  let count = pageMax
+  const edge = rows[count - 1]
+  if (edge !== undefined && edge.turnId === null && edge.role === "assistant") count--
+  return { rows: rows.slice(0, count), cursor: rows[count - 1]?.position }
+}

@@ -1,0 +1,162 @@
+/**
+ * Followers: a cursor, a look, a wait, again. A follower looks into the live feed first and reads a page of rows where
+ * the feed does not reach back to its cursor; it waits only when it has taken everything that is committed. So a late
+ * join misses nothing, a slow reader holds one page, and nobody who reads can delay a writer.
+ *
+ * A broken-off journal (`endFollowers`) is told to a follower only after it has taken what is committed.
+ */
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { SessionId, TurnId } from "../domain/Ids.ts"
+import type { SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
+import type { JournalFailure } from "../domain/TurnError.ts"
+import { FollowEnded, type JournaledEvent, type SessionCursor } from "./Journal.ts"
+import * as Live from "./Live.ts"
+
+/** A page of one turn. `ended`: the turn has its terminal event, in this page or before. */
+export interface TurnPage {
+  readonly events: ReadonlyArray<JournaledEvent>
+  readonly ended: boolean
+}
+
+/** A page of a session: whole commits; `pos` is the last one's. */
+export interface SessionPage {
+  readonly events: ReadonlyArray<JournaledEvent>
+  readonly pos: number
+}
+
+/** Committed rows, in pages of bounded size. */
+export interface Pages {
+  readonly turnPage: (id: TurnId, seq: number) => Effect.Effect<TurnPage, TurnNotFound | JournalFailure>
+  readonly sessionPage: (id: SessionId, pos: number) => Effect.Effect<SessionPage, SessionNotFound | JournalFailure>
+  /** The rest of the commit that holds the cursor's event, and its pos. */
+  readonly sessionStart: (
+    id: SessionId,
+    cursor: SessionCursor
+  ) => Effect.Effect<SessionPage, SessionNotFound | TurnNotFound | JournalFailure>
+}
+
+type Step<S> = readonly [Chunk.Chunk<JournaledEvent>, Option.Option<S>]
+
+const emit = <S>(events: ReadonlyArray<JournaledEvent>, next: S | undefined): Step<S> => [
+  Chunk.unsafeFromArray(events),
+  Option.fromNullable(next)
+]
+const end: Step<never> = [Chunk.empty(), Option.none()]
+
+/** A follower that has joined is told of a deletion; one that joins finds nothing. */
+const gone = <E>(joined: boolean, error: E): Effect.Effect<never, E | FollowEnded> =>
+  Effect.fail(joined ? new FollowEnded({ reason: "deleted" }) : error)
+
+interface TurnCursor {
+  readonly seq: number
+  /** The turn as it was when this follower last looked: holds the end of a turn that is no longer live. */
+  readonly seen: Live.LiveTurn | undefined
+  readonly joined: boolean
+}
+
+type FollowError = TurnNotFound | JournalFailure | FollowEnded
+
+export const follow = (
+  live: Live.Live,
+  pages: Pages,
+  id: TurnId,
+  after: number
+): Stream.Stream<JournaledEvent, FollowError> => {
+  const taken = (events: ReadonlyArray<JournaledEvent>, seen: Live.LiveTurn | undefined): Step<TurnCursor> => {
+    const last = events.at(-1)
+    return last === undefined || Live.ends(events)
+      ? emit<TurnCursor>(events, undefined)
+      : emit(events, { seq: last.seq, seen, joined: true })
+  }
+  const waitAndStep = (cursor: TurnCursor, version: number): Effect.Effect<Step<TurnCursor>, FollowError> => {
+    const reason = live.closed(id)
+    return reason === undefined
+      ? Effect.zipRight(live.wait(id, version), Effect.suspend(() => step(cursor)))
+      : Effect.fail(new FollowEnded({ reason }))
+  }
+  const step = (cursor: TurnCursor): Effect.Effect<Step<TurnCursor>, FollowError> =>
+    Effect.suspend(() => {
+      const version = live.version()
+      const now = live.turn(id) ?? (cursor.seen?.state.status === "running" ? undefined : cursor.seen)
+      const ready = now === undefined ? undefined : Live.chunksAfter(now.feed, cursor.seq)
+      if (now !== undefined && ready !== undefined) {
+        const events = ready.length === 1 && ready[0]?.events[0]?.seq === cursor.seq + 1
+          ? ready[0].events
+          : ready.flatMap((chunk) => chunk.events).filter((event) => event.seq > cursor.seq)
+        if (events.length > 0) return Effect.succeed(taken(events, now))
+        return now.state.status === "running"
+          ? waitAndStep({ ...cursor, seen: now, joined: true }, version)
+          : Effect.succeed(end)
+      }
+      return pages.turnPage(id, cursor.seq).pipe(
+        Effect.catchTag("TurnNotFound", (error) => gone(cursor.joined, error)),
+        Effect.flatMap((page): Effect.Effect<Step<TurnCursor>, FollowError> =>
+          page.events.length > 0
+            ? Effect.succeed(taken(page.events, undefined))
+            : page.ended
+            ? Effect.succeed(end)
+            : waitAndStep({ ...cursor, seen: live.turn(id), joined: true }, version)
+        )
+      )
+    })
+  return Stream.paginateChunkEffect<TurnCursor, JournaledEvent, FollowError, never>(
+    { seq: after, seen: undefined, joined: false },
+    step
+  )
+}
+
+type SessionFollowError = SessionNotFound | TurnNotFound | JournalFailure | FollowEnded
+
+type Place = { readonly pos: number; readonly joined: boolean } | { readonly cursor: SessionCursor }
+
+export const followSession = (
+  live: Live.Live,
+  pages: Pages,
+  id: SessionId,
+  after: SessionCursor | undefined,
+  open: boolean
+): Stream.Stream<JournaledEvent, SessionFollowError> => {
+  const step = (place: Place): Effect.Effect<Step<Place>, SessionFollowError> =>
+    Effect.suspend(() => {
+      if ("cursor" in place) {
+        return Effect.map(
+          pages.sessionStart(id, place.cursor),
+          (page) => emit<Place>(page.events, { pos: page.pos, joined: true })
+        )
+      }
+      const version = live.version()
+      const feed = open ? live.sessionFeed(id) : undefined
+      const ready = feed === undefined ? undefined : Live.chunksAfter(feed, place.pos)
+      const last = ready?.at(-1)
+      if (ready !== undefined && last !== undefined) {
+        const events = ready.length === 1 ? last.events : ready.flatMap((chunk) => chunk.events)
+        return Effect.succeed(emit<Place>(events, { pos: last.key, joined: true }))
+      }
+      const wait = (): Effect.Effect<Step<Place>, SessionFollowError> => {
+        const reason = live.closed()
+        if (reason !== undefined) return Effect.fail(new FollowEnded({ reason }))
+        return Effect.zipRight(live.wait(id, version), Effect.suspend(() => step({ pos: place.pos, joined: true })))
+      }
+      if (ready !== undefined) return wait()
+      return pages.sessionPage(id, place.pos).pipe(
+        Effect.catchTag("SessionNotFound", (error) => gone(place.joined, error)),
+        Effect.flatMap((page): Effect.Effect<Step<Place>, SessionFollowError> =>
+          page.events.length > 0
+            ? Effect.succeed(emit<Place>(page.events, { pos: page.pos, joined: true }))
+            : open
+            ? wait()
+            : Effect.succeed<Step<Place>>(end)
+        )
+      )
+    })
+  const start: Place = after === undefined ? { pos: 0, joined: false } : { cursor: after }
+  const events = Stream.paginateChunkEffect<Place, JournaledEvent, SessionFollowError, never>(start, step)
+  return open
+    ? Stream.acquireRelease(live.retainSession(id), () => live.releaseSession(id)).pipe(
+      Stream.flatMap(() => events)
+    )
+    : events
+}

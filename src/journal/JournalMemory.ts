@@ -1,0 +1,239 @@
+/**
+ * The journal without a disk: the same contract, projections, admission and followers as `JournalSql`, over maps. For
+ * tests, simulations and embedding programs that need no durability. It grows until sessions are deleted.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
+import type { Part } from "../domain/Message.ts"
+import { SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
+import { JournalFailure } from "../domain/TurnError.ts"
+import * as TurnEvent from "../domain/TurnEvent.ts"
+import * as TurnState from "../domain/TurnState.ts"
+import * as Usage from "../domain/Usage.ts"
+import * as Exchanges from "./Exchanges.ts"
+import * as Follow from "./Follow.ts"
+import type * as Contract from "./Journal.ts"
+import { Journal } from "./Journal.ts"
+import * as Live from "./Live.ts"
+import * as MemoryStore from "./MemoryStore.ts"
+import { cursorOf, cutPage } from "./Paging.ts"
+
+/** Events a follower that fell behind is given at once. */
+const pageEventsMax = 512
+
+const make = () => {
+  const live = Live.make()
+  const store = MemoryStore.make()
+
+  const requireSession = (id: SessionId): Effect.Effect<MemoryStore.SessionEntry, SessionNotFound> => {
+    const entry = store.sessions.get(id)
+    return entry === undefined ? new SessionNotFound({ sessionId: id }) : Effect.succeed(entry)
+  }
+  const requireTurn = (id: TurnId): Effect.Effect<MemoryStore.TurnEntry, TurnNotFound> => {
+    const entry = store.turns.get(id)
+    return entry === undefined ? new TurnNotFound({ turnId: id }) : Effect.succeed(entry)
+  }
+  /** One synchronous step: nothing runs between its look and its end. */
+  const withSession = <A, E = never>(id: SessionId, f: (entry: MemoryStore.SessionEntry) => Effect.Effect<A, E>) =>
+    Effect.suspend(() => Effect.flatMap(requireSession(id), f))
+  const withTurn = <A, E = never>(id: TurnId, f: (entry: MemoryStore.TurnEntry) => Effect.Effect<A, E>) =>
+    Effect.suspend(() => Effect.flatMap(requireTurn(id), f))
+
+  const checkpointsOf = (turn: MemoryStore.TurnEntry) => {
+    let state: TurnState.TurnState | undefined
+    let index = 0
+    const events = store.eventsAfter(turn, 0, Number.MAX_SAFE_INTEGER)
+    return turn.checkpoints.map((row) => {
+      for (let event = events[index]; event !== undefined && event.seq <= row.seq; event = events[++index]) {
+        state = TurnState.apply(state, TurnEvent.parse(event.json))
+      }
+      return { ...row, text: state?.text ?? "", reasoning: state?.reasoning ?? "" }
+    })
+  }
+
+  /** The pos at which the turn's context was built; unbounded where it was not. */
+  const contextPos = (id: TurnId): number =>
+    store.turns.get(id)?.batches.find((batch) => batch.events.some((event) => event.type === "context.built"))?.pos ??
+      Number.MAX_SAFE_INTEGER
+
+  const historyPage = (
+    { asOfTurn, before, sessionId }: Parameters<Journal["Type"]["history"]>[0],
+    cursor: number | undefined
+  ) => {
+    const session = store.sessions.get(sessionId)
+    const messages = session?.messages ?? []
+    const question = messages.find((message) => message.id === before)
+    if (before !== undefined && question === undefined) {
+      return new JournalFailure({ operation: "history", retryable: false, reason: `no message ${before}` })
+    }
+    const below = cursor ?? question?.position ?? Number.MAX_SAFE_INTEGER
+    const found = messages.filter((message) =>
+      message.position < below && (message.role === "user" || message.turnId === null)
+    ).toReversed()
+    const page = Exchanges.taken(found.slice(0, Exchanges.pageMax + 1))
+    const asOf = asOfTurn === undefined ? Number.MAX_SAFE_INTEGER : contextPos(asOfTurn)
+    const answers = session === undefined ? [] : store.answers(session)
+    const chosen = new Map(page.rows.flatMap((row) =>
+      row.turnId === null
+        ? []
+        : [[row.id, Exchanges.choose(answers.filter((one) => one.userMessageId === row.id), asOf)]]
+    ))
+    const parts = new Map<MessageId, ReadonlyArray<Part>>(messages.map((message) => [message.id, message.parts]))
+    return Effect.succeed({ exchanges: Exchanges.pair(page.rows, chosen, parts), cursor: page.cursor })
+  }
+
+  const usageBy = (by: ReadonlyArray<Contract.UsageGroup>): ReadonlyArray<Contract.UsageTotal> => {
+    const groups = new Map<string, { by: Contract.UsageTotal["by"]; turns: Set<string>; usage: Usage.Usage }>()
+    for (const turn of store.turns.values()) {
+      for (const { day, model, provider, sessionId, turnId, usage } of turn.usages) {
+        const all = { session: sessionId, provider, model, day }
+        const own = Object.fromEntries(by.map((key) => [key, all[key]]))
+        const key = JSON.stringify(by.map((name) => all[name]))
+        const group = groups.get(key) ?? { by: own, turns: new Set<string>(), usage: Usage.unknown }
+        groups.set(key, { ...group, turns: group.turns.add(turnId), usage: Usage.add(group.usage, usage) })
+      }
+    }
+    return [...groups.entries()]
+      .sort(([a], [b]) => a < b ? -1 : 1)
+      .map(([, { by, turns, usage }]) => ({ by, turns: turns.size, usage }))
+  }
+
+  const pages: Follow.Pages = {
+    turnPage: (id, seq) =>
+      withTurn(id, (turn) =>
+        Effect.succeed({
+          events: store.eventsAfter(turn, seq, pageEventsMax),
+          ended: turn.state.status !== "running"
+        })),
+    sessionPage: (id, pos) =>
+      withSession(id, (session) => {
+        const batches = session.turns.flatMap((turn) => turn.batches.filter((batch) => batch.pos > pos))
+          .sort((a, b) => a.pos - b.pos)
+        const events: Array<Contract.JournaledEvent> = []
+        let last = pos
+        for (const batch of batches) {
+          events.push(...batch.events)
+          last = batch.pos
+          if (events.length >= pageEventsMax) break
+        }
+        return Effect.succeed({ events, pos: last })
+      }),
+    sessionStart: (id, { seq, turnId }) =>
+      withSession(id, (session) => {
+        const turn = session.turns.find((one) => one.state.turnId === turnId)
+        const batch = turn?.batches.find((one) => one.events.some((event) => event.seq === seq))
+        return batch === undefined
+          ? new TurnNotFound({ turnId })
+          : Effect.succeed({ events: batch.events.filter((event) => event.seq > seq), pos: batch.pos })
+      })
+  }
+
+  return Journal.of({
+    info: Effect.succeed({ kind: "memory", path: undefined, schemaVersion: 0, durability: "none", epoch: 0 }),
+    createSession: (session, messages = []) =>
+      Effect.suspend(() => {
+        store.createSession(session, messages)
+        return Effect.map(Effect.orDie(requireSession(session.id)), store.sessionOf)
+      }),
+    session: (id) => withSession(id, (entry) => Effect.succeed(store.sessionOf(entry))),
+    sessions: (page) =>
+      Effect.map(cursorOf(page), (after) => {
+        const rows = [...store.sessions.values()].filter((entry) => entry.ord > after).slice(0, page.limit + 1)
+        return cutPage(rows, page.limit, (entry) => entry.ord, store.sessionOf)
+      }),
+    updateSession: (id, patch, at) =>
+      withSession(id, (entry) => {
+        const { createdAt, id, updatedAt: _, ...before } = entry.session
+        entry.session = { id, ...MemoryStore.given({ ...before, ...patch }), createdAt, updatedAt: at }
+        return Effect.succeed(store.sessionOf(entry))
+      }),
+    deleteSession: (id) => withSession(id, () => Effect.sync(() => live.deleted(id, store.deleteSession(id)))),
+    messages: (id, page) =>
+      Effect.flatMap(cursorOf(page), (after) =>
+        withSession(id, ({ messages }) => {
+          const rows = messages.filter((message) => message.position > after).slice(0, page.limit + 1)
+          return Effect.succeed(
+            cutPage(rows, page.limit, (row) => row.position, ({ position: _, ...message }) => message)
+          )
+        })),
+    turns: (id, page) =>
+      Effect.flatMap(cursorOf(page), (after) =>
+        withSession(id, ({ turns }) => {
+          const rows = turns.filter((turn) => turn.ord > after).slice(0, page.limit + 1)
+          return Effect.succeed(cutPage(rows, page.limit, (turn) => turn.ord, store.turnOf))
+        })),
+    message: (sessionId, id) =>
+      Effect.suspend(() => {
+        const found = store.sessions.get(sessionId)?.messages.find((message) => message.id === id)
+        if (found === undefined) {
+          return new JournalFailure({ operation: "message", retryable: false, reason: `no message ${id}` })
+        }
+        const { position: _, ...message } = found
+        return Effect.succeed(message)
+      }),
+    admit: (admission) =>
+      Effect.suspend((): ReturnType<Journal["Type"]["admit"]> => {
+        const result = store.admit(admission)
+        if (result instanceof JournalFailure) return Effect.fail(result)
+        const { decision, published } = result
+        if (decision._tag === "Refuse") return Effect.fail(decision.error)
+        if (decision._tag === "Answer") return Effect.succeed(decision.answer)
+        live.publish(published)
+        return Effect.succeed<Contract.Admitted>({
+          _tag: "Started",
+          turnId: admission.turnId,
+          ahead: decision.ahead
+        })
+      }),
+    byKey: (sessionId, key) =>
+      Effect.sync(() => {
+        const found = store.sessions.get(sessionId)?.turns.find((turn) => turn.idempotency?.key === key)
+        return found?.idempotency === undefined
+          ? undefined
+          : { turnId: store.idOf(found), bodyHash: found.idempotency.bodyHash }
+      }),
+    append: (append) =>
+      Effect.suspend(() => {
+        const published = store.append(append)
+        if (published instanceof JournalFailure) return Effect.fail(published)
+        live.publish(published)
+        return Effect.void
+      }),
+    turn: (id) =>
+      withTurn(id, (turn) => {
+        const siblings = store.sessions.get(turn.state.sessionId as SessionId)?.turns ?? []
+        const resumed = siblings.find((other) => other.state.resumedFrom === id)
+        const retried = siblings.find((other) => other.state.retryOf === id)
+        return Effect.succeed<Contract.TurnRecord>({
+          turn: store.turnOf(turn),
+          options: turn.options,
+          resumedBy: resumed === undefined ? undefined : store.idOf(resumed),
+          retriedBy: retried === undefined ? undefined : store.idOf(retried)
+        })
+      }),
+    state: (id) => withTurn(id, (turn) => Effect.succeed(turn.state)),
+    readAfter: (id, seq, limit) => withTurn(id, (turn) => Effect.succeed(store.eventsAfter(turn, seq, limit))),
+    checkpoints: (id) => withTurn(id, (turn) => Effect.succeed(checkpointsOf(turn))),
+    runningTurns: Effect.sync(() =>
+      [...store.turns.values()].filter((turn) => turn.state.status === "running").map(store.idOf)
+    ),
+    history: (query) => (cursor) => Effect.suspend(() => historyPage(query, cursor)),
+    contents: (sessionId, hashes) =>
+      Effect.sync(() => {
+        const all = store.sessions.get(sessionId)?.contents
+        return new Map(hashes.flatMap((hash) => {
+          const content = all?.get(hash)
+          return content === undefined ? [] : [[hash, content] as const]
+        }))
+      }),
+    follow: (id, seq) => Follow.follow(live, pages, id, seq),
+    followSession: (id, after, open) => Follow.followSession(live, pages, id, after, open),
+    endFollowers: (reason, turnId) => Effect.sync(() => live.close(reason, turnId)),
+    usage: (by) => Effect.sync(() => usageBy([...new Set(by)])),
+    fenced: Effect.never
+  })
+}
+
+/** A journal of its own for each build of the layer. */
+export const layer: Layer.Layer<Journal> = Layer.sync(Journal, make)

@@ -1,0 +1,115 @@
+/**
+ * The journal on a SQL database. Writes go through `Writer` (one fiber, group commit, fenced by the owner's epoch),
+ * reads through the connection that never writes, followers through `Follow` (live feed first, rows behind it).
+ *
+ * A database opened for reading only has no writer: its writes are refused, and its followers get what is there.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { TurnId } from "../domain/Ids.ts"
+import { type Fenced, JournalFailure } from "../domain/TurnError.ts"
+import { Database, type DatabaseShape } from "./Database.ts"
+import * as Follow from "./Follow.ts"
+import { Journal } from "./Journal.ts"
+import * as Live from "./Live.ts"
+import * as SqlCommands from "./SqlCommands.ts"
+import * as SqlReads from "./SqlReads.ts"
+import * as SqlWrites from "./SqlWrites.ts"
+import * as StoredEvents from "./StoredEvents.ts"
+import * as Writer from "./Writer.ts"
+
+const readOnly: Pick<Writer.Writer, "append" | "submit"> = {
+  append: () => new JournalFailure({ operation: "append", retryable: false, reason: "opened for reading only" }),
+  submit: (operation) => new JournalFailure({ operation, retryable: false, reason: "opened for reading only" })
+}
+
+const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
+  const live = Live.make()
+  const sql = database.writer ?? database.reader
+  const reads = SqlReads.make({ sql: database.reader, live, stored: StoredEvents.make(database.reader) })
+  const writes = SqlWrites.make({ sql, epoch: database.epoch, live, stored: StoredEvents.make(sql) })
+  const commands = SqlCommands.make({ sql, live, writes })
+  const fenced = yield* Deferred.make<Fenced>()
+
+  const open = Effect.gen(function*() {
+    const writer = yield* Writer.make({
+      sql,
+      epoch: database.epoch,
+      appendAll: writes.appendAll,
+      readEpoch: commands.readEpoch,
+      forget: live.forget
+    })
+    yield* Effect.race(writer.fenced, database.fenced).pipe(
+      Effect.tap((error) =>
+        Effect.sync(() => live.close("fenced")).pipe(Effect.zipRight(Deferred.succeed(fenced, error)))
+      ),
+      Effect.forkScoped
+    )
+    return writer
+  })
+  const writer = database.writer === undefined ? readOnly : yield* open
+
+  return Journal.of({
+    info: Effect.succeed({
+      kind: database.kind,
+      path: database.path,
+      schemaVersion: database.schemaVersion,
+      durability: database.durability,
+      epoch: database.epoch
+    }),
+    session: reads.session,
+    sessions: reads.sessions,
+    messages: reads.messages,
+    turns: reads.turns,
+    message: reads.message,
+    turn: reads.turn,
+    byKey: reads.byKey,
+    state: reads.state,
+    readAfter: reads.readAfter,
+    checkpoints: reads.checkpoints,
+    runningTurns: reads.runningTurns,
+    history: reads.history,
+    contents: reads.contents,
+    usage: reads.usage,
+    createSession: Effect.fn("Journal.createSession")(function*(session, messages = []) {
+      yield* writer.submit(
+        "createSession",
+        (db) => Effect.as(commands.createSession(db, session, messages), { value: undefined, publish: () => undefined })
+      )
+      return yield* Effect.catchTag(
+        reads.session(session.id),
+        "SessionNotFound",
+        () =>
+          new JournalFailure({ operation: "createSession", retryable: false, reason: "deleted while it was created" })
+      )
+    }),
+    updateSession: Effect.fn("Journal.updateSession")(function*(id, patch, at) {
+      yield* writer.submit(
+        "updateSession",
+        (db) => Effect.as(commands.updateSession(db, id, patch, at), { value: undefined, publish: () => undefined })
+      )
+      return yield* reads.session(id)
+    }),
+    deleteSession: Effect.fn("Journal.deleteSession")((id) => {
+      // What a first run found: it may have been deleted by a commit that was reported as failed.
+      let found: ReadonlyArray<TurnId> | undefined
+      return writer.submit("deleteSession", (db) =>
+        commands.deleteSession(db, id).pipe(
+          Effect.catchTag("SessionNotFound", (error) => found === undefined ? error : Effect.succeed(found)),
+          Effect.map((turns) => {
+            found = turns
+            return { value: undefined, publish: () => live.deleted(id, turns) }
+          })
+        ))
+    }),
+    admit: Effect.fn("Journal.admit")((admission) => writer.submit("admit", (db) => commands.admit(db, admission))),
+    append: writer.append,
+    follow: (id, seq) => Follow.follow(live, reads.pages, id, seq),
+    followSession: (id, after, open) => Follow.followSession(live, reads.pages, id, after, open),
+    endFollowers: (reason, turnId) => Effect.sync(() => live.close(reason, turnId)),
+    fenced: Deferred.await(fenced)
+  })
+})
+
+export const layer: Layer.Layer<Journal, never, Database> = Layer.scoped(Journal, Effect.flatMap(Database, make))

@@ -1,0 +1,138 @@
+/** Rows as they come from the database, decoded: a row is untrusted input. Columns are named by `AS` in the queries. */
+import * as Schema from "effect/Schema"
+import { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
+import { Message, Part } from "../domain/Message.ts"
+import { TurnErrorInfo } from "../domain/TurnError.ts"
+import * as TurnEvent from "../domain/TurnEvent.ts"
+import { Usage } from "../domain/Usage.ts"
+import { rows } from "./Storage.ts"
+
+const json = <A, I>(schema: Schema.Schema<A, I>) => Schema.parseJson(schema)
+const nullable = Schema.NullOr
+const Parts = Schema.Array(Part)
+
+export const SessionRow = Schema.Struct({
+  ord: Schema.Int,
+  id: SessionId,
+  title: nullable(Schema.String),
+  provider: nullable(Schema.String),
+  model: nullable(Schema.String),
+  system: nullable(Schema.String),
+  createdAt: Schema.String,
+  updatedAt: Schema.String,
+  turnCount: Schema.Int,
+  running: nullable(TurnId)
+})
+export type SessionRow = typeof SessionRow.Type
+
+export const TurnRow = Schema.Struct({
+  ord: Schema.Int,
+  id: TurnId,
+  sessionId: SessionId,
+  status: Schema.Literal("running", "completed", "failed"),
+  phase: TurnEvent.Phase,
+  provider: Schema.String,
+  model: Schema.String,
+  userMessageId: MessageId,
+  messageId: nullable(MessageId),
+  retryOf: nullable(TurnId),
+  resumedFrom: nullable(TurnId),
+  attempts: Schema.Int,
+  lastSeq: Schema.Int,
+  checkpoint: nullable(Schema.Int),
+  finishReason: nullable(TurnEvent.FinishReason),
+  error: nullable(json(TurnErrorInfo)),
+  usage: nullable(json(Usage)),
+  startedAt: Schema.String,
+  endedAt: nullable(Schema.String),
+  options: json(Schema.Record({ key: Schema.String, value: Schema.Unknown })),
+  /** Running turns of the session before it. */
+  place: Schema.Int,
+  /** Of its message; null where it has none. */
+  parts: nullable(json(Parts)),
+  resumedBy: nullable(TurnId),
+  retriedBy: nullable(TurnId)
+})
+export type TurnRow = typeof TurnRow.Type
+
+export const MessageRow = Schema.Struct({
+  id: MessageId,
+  turnId: nullable(TurnId),
+  position: Schema.Int,
+  role: Message.fields.role,
+  parts: json(Parts),
+  state: Message.fields.state,
+  createdAt: Schema.String
+})
+export type MessageRow = typeof MessageRow.Type
+export const selectMessage =
+  `SELECT id, turn_id AS "turnId", position, role, parts, state, created_at AS "createdAt" FROM messages`
+
+/** What history needs of a turn. */
+export const AnswerRow = Schema.Struct({
+  id: TurnId,
+  userMessageId: MessageId,
+  status: Schema.Literal("running", "completed", "failed"),
+  errorTag: nullable(Schema.String),
+  messageId: nullable(MessageId),
+  resumedFrom: nullable(TurnId),
+  startPos: nullable(Schema.Int),
+  endPos: nullable(Schema.Int)
+})
+export type AnswerRow = typeof AnswerRow.Type
+
+export const PartsRow = Schema.Struct({ id: MessageId, parts: json(Parts) })
+
+export const BatchRow = Schema.Struct({
+  pos: Schema.Int,
+  turnId: TurnId,
+  sessionId: SessionId,
+  firstSeq: Schema.Int,
+  tails: Schema.String
+})
+export type BatchRow = typeof BatchRow.Type
+
+export const CheckpointRow = Schema.Struct({
+  checkpoint: Schema.Int,
+  turnId: TurnId,
+  phase: TurnEvent.Phase,
+  seq: Schema.Int,
+  usage: nullable(json(Usage)),
+  contextHash: nullable(Schema.String)
+})
+
+export const UsageTotalRow = Schema.Struct({
+  session: Schema.optional(Schema.String),
+  provider: Schema.optional(Schema.String),
+  model: Schema.optional(Schema.String),
+  day: Schema.optional(Schema.String),
+  turns: Schema.Int,
+  ...Usage.fields
+})
+
+export const sessionRows = rows(SessionRow)
+export const turnRows = rows(TurnRow)
+export const messageRows = rows(MessageRow)
+export const answerRows = rows(AnswerRow)
+export const partsRows = rows(PartsRow)
+export const batchRows = rows(BatchRow)
+export const checkpointRows = rows(CheckpointRow)
+export const usageTotalRows = rows(UsageTotalRow)
+export const epochRows = rows(Schema.Struct({ epoch: Schema.Int }))
+export const idRows = rows(Schema.Struct({ id: TurnId }))
+export const countRows = rows(Schema.Struct({ n: Schema.Int }))
+export const contentRows = rows(Schema.Struct({ hash: Schema.String, content: Schema.String }))
+export const positionRows = rows(Schema.Struct({
+  position: Schema.Int,
+  role: Message.fields.role,
+  turnId: nullable(TurnId)
+}))
+export const parentRows = rows(Schema.Struct({
+  status: Schema.Literal("running", "completed", "failed"),
+  child: nullable(TurnId)
+}))
+export const keyedRows = rows(Schema.Struct({ turnId: TurnId, bodyHash: Schema.String }))
+export const sizeRows = rows(
+  Schema.Struct({ firstSeq: Schema.Int, lastSeq: Schema.Int, pos: Schema.Int, size: Schema.Int })
+)
+export const committedRows = rows(Schema.Struct({ pos: Schema.Int, turnId: TurnId }))

@@ -1,0 +1,345 @@
+/**
+ * Everything the journal reads, on the connection that never writes: it sees the last commit and waits for nobody.
+ * Turns that run in this process are shown from their committed live state, ended ones from their row and message.
+ * Lists page by position; a cursor is the position of the last item, in digits.
+ */
+import type * as SqlClient from "@effect/sql/SqlClient"
+import type { Connection } from "@effect/sql/SqlConnection"
+import * as Effect from "effect/Effect"
+import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
+import { type Message, type Part, textOf } from "../domain/Message.ts"
+import { SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
+import type { Checkpoint, Page, Session, Turn } from "../domain/Resources.ts"
+import { JournalFailure } from "../domain/TurnError.ts"
+import type { TurnState } from "../domain/TurnState.ts"
+import type * as Journal from "./Journal.ts"
+import type * as Live from "./Live.ts"
+import { cursorOf, cutPage } from "./Paging.ts"
+import * as Projection from "./Projection.ts"
+import * as Rows from "./Rows.ts"
+import * as SqlHistory from "./SqlHistory.ts"
+import * as Storage from "./Storage.ts"
+import { foldEvents, type StoredEvents } from "./StoredEvents.ts"
+
+export interface Options {
+  readonly sql: SqlClient.SqlClient
+  readonly live: Live.Live
+  readonly stored: StoredEvents
+}
+
+const sessionOf = (row: Rows.SessionRow): Session => ({
+  id: row.id,
+  ...(row.title === null ? {} : { title: row.title }),
+  ...(row.provider === null ? {} : { provider: row.provider }),
+  ...(row.model === null ? {} : { model: row.model }),
+  ...(row.system === null ? {} : { system: row.system }),
+  createdAt: row.createdAt,
+  updatedAt: row.updatedAt,
+  turnCount: row.turnCount,
+  running: row.running
+})
+
+const messageOf = ({ createdAt, id, parts, role, state, turnId }: Rows.MessageRow): Message => ({
+  id,
+  turnId,
+  role,
+  parts,
+  state,
+  createdAt
+})
+
+const reasoningOf = (parts: ReadonlyArray<Part>): string =>
+  parts.map((part) => part.type === "reasoning" ? part.text : "").join("")
+
+const usageColumns = {
+  inputTokens: "input_tokens",
+  outputTokens: "output_tokens",
+  cacheReadTokens: "cache_read_tokens",
+  cacheWriteTokens: "cache_write_tokens",
+  reasoningTokens: "reasoning_tokens",
+  totalTokens: "total_tokens"
+} as const
+
+const groupColumns: Readonly<Record<Journal.UsageGroup, string>> = {
+  session: "session_id",
+  provider: "provider",
+  model: "model",
+  day: "day"
+}
+
+export const make = ({ live, sql, stored }: Options) => {
+  const read = Storage.reader(sql)
+
+  const selectSession = sql.literal(`SELECT ord, id, title, provider, model, system, created_at AS "createdAt",
+    updated_at AS "updatedAt", turn_count AS "turnCount",
+    (SELECT t.id FROM turns t WHERE t.session_id = sessions.id AND t.status = 'running' ORDER BY t.ord LIMIT 1) AS running
+    FROM sessions`)
+
+  const selectTurn = sql.literal(
+    `SELECT t.ord, t.id, t.session_id AS "sessionId", t.status, t.phase, t.provider, t.model,
+    t.user_message_id AS "userMessageId", t.message_id AS "messageId", t.retry_of AS "retryOf",
+    t.resumed_from AS "resumedFrom", t.attempts, t.last_seq AS "lastSeq", t.checkpoint,
+    t.finish_reason AS "finishReason", t.error, t.usage, t.started_at AS "startedAt", t.ended_at AS "endedAt", t.options,
+    CASE WHEN t.phase = 'accepted' THEN (SELECT count(*) FROM turns r
+      WHERE r.session_id = t.session_id AND r.status = 'running' AND r.ord < t.ord) ELSE 0 END AS place,
+    m.parts,
+    (SELECT c.id FROM turns c WHERE c.resumed_from = t.id) AS "resumedBy",
+    (SELECT c.id FROM turns c WHERE c.retry_of = t.id) AS "retriedBy"
+    FROM turns t LEFT JOIN messages m ON m.id = t.message_id`
+  )
+
+  const selectMessage = sql.literal(Rows.selectMessage)
+
+  const requireSession = (db: Connection, id: SessionId) =>
+    Effect.flatMap(
+      Rows.countRows(db, sql`SELECT 1 AS n FROM sessions WHERE id = ${id}`),
+      ([found]) => found === undefined ? new SessionNotFound({ sessionId: id }) : Effect.void
+    )
+
+  const requireTurn = (db: Connection, id: TurnId) =>
+    Effect.flatMap(
+      Rows.turnRows(db, sql`${selectTurn} WHERE t.id = ${id}`),
+      ([row]) => row === undefined ? Effect.fail(new TurnNotFound({ turnId: id })) : Effect.succeed(row)
+    )
+
+  /** The state of a turn whose row or message does not tell: running, or failed without a message. */
+  const folded = (db: Connection, id: TurnId) =>
+    Effect.flatMap(
+      stored.fold(db, id),
+      (state) => state === undefined ? Effect.fail(new TurnNotFound({ turnId: id })) : Effect.succeed(state)
+    )
+
+  const fromState = (state: TurnState, place: number): Turn =>
+    Projection.turnOf(Projection.summary(state), state, place)
+
+  /** The row may be older or newer than the live state; each branch shows one committed moment. */
+  const turnOf = (db: Connection, row: Rows.TurnRow): Effect.Effect<Turn, TurnNotFound | Storage.StorageFault> => {
+    if (row.status === "running") {
+      const now = live.turn(row.id)?.state
+      return now === undefined
+        ? Effect.map(folded(db, row.id), (state) => fromState(state, row.place))
+        : Effect.succeed(fromState(now, row.place))
+    }
+    if (row.parts !== null) {
+      return Effect.succeed(
+        Projection.turnOf(row, { text: textOf(row.parts), reasoning: reasoningOf(row.parts) }, row.place)
+      )
+    }
+    return row.attempts === 0
+      ? Effect.succeed(Projection.turnOf(row, { text: "", reasoning: "" }, row.place))
+      : Effect.map(folded(db, row.id), (state) => fromState(state, row.place))
+  }
+
+  const session = Effect.fn("Journal.session")((id: SessionId) =>
+    read("session", (db) =>
+      Effect.flatMap(
+        Rows.sessionRows(db, sql`${selectSession} WHERE id = ${id}`),
+        ([row]) =>
+          row === undefined ? Effect.fail(new SessionNotFound({ sessionId: id })) : Effect.succeed(sessionOf(row))
+      ))
+  )
+
+  const sessions = Effect.fn("Journal.sessions")(function*(page: Journal.PageRequest) {
+    const after = yield* cursorOf(page)
+    const rows = yield* read(
+      "sessions",
+      (db) => Rows.sessionRows(db, sql`${selectSession} WHERE ord > ${after} ORDER BY ord LIMIT ${page.limit + 1}`)
+    )
+    return cutPage(rows, page.limit, (row) => row.ord, sessionOf)
+  })
+
+  const messages = Effect.fn("Journal.messages")(function*(id: SessionId, page: Journal.PageRequest) {
+    const after = yield* cursorOf(page)
+    const rows = yield* read("messages", (db) =>
+      Effect.zipRight(
+        requireSession(db, id),
+        Rows.messageRows(
+          db,
+          sql`${selectMessage} WHERE session_id = ${id} AND position > ${after} ORDER BY position LIMIT ${
+            page.limit + 1
+          }`
+        )
+      ))
+    return cutPage(rows, page.limit, (row) => row.position, messageOf)
+  })
+
+  const turns = Effect.fn("Journal.turns")(function*(id: SessionId, page: Journal.PageRequest) {
+    const after = yield* cursorOf(page)
+    return yield* read("turns", (db) =>
+      Effect.gen(function*() {
+        yield* requireSession(db, id)
+        const rows = yield* Rows.turnRows(
+          db,
+          sql`${selectTurn} WHERE t.session_id = ${id} AND t.ord > ${after} ORDER BY t.ord LIMIT ${page.limit + 1}`
+        )
+        const cut = cutPage(rows, page.limit, (row) => row.ord, (row) => row)
+        // A session that is deleted between the two reads has no turns any more.
+        const items = yield* Effect.forEach(cut.items, (row) => turnOf(db, row)).pipe(
+          Effect.catchTag("TurnNotFound", () => new SessionNotFound({ sessionId: id }))
+        )
+        return { ...cut, items } satisfies Page<Turn>
+      }))
+  })
+
+  const message = Effect.fn("Journal.message")((sessionId: SessionId, id: MessageId) =>
+    read("message", (db) =>
+      Effect.flatMap(
+        Rows.messageRows(db, sql`${selectMessage} WHERE id = ${id} AND session_id = ${sessionId}`),
+        ([row]) =>
+          row === undefined
+            ? Effect.fail(new JournalFailure({ operation: "message", retryable: false, reason: `no message ${id}` }))
+            : Effect.succeed(messageOf(row))
+      ))
+  )
+
+  const turn = Effect.fn("Journal.turn")((id: TurnId) =>
+    read("turn", (db) =>
+      Effect.gen(function*() {
+        const row = yield* requireTurn(db, id)
+        return {
+          turn: yield* turnOf(db, row),
+          options: row.options,
+          resumedBy: row.resumedBy ?? undefined,
+          retriedBy: row.retriedBy ?? undefined
+        } satisfies Journal.TurnRecord
+      }))
+  )
+
+  const state = Effect.fn("Journal.state")((id: TurnId) => {
+    const now = live.turn(id)?.state
+    return now === undefined ? read("state", (db) => folded(db, id)) : Effect.succeed(now)
+  })
+
+  const readAfter = Effect.fn("Journal.readAfter")((id: TurnId, seq: number, limit: number) =>
+    read("readAfter", (db) =>
+      Effect.gen(function*() {
+        yield* requireTurn(db, id)
+        const events: Array<Journal.JournaledEvent> = []
+        while (events.length < limit) {
+          const page = yield* stored.turnPage(db, id, events.at(-1)?.seq ?? seq)
+          if (page.events.length === 0) break
+          for (const event of page.events) events.push(event)
+        }
+        return events.slice(0, limit)
+      }))
+  )
+
+  const byKey = Effect.fn("Journal.byKey")((sessionId: SessionId, key: string) =>
+    read("byKey", (db) =>
+      Effect.map(
+        Rows.keyedRows(
+          db,
+          sql`SELECT id AS "turnId", body_hash AS "bodyHash" FROM turns WHERE session_id = ${sessionId} AND idempotency_key = ${key}`
+        ),
+        ([row]) => row
+      ))
+  )
+
+  /** The texts come from the events: one pass, page by page, with the state kept at each checkpoint's seq. */
+  const checkpoints = Effect.fn("Journal.checkpoints")((id: TurnId) =>
+    read("checkpoints", (db) =>
+      Effect.gen(function*() {
+        yield* requireTurn(db, id)
+        const rows = yield* Rows.checkpointRows(
+          db,
+          sql`SELECT n AS checkpoint, turn_id AS "turnId", phase, seq, usage, context_hash AS "contextHash" FROM checkpoints WHERE turn_id = ${id} ORDER BY n`
+        )
+        const items: Array<Checkpoint> = []
+        let state: TurnState | undefined
+        for (const row of rows) {
+          while ((state?.lastSeq ?? 0) < row.seq) {
+            const page = yield* stored.turnPage(db, id, state?.lastSeq ?? 0)
+            const upTo = page.events.filter((event) => event.seq <= row.seq)
+            if (upTo.length === 0) break
+            state = yield* foldEvents(upTo, state)
+          }
+          items.push({ ...row, text: state?.text ?? "", reasoning: state?.reasoning ?? "" })
+        }
+        return items
+      }))
+  )
+
+  const runningTurns = read("runningTurns", (db) =>
+    Effect.map(
+      Rows.idRows(db, sql`SELECT id FROM turns WHERE status = 'running' ORDER BY ord`),
+      (rows) => rows.map((row) => row.id)
+    ))
+
+  const contents = Effect.fn("Journal.contents")((sessionId: SessionId, hashes: ReadonlyArray<string>) =>
+    hashes.length === 0 ? Effect.succeed(new Map<string, string>()) : read("contents", (db) =>
+      Effect.map(
+        Rows.contentRows(
+          db,
+          sql`SELECT hash, content FROM context_contents WHERE session_id = ${sessionId} AND ${sql.in("hash", hashes)}`
+        ),
+        (rows) => new Map(rows.map((row) => [row.hash, row.content]))
+      ))
+  )
+
+  const usage = Effect.fn("Journal.usage")((by: ReadonlyArray<Journal.UsageGroup>) => {
+    const keys = [...new Set(by)]
+    const names = keys.map((key) => `${groupColumns[key]} AS "${key}"`)
+    const sums = Object.entries(usageColumns).map(([name, column]) => `sum(${column}) AS "${name}"`)
+    const grouped = keys.map((key) => groupColumns[key]).join(", ")
+    const text = `SELECT ${[...names, "count(DISTINCT turn_id) AS turns", ...sums].join(", ")} FROM usage${
+      keys.length === 0 ? " HAVING count(*) > 0" : ` GROUP BY ${grouped} ORDER BY ${grouped}`
+    }`
+    return read(
+      "usage",
+      (db) =>
+        Effect.map(
+          Rows.usageTotalRows(db, sql`${sql.literal(text)}`),
+          (rows) =>
+            rows.map(({ day, model, provider, session, turns, ...counts }): Journal.UsageTotal => {
+              const all = { session, provider, model, day }
+              return { by: Object.fromEntries(keys.map((key) => [key, all[key] ?? ""])), turns, usage: counts }
+            })
+        )
+    )
+  })
+
+  const turnPage = (id: TurnId, seq: number) =>
+    read("follow", (db) =>
+      Effect.gen(function*() {
+        const { events } = yield* stored.turnPage(db, id, seq)
+        if (events.length > 0) return { events, ended: false }
+        const row = yield* requireTurn(db, id)
+        // Events that were committed between the two reads are for the next page.
+        return { events, ended: row.status !== "running" && row.lastSeq <= seq }
+      }))
+
+  const sessionPage = (id: SessionId, pos: number) =>
+    read("followSession", (db) =>
+      Effect.gen(function*() {
+        const page = yield* stored.sessionPage(db, id, pos)
+        if (page.events.length === 0) yield* requireSession(db, id)
+        return page
+      }))
+
+  const sessionStart = (id: SessionId, { seq, turnId }: Journal.SessionCursor) =>
+    read("followSession", (db) =>
+      Effect.gen(function*() {
+        yield* requireSession(db, id)
+        const row = yield* requireTurn(db, turnId)
+        const page = row.sessionId === id ? yield* stored.batchOf(db, turnId, seq) : undefined
+        return page ?? (yield* new TurnNotFound({ turnId }))
+      }))
+
+  return {
+    session,
+    sessions,
+    messages,
+    turns,
+    message,
+    turn,
+    byKey,
+    state,
+    readAfter,
+    checkpoints,
+    runningTurns,
+    history: SqlHistory.make({ sql, stored, read }),
+    contents,
+    usage,
+    pages: { turnPage, sessionPage, sessionStart }
+  }
+}

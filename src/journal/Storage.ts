@@ -1,0 +1,97 @@
+/**
+ * Statements on a connection, with rows decoded and faults typed once. Statements run on the reserved connection and
+ * not through the client, because the client opens a span for each and a commit may hold a single delta.
+ */
+import type * as SqlClient from "@effect/sql/SqlClient"
+import type { Connection } from "@effect/sql/SqlConnection"
+import type { SqlError } from "@effect/sql/SqlError"
+import type { Statement } from "@effect/sql/Statement"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import type { ParseError } from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import { JournalFailure } from "../domain/TurnError.ts"
+
+/** Storage said no. `code` is its own word (`SQLITE_FULL`), `detail` the rule where a constraint refused. */
+export class StorageFault extends Data.TaggedError("StorageFault")<{
+  readonly code: string
+  readonly detail: string
+}> {}
+
+/** What the driver threw, by shape: any SQL driver's error carries a code. */
+const Thrown = Schema.Struct({ code: Schema.String, message: Schema.String })
+const isThrown = Schema.is(Thrown)
+
+export const faultOf = (error: SqlError): StorageFault =>
+  isThrown(error.cause)
+    ? new StorageFault({ code: error.cause.code, detail: error.cause.message })
+    : new StorageFault({ code: "SQL_ERROR", detail: error.message })
+
+/** A row that this version cannot read. Its content stays out of the error: it may hold prompt text. */
+const unreadable = (_: ParseError): StorageFault =>
+  new StorageFault({ code: "UNREADABLE_ROW", detail: "a row does not have the expected shape" })
+
+export const isBusy = (fault: StorageFault): boolean => /^SQLITE_(BUSY|LOCKED)/.test(fault.code)
+export const isConstraint = (fault: StorageFault): boolean => fault.code.startsWith("SQLITE_CONSTRAINT")
+
+/** Codes that pass by themselves: another connection's lock, memory, an interrupted statement. */
+const retryable = /^SQLITE_(BUSY|LOCKED|NOMEM|INTERRUPT|PROTOCOL|SCHEMA)/
+
+export const failure = (operation: string, fault: StorageFault): JournalFailure =>
+  new JournalFailure({
+    operation,
+    retryable: retryable.test(fault.code),
+    reason: isConstraint(fault) ? `${fault.code}: ${fault.detail}` : fault.code
+  })
+
+export const run = (connection: Connection, statement: Statement<unknown>): Effect.Effect<void, StorageFault> => {
+  const [text, params] = statement.compile()
+  return Effect.mapError(Effect.asVoid(connection.execute(text, params, undefined)), faultOf)
+}
+
+/** The rows, decoded. Build it once per schema: compiling a decoder is not free. */
+export const rows = <A, I>(schema: Schema.Schema<A, I>) => {
+  const decode = Schema.decodeUnknown(Schema.Array(schema))
+  return (connection: Connection, statement: Statement<unknown>): Effect.Effect<ReadonlyArray<A>, StorageFault> => {
+    const [text, params] = statement.compile()
+    return connection.execute(text, params, undefined).pipe(
+      Effect.mapError(faultOf),
+      Effect.flatMap((found) => Effect.mapError(decode(found), unreadable))
+    )
+  }
+}
+
+/** Statements outside a transaction, on a connection held for them alone. */
+const reading = <A, E>(
+  sql: SqlClient.SqlClient,
+  body: (connection: Connection) => Effect.Effect<A, E | StorageFault>
+): Effect.Effect<A, E | StorageFault> => Effect.scoped(Effect.flatMap(Effect.mapError(sql.reserve, faultOf), body))
+
+/** A read of its own, with faults as the journal's. */
+export type Reader = <A, E>(
+  operation: string,
+  body: (connection: Connection) => Effect.Effect<A, E | StorageFault>
+) => Effect.Effect<A, Exclude<E, StorageFault> | JournalFailure>
+
+export const reader =
+  (sql: SqlClient.SqlClient): Reader =>
+  <A, E>(operation: string, body: (connection: Connection) => Effect.Effect<A, E | StorageFault>) =>
+    Effect.mapError(
+      reading(sql, body),
+      (error) =>
+        error instanceof StorageFault
+          ? failure(operation, error)
+          // What is not a StorageFault is E: TypeScript cannot narrow a type parameter by instanceof.
+          : error as Exclude<E, StorageFault>
+    )
+
+/** Rows a multi-row insert puts down at once: keeps the number of distinct statement texts, which are cached, small. */
+export const insertRowsMax = 64
+
+export const chunked = <A>(items: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> => {
+  const chunks: Array<ReadonlyArray<A>> = []
+  for (let index = 0; index < items.length; index += insertRowsMax) {
+    chunks.push(items.slice(index, index + insertRowsMax))
+  }
+  return chunks
+}

@@ -1,0 +1,182 @@
+/**
+ * Events as rows hold them: from a batch to the bytes that readers get, to values, to a folded state. Reads are paged,
+ * so that no turn or session is ever in memory as a whole; the fold alone keeps a turn's text.
+ */
+import type * as SqlClient from "@effect/sql/SqlClient"
+import type { Connection } from "@effect/sql/SqlConnection"
+import * as Effect from "effect/Effect"
+import type { SessionId, TurnId } from "../domain/Ids.ts"
+import * as TurnEvent from "../domain/TurnEvent.ts"
+import * as TurnState from "../domain/TurnState.ts"
+import type { JournaledEvent } from "./Journal.ts"
+import type { BatchRow } from "./Rows.ts"
+import * as Rows from "./Rows.ts"
+import { StorageFault } from "./Storage.ts"
+
+/** A page of batches ends before it passes this many stored bytes: what a follower that fell behind holds. */
+export const pageBytesMax = 256 * 1024
+/** And at most this many batches, one a commit: 256 commits of a slow stream are a few kilobytes. */
+export const pageBatchesMax = 256
+
+const unreadable = new StorageFault({
+  code: "UNREADABLE_ROW",
+  detail: "a stored event does not have the expected shape"
+})
+
+const knownTypes: ReadonlySet<string> = new Set(TurnEvent.eventTypes)
+const isType = (type: string): type is TurnEvent.EventType => knownTypes.has(type)
+
+/** The batch's events after `seq`, as every reader gets them; undefined where a row is damaged. */
+export const eventsOf = (batch: BatchRow, seq: number): ReadonlyArray<JournaledEvent> | undefined => {
+  const head = TurnEvent.head(batch.turnId, batch.sessionId)
+  const events: Array<JournaledEvent> = []
+  let at = batch.firstSeq
+  for (const tail of batch.tails.split("\n")) {
+    if (at > seq) {
+      const type = TurnEvent.typeOfTail(tail)
+      if (!isType(type)) return undefined
+      events.push({ turnId: batch.turnId, seq: at, type, json: TurnEvent.json(head, at, tail) })
+    }
+    at++
+  }
+  return events
+}
+
+/**
+ * The value of a stored event. Deltas, which are nearly all of a journal, are checked by hand: a schema costs many times
+ * the parse, and a restart folds every turn that a crash left.
+ */
+const valueOf = (json: string): TurnEvent.TurnEvent => {
+  const value: unknown = JSON.parse(json)
+  return isPlainDelta(value) ? value : TurnEvent.decode(value)
+}
+
+const isPlainDelta = (value: unknown): value is TurnEvent.EventOf<"model.delta"> => {
+  if (typeof value !== "object" || value === null) return false
+  const { at, data, seq, type, v } = value as { readonly [key: string]: unknown } // an object, read with care below
+  if (type !== "model.delta" || v !== 1 || typeof at !== "string" || !Number.isSafeInteger(seq)) return false
+  if (typeof data !== "object" || data === null) return false
+  const { kind, text } = data as { readonly [key: string]: unknown }
+  return (kind === "text" || kind === "reasoning") && typeof text === "string"
+}
+
+/** The state after these events. */
+export const foldEvents = (
+  events: ReadonlyArray<JournaledEvent>,
+  from: TurnState.TurnState | undefined
+): Effect.Effect<TurnState.TurnState | undefined, StorageFault> =>
+  Effect.try({
+    try: () => TurnState.fold(events.map((event) => valueOf(event.json)), from),
+    catch: () => unreadable
+  })
+
+export interface BatchPage {
+  readonly events: ReadonlyArray<JournaledEvent>
+  /** Of the last batch read; the cursor that was given where there is none. */
+  readonly pos: number
+}
+
+export interface StoredEvents {
+  /** Events of a turn after `seq`. */
+  readonly turnPage: (db: Connection, id: TurnId, seq: number) => Effect.Effect<BatchPage, StorageFault>
+  /** Whole commits of a session after `pos`. */
+  readonly sessionPage: (db: Connection, id: SessionId, pos: number) => Effect.Effect<BatchPage, StorageFault>
+  /** The batch that holds this event: its pos and its events after it. */
+  readonly batchOf: (db: Connection, id: TurnId, seq: number) => Effect.Effect<BatchPage | undefined, StorageFault>
+  /** The fold of all events of a turn; undefined where there are none. `each` sees the state after every page. */
+  readonly fold: (db: Connection, id: TurnId) => Effect.Effect<TurnState.TurnState | undefined, StorageFault>
+}
+
+/** How many of these rows, by size, make a page: at least one. */
+const within = (sizes: ReadonlyArray<{ readonly size: number }>): number => {
+  let bytes = 0
+  let count = 0
+  for (const { size } of sizes) {
+    bytes += size
+    if (count > 0 && bytes > pageBytesMax) break
+    count++
+  }
+  return count
+}
+
+export const make = (sql: SqlClient.SqlClient): StoredEvents => {
+  const columns = sql.literal(
+    `pos, turn_id AS "turnId", session_id AS "sessionId", first_seq AS "firstSeq", tails`
+  )
+  const sizeColumns = sql.literal(
+    `pos, first_seq AS "firstSeq", last_seq AS "lastSeq", octet_length(tails) AS size`
+  )
+  /** The first seq of the batch that holds the event after `seq`, by one index seek. */
+  const startOf = (id: TurnId, seq: number) =>
+    sql`coalesce((SELECT max(first_seq) FROM batches WHERE turn_id = ${id} AND first_seq <= ${seq + 1}), 1)`
+
+  const pageOf = (
+    batches: ReadonlyArray<BatchRow>,
+    seq: number,
+    pos: number
+  ): Effect.Effect<BatchPage, StorageFault> => {
+    const events: Array<JournaledEvent> = []
+    for (const batch of batches) {
+      const found = eventsOf(batch, seq)
+      if (found === undefined) return Effect.fail(unreadable)
+      for (const event of found) events.push(event)
+    }
+    return Effect.succeed({ events, pos: batches.at(-1)?.pos ?? pos })
+  }
+
+  // Sizes come first, from row headers alone, so that a page of huge batches is never loaded as a whole.
+  const turnPage = (db: Connection, id: TurnId, seq: number) =>
+    Effect.gen(function*() {
+      const sizes = yield* Rows.sizeRows(
+        db,
+        sql`SELECT ${sizeColumns} FROM batches WHERE turn_id = ${id} AND first_seq >= ${
+          startOf(id, seq)
+        } ORDER BY first_seq LIMIT ${pageBatchesMax}`
+      )
+      const rest = sizes.filter((row) => row.lastSeq > seq)
+      const first = rest[0]
+      const last = rest[within(rest) - 1]
+      if (first === undefined || last === undefined) return { events: [], pos: 0 }
+      const batches = yield* Rows.batchRows(
+        db,
+        sql`SELECT ${columns} FROM batches WHERE turn_id = ${id} AND first_seq BETWEEN ${first.firstSeq} AND ${last.firstSeq} ORDER BY first_seq`
+      )
+      return yield* pageOf(batches, seq, 0)
+    })
+
+  const sessionPage = (db: Connection, id: SessionId, pos: number) =>
+    Effect.gen(function*() {
+      const sizes = yield* Rows.sizeRows(
+        db,
+        sql`SELECT ${sizeColumns} FROM batches WHERE session_id = ${id} AND pos > ${pos} ORDER BY pos LIMIT ${pageBatchesMax}`
+      )
+      const last = sizes[within(sizes) - 1]
+      if (last === undefined) return { events: [], pos }
+      const batches = yield* Rows.batchRows(
+        db,
+        sql`SELECT ${columns} FROM batches WHERE session_id = ${id} AND pos > ${pos} AND pos <= ${last.pos} ORDER BY pos`
+      )
+      return yield* pageOf(batches, 0, pos)
+    })
+
+  const batchOf = (db: Connection, id: TurnId, seq: number) =>
+    Effect.gen(function*() {
+      const batches = yield* Rows.batchRows(
+        db,
+        sql`SELECT ${columns} FROM batches WHERE turn_id = ${id} AND first_seq <= ${seq} AND last_seq >= ${seq} ORDER BY first_seq DESC LIMIT 1`
+      )
+      return batches.length === 0 ? undefined : yield* pageOf(batches, seq, 0)
+    })
+
+  const fold = (db: Connection, id: TurnId) =>
+    Effect.gen(function*() {
+      let state: TurnState.TurnState | undefined
+      while (true) {
+        const page = yield* turnPage(db, id, state?.lastSeq ?? 0)
+        if (page.events.length === 0) return state
+        state = yield* foldEvents(page.events, state)
+      }
+    })
+
+  return { turnPage, sessionPage, batchOf, fold }
+}

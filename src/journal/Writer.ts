@@ -1,0 +1,272 @@
+/**
+ * The one writer of a database: a bounded queue and a fiber that commits what is waiting as one transaction.
+ *
+ * - Group commit: what arrived since the last commit is the next one. The driver blocks the event loop while it commits,
+ *   so the fiber lets one turn of the loop pass first: the appends of that tick share one fsync.
+ * - BEGIN IMMEDIATE on the reserved connection, then the owner's epoch, then the work, then COMMIT. `withTransaction` is
+ *   not used: its BEGIN is deferred and its failed COMMIT is a defect.
+ * - Order after COMMIT: publish, then complete the callers. Nothing is published before.
+ * - A caller may stop waiting; what it enqueued is carried out regardless.
+ * - Faults: a lock is waited out (`busySchedule`); a refused constraint, or a defect, runs each command alone, so that
+ *   only the guilty one fails; any other fault fails the group. A failed COMMIT may have succeeded: the group runs once
+ *   more, which every command must bear (what is there already is not written again).
+ */
+import type * as SqlClient from "@effect/sql/SqlClient"
+import type { Connection } from "@effect/sql/SqlConnection"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import type { TurnId } from "../domain/Ids.ts"
+import { Fenced, JournalFailure } from "../domain/TurnError.ts"
+import { observeCommit } from "../telemetry/JournalMetrics.ts"
+import type { Append, WriteError } from "./Journal.ts"
+import * as Storage from "./Storage.ts"
+
+/**
+ * Commands that may wait. 64 running turns have one append each in flight; the rest is room for a burst of submits and
+ * for a recovery that closes thousands of turns. Beyond it callers wait for room.
+ */
+export const queueMax = 4096
+
+/** 1 ms doubling to 100 ms, for about 5 s: longer than another program's honest transaction. */
+export const busySchedule = Schedule.exponential("1 millis").pipe(
+  Schedule.union(Schedule.spaced("100 millis")),
+  Schedule.upTo("5 seconds")
+)
+
+/** What a command does once its transaction is committed. */
+export interface Settled {
+  /** Makes the commit visible to followers. Synchronous. */
+  readonly publish: () => void
+  readonly complete: Effect.Effect<unknown>
+}
+
+/** What the appends of a group came to. */
+export interface Appended {
+  readonly publish: () => void
+  readonly events: number
+  /** By place in the group: why an append was refused; absent where it is committed. */
+  readonly refused: ReadonlyMap<number, JournalFailure>
+}
+
+type Entry =
+  | { readonly _tag: "Append"; readonly append: Append; readonly done: Deferred.Deferred<void, WriteError> }
+  | {
+    readonly _tag: "Command"
+    readonly operation: string
+    readonly run: (connection: Connection) => Effect.Effect<Settled, Storage.StorageFault>
+    readonly fail: (cause: Cause.Cause<WriteError>) => Effect.Effect<unknown>
+  }
+
+/** COMMIT failed: what became of the transaction is not known. */
+class CommitFault extends Data.TaggedError("CommitFault")<{ readonly fault: Storage.StorageFault }> {}
+
+export interface Writer {
+  readonly append: (append: Append) => Effect.Effect<void, WriteError>
+  /** Runs in the next group's transaction. A failure of its own is a refusal: it has written nothing. */
+  readonly submit: <A, E>(
+    operation: string,
+    run: (
+      connection: Connection
+    ) => Effect.Effect<{ readonly value: A; readonly publish: () => void }, E | Storage.StorageFault>
+  ) => Effect.Effect<A, Exclude<E, Storage.StorageFault> | WriteError>
+  /** Completes when a transaction found another owner's epoch. */
+  readonly fenced: Effect.Effect<Fenced>
+}
+
+export interface Options {
+  readonly sql: SqlClient.SqlClient
+  readonly epoch: number
+  readonly appendAll: (
+    connection: Connection,
+    appends: ReadonlyArray<Append>
+  ) => Effect.Effect<Appended, Storage.StorageFault>
+  /** After a COMMIT of unknown outcome, or a refused constraint: what memory holds of these turns may be wrong. */
+  readonly forget: (turns: ReadonlyArray<TurnId>) => void
+  readonly readEpoch: (connection: Connection) => Effect.Effect<number, Storage.StorageFault>
+}
+
+/** Lets the event loop turn once: timers and I/O that are due resume their fibers first. */
+const tick: Effect.Effect<void> = Effect.async((resume) => {
+  const handle = setImmediate(() => resume(Effect.void))
+  return Effect.sync(() => clearImmediate(handle))
+})
+
+const say = (connection: Connection, text: string) =>
+  Effect.mapError(connection.execute(text, [], undefined), Storage.faultOf)
+
+const turnsOf = (group: ReadonlyArray<Entry>): ReadonlyArray<TurnId> =>
+  group.flatMap((entry) => entry._tag === "Append" ? [entry.append.turnId] : [])
+
+const failEntry = (entry: Entry, cause: Cause.Cause<WriteError>): Effect.Effect<unknown> =>
+  entry._tag === "Append" ? Deferred.failCause(entry.done, cause) : entry.fail(cause)
+
+const failWith = (group: ReadonlyArray<Entry>, fault: Storage.StorageFault) =>
+  Effect.forEach(
+    group,
+    (entry) =>
+      failEntry(entry, Cause.fail(Storage.failure(entry._tag === "Append" ? "append" : entry.operation, fault))),
+    { discard: true }
+  )
+
+export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const fenced = yield* Deferred.make<Fenced>()
+    const ready = Effect.unsafeMakeLatch(false)
+    const room = Effect.unsafeMakeLatch(true)
+    let pending: Array<Entry> = []
+    let closed = false
+
+    const work = (connection: Connection, group: ReadonlyArray<Entry>) =>
+      Effect.gen(function*() {
+        const epoch = yield* options.readEpoch(connection)
+        if (epoch !== options.epoch) return yield* new Fenced({ ownerEpoch: epoch })
+        const settled: Array<Settled> = []
+        const appends = group.filter((entry) => entry._tag === "Append")
+        let events = 0
+        if (appends.length > 0) {
+          const appended = yield* options.appendAll(connection, appends.map((entry) => entry.append))
+          events = appended.events
+          settled.push({
+            publish: appended.publish,
+            complete: Effect.sync(() =>
+              appends.forEach((entry, index) => {
+                const error = appended.refused.get(index)
+                Deferred.unsafeDone(entry.done, error === undefined ? Exit.void : Exit.fail(error))
+              })
+            )
+          })
+        }
+        for (const entry of group) if (entry._tag === "Command") settled.push(yield* entry.run(connection))
+        return { settled, events }
+      })
+
+    const transaction = (group: ReadonlyArray<Entry>) =>
+      Effect.scoped(Effect.flatMap(Effect.mapError(options.sql.reserve, Storage.faultOf), (connection) => {
+        // Where a full disk has rolled back already there is nothing to undo.
+        const rollback = Effect.ignore(say(connection, "ROLLBACK"))
+        const commit = Effect.catchAll(say(connection, "COMMIT"), (fault) => {
+          options.forget(turnsOf(group))
+          return Effect.fail(new CommitFault({ fault }))
+        })
+        return Effect.zipRight(
+          say(connection, "BEGIN IMMEDIATE"),
+          Effect.onError(Effect.tap(work(connection, group), commit), () => rollback)
+        )
+      }))
+
+    const attempt = (group: ReadonlyArray<Entry>) =>
+      transaction(group).pipe(
+        Effect.catchTag("CommitFault", () => transaction(group)),
+        Effect.catchTag("CommitFault", ({ fault }) => Effect.fail(fault)),
+        Effect.retry({
+          schedule: busySchedule,
+          while: (error) => error._tag === "StorageFault" && Storage.isBusy(error)
+        })
+      )
+
+    const refused = (group: ReadonlyArray<Entry>, cause: Cause.Cause<Fenced | Storage.StorageFault>) => {
+      const failure = Cause.failureOption(cause)
+      const error = failure._tag === "Some" ? failure.value : undefined
+      if (error?._tag === "Fenced") {
+        return Effect.zipRight(
+          Deferred.succeed(fenced, error),
+          Effect.forEach(group, (entry) => failEntry(entry, Cause.fail(error)), { discard: true })
+        )
+      }
+      const ownFault = error === undefined || Storage.isConstraint(error)
+      if (ownFault && group.length > 1) return Effect.forEach(group, (entry) => commitGroup([entry]), { discard: true })
+      if (ownFault) options.forget(turnsOf(group))
+      if (error !== undefined) return failWith(group, error)
+      const defect = Cause.die(Cause.squash(cause))
+      return Effect.forEach(group, (entry) => failEntry(entry, defect), { discard: true })
+    }
+
+    const commitGroup = (group: ReadonlyArray<Entry>): Effect.Effect<void> =>
+      Effect.flatMap(Clock.currentTimeNanos, (begun) =>
+        Effect.matchCauseEffect(attempt(group), {
+          onFailure: (cause) => refused(group, cause),
+          onSuccess: ({ events, settled }) =>
+            Effect.suspend(() => {
+              for (const { publish } of settled) publish()
+              return Effect.forEach(settled, ({ complete }) => complete, { discard: true })
+            }).pipe(
+              Effect.zipRight(Clock.currentTimeNanos),
+              Effect.flatMap((ended) => observeCommit(ended - begun, events))
+            )
+        }))
+
+    const drain = Effect.uninterruptible(Effect.suspend(() => {
+      const group = pending
+      pending = []
+      ready.unsafeClose()
+      room.unsafeOpen()
+      return group.length === 0 ? Effect.void : commitGroup(group)
+    }))
+
+    const enqueue = (operation: string, entry: Entry): Effect.Effect<void, WriteError> =>
+      Effect.suspend(() => {
+        if (closed) return new JournalFailure({ operation, retryable: false, reason: "the journal is closed" })
+        if (pending.length >= queueMax) {
+          room.unsafeClose()
+          return Effect.zipRight(room.await, enqueue(operation, entry))
+        }
+        pending.push(entry)
+        ready.unsafeOpen()
+        return Effect.void
+      })
+
+    // Finalizers run last first: the fiber stops, then what is still queued is carried out.
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        closed = true
+        return drain
+      })
+    )
+    yield* Effect.forkScoped(Effect.forever(Effect.zipRight(Effect.zipRight(ready.await, tick), drain)))
+
+    return {
+      fenced: Deferred.await(fenced),
+      append: (append) =>
+        Effect.suspend(() => {
+          const done = Deferred.unsafeMake<void, WriteError>(FiberId.none)
+          return Effect.zipRight(enqueue("append", { _tag: "Append", append, done }), Deferred.await(done))
+        }),
+      submit: <A, E>(
+        operation: string,
+        run: (
+          connection: Connection
+        ) => Effect.Effect<{ readonly value: A; readonly publish: () => void }, E | Storage.StorageFault>
+      ) =>
+        Effect.suspend(() => {
+          const done = Deferred.unsafeMake<A, Exclude<E, Storage.StorageFault> | WriteError>(FiberId.none)
+          const entry: Entry = {
+            _tag: "Command",
+            operation,
+            fail: (cause) => Deferred.failCause(done, cause),
+            run: (connection) =>
+              Effect.catchAll(
+                Effect.map(run(connection), ({ publish, value }): Settled => ({
+                  publish,
+                  complete: Deferred.succeed(done, value)
+                })),
+                (error) =>
+                  error instanceof Storage.StorageFault
+                    ? Effect.fail(error)
+                    : Effect.succeed<Settled>({
+                      publish: () => undefined,
+                      // What is not a StorageFault is E: TypeScript cannot narrow a type parameter by instanceof.
+                      complete: Deferred.fail(done, error as Exclude<E, Storage.StorageFault>)
+                    })
+              )
+          }
+          return Effect.zipRight(enqueue(operation, entry), Deferred.await(done))
+        })
+    }
+  })

@@ -1,0 +1,6 @@
+/** Every migration, oldest first. Append only: a released entry never changes. */
+import type { Migration } from "../Migrations.ts"
+import { journal } from "./0001_journal.ts"
+import { ledger } from "./0002_ledger.ts"
+
+export const migrations: ReadonlyArray<Migration> = [journal, ledger]

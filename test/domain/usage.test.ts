@@ -1,0 +1,40 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as FastCheck from "effect/FastCheck"
+import * as Usage from "../../src/domain/Usage.ts"
+
+const count = FastCheck.option(FastCheck.nat(1_000_000))
+const usage: FastCheck.Arbitrary<Usage.Usage> = FastCheck.record({
+  inputTokens: count,
+  outputTokens: count,
+  cacheReadTokens: count,
+  cacheWriteTokens: count,
+  reasoningTokens: count,
+  totalTokens: count
+})
+
+describe("usage", () => {
+  it("sums in any grouping and order, and unknown adds nothing", () => {
+    FastCheck.assert(FastCheck.property(usage, usage, usage, (a, b, c) => {
+      assert.deepStrictEqual(Usage.add(Usage.add(a, b), c), Usage.add(a, Usage.add(b, c)))
+      assert.deepStrictEqual(Usage.add(a, b), Usage.add(b, a))
+      assert.deepStrictEqual(Usage.add(a, Usage.unknown), a)
+    }))
+  })
+
+  it("is unknown only where nobody knows, and never becomes zero", () => {
+    FastCheck.assert(FastCheck.property(FastCheck.array(usage), (all) => {
+      const total = all.reduce(Usage.add, Usage.unknown)
+      for (const key of Object.keys(Usage.unknown) as ReadonlyArray<keyof Usage.Usage>) {
+        const known = all.flatMap((one) => one[key] === null ? [] : [one[key]])
+        assert.strictEqual(total[key], known.length === 0 ? null : known.reduce((a, b) => a + b, 0))
+      }
+    }))
+  })
+
+  it("takes the wire's total, or input + output where both are known", () => {
+    assert.strictEqual(Usage.make({ inputTokens: 1, outputTokens: 2 }).totalTokens, 3)
+    assert.strictEqual(Usage.make({ inputTokens: 1, outputTokens: 2, totalTokens: 9 }).totalTokens, 9)
+    assert.strictEqual(Usage.make({ outputTokens: 2 }).totalTokens, null)
+    assert.deepStrictEqual(Usage.make({}), Usage.unknown)
+  })
+})

@@ -1,0 +1,135 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import type { Migration } from "../../src/journal/Migrations.ts"
+import { migrations as released } from "../../src/journal/migrations/index.ts"
+import { firstMigration, freshFolder, modeOf, open, raw, secondMigration, writerOf } from "./databaseFixture.ts"
+
+const both = [firstMigration, secondMigration]
+
+/** A database of version 1 with two rows in it, closed. */
+const versionOne = Effect.gen(function*() {
+  const folder = yield* freshFolder
+  const { close, database } = yield* open(folder)
+  yield* writerOf(database)`INSERT INTO note (text) VALUES ('one'), ('three')`
+  yield* close
+  return folder
+})
+
+const copyIn = (folder: string) => Path.join(folder, "turnstream.db.v1.bak")
+
+describe("migrations", () => {
+  it("the released list counts from 1 without a gap, with names of their own", () => {
+    assert.deepStrictEqual(released.map(({ version }) => version), released.map((_, index) => index + 1))
+    assert.strictEqual(new Set(released.map(({ name }) => name)).size, released.length)
+  })
+
+  it.scoped("a new database runs all of them in order and keeps no copy", () =>
+    Effect.gen(function*() {
+      const folder = yield* freshFolder
+      const { database } = yield* open(folder, { migrations: both })
+      assert.strictEqual(database.schemaVersion, 2)
+      assert.deepStrictEqual(yield* database.reader`SELECT version, name, applied_at FROM schema_version`, [
+        { version: 1, name: "notes", applied_at: "1970-01-01T00:00:00.000Z" },
+        { version: 2, name: "note length", applied_at: "1970-01-01T00:00:00.000Z" }
+      ])
+      assert.deepStrictEqual(Fs.readdirSync(folder).filter((name) => name.includes(".bak")), [])
+    }))
+
+  it.scoped("P30: the rows of the version before are carried over, each migration once", () =>
+    Effect.gen(function*() {
+      const folder = yield* versionOne
+      for (const _ of [1, 2]) {
+        const { close, database } = yield* open(folder, { migrations: both })
+        assert.strictEqual(database.schemaVersion, 2)
+        assert.deepStrictEqual(yield* database.reader`SELECT text, chars FROM note`, [
+          { text: "one", chars: 3 },
+          { text: "three", chars: 5 }
+        ])
+        yield* close
+      }
+    }))
+
+  it.scoped("P31: a private copy of the version before is kept, replacing an older one, and opens as that version", () =>
+    Effect.gen(function*() {
+      const folder = yield* versionOne
+      Fs.writeFileSync(copyIn(folder), "an older copy")
+      yield* open(folder, { migrations: both })
+      assert.strictEqual(modeOf(copyIn(folder)), 0o600)
+      assert.isFalse(Fs.existsSync(`${copyIn(folder)}.partial`))
+      const copy = yield* raw(copyIn(folder))
+      assert.deepStrictEqual(yield* copy`PRAGMA integrity_check`, [{ integrity_check: "ok" }])
+      assert.deepStrictEqual(yield* copy`SELECT * FROM note`, [{ id: 1, text: "one" }, { id: 2, text: "three" }])
+      assert.deepStrictEqual(yield* copy`SELECT max(version) AS version FROM schema_version`, [{ version: 1 }])
+    }))
+
+  it.scoped("a copy that cannot be kept stops the migration before any change", () =>
+    Effect.gen(function*() {
+      const folder = yield* versionOne
+      Fs.mkdirSync(copyIn(folder))
+      const error = yield* Effect.flip(open(folder, { migrations: both }))
+      assert.strictEqual(error.kind, "migration")
+      assert.include(error.detail, copyIn(folder))
+      assert.strictEqual((yield* open(folder)).database.schemaVersion, 1)
+    }))
+
+  it.scoped("a database of a newer version is refused, naming both versions, and nothing in it changes", () =>
+    Effect.gen(function*() {
+      const folder = yield* freshFolder
+      yield* Effect.flatMap(open(folder, { migrations: both }), ({ close }) => close)
+      const before = Fs.readFileSync(Path.join(folder, "turnstream.db"))
+      const error = yield* Effect.flip(open(folder))
+      assert.strictEqual(error.kind, "newer")
+      assert.match(error.detail, /version 2\b.*\b1\b/)
+      assert.isTrue(before.equals(Fs.readFileSync(Path.join(folder, "turnstream.db"))))
+    }))
+
+  for (
+    const [how, failing] of [
+      ["fails", (sql) => Effect.asVoid(sql`INSERT INTO none VALUES (1)`)],
+      ["crashes", () => Effect.die(new Error("a fault in the migration"))]
+    ] satisfies ReadonlyArray<readonly [string, Migration["up"]]>
+  ) {
+    it.scoped(`a migration that ${how} half-way is undone whole, the ones before it stay, and a mended one runs`, () =>
+      Effect.gen(function*() {
+        const folder = yield* versionOne
+        const third: Migration = {
+          version: 3,
+          name: "half",
+          up: (sql) => Effect.zipRight(sql`DELETE FROM note`, failing(sql))
+        }
+        const exit = yield* Effect.exit(open(folder, { migrations: [...both, third] }))
+        assert.strictEqual(exit._tag, "Failure")
+        if (how === "fails") {
+          const error = yield* Effect.flip(Effect.asVoid(open(folder, { migrations: [...both, third] })))
+          assert.strictEqual(error.kind, "migration")
+          assert.match(error.detail, /^3 half: /)
+        }
+        const { close, database } = yield* open(folder, { migrations: both })
+        assert.deepStrictEqual(yield* database.reader`SELECT count(*) AS notes FROM note`, [{ notes: 2 }])
+        yield* close
+        const mended: Migration = { ...third, up: (sql) => Effect.asVoid(sql`DELETE FROM note WHERE chars = 3`) }
+        const { database: after } = yield* open(folder, { migrations: [...both, mended] })
+        assert.strictEqual(after.schemaVersion, 3)
+        assert.deepStrictEqual(yield* after.reader`SELECT text FROM note`, [{ text: "three" }])
+      }))
+  }
+
+  it.scoped("P7: an owner that was fenced while it migrates stops without a change", () =>
+    Effect.gen(function*() {
+      const folder = yield* versionOne
+      // The first of two migrations stands for the time in which another process takes over.
+      const takenOver: Migration = {
+        version: 2,
+        name: "taken over",
+        up: (sql) => Effect.asVoid(sql`UPDATE owner SET epoch = epoch + 1`)
+      }
+      const error = yield* Effect.flip(
+        open(folder, { migrations: [firstMigration, takenOver, { ...secondMigration, version: 3 }] })
+      )
+      assert.strictEqual(error.kind, "owned")
+      const sql = yield* raw(Path.join(folder, "turnstream.db"))
+      assert.deepStrictEqual(yield* sql`SELECT max(version) AS version FROM schema_version`, [{ version: 2 }])
+    }))
+})

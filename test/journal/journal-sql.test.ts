@@ -1,0 +1,4 @@
+import { contract } from "./contract.ts"
+import { layerFresh } from "./sqlFixture.ts"
+
+contract("SQLite", layerFresh)
