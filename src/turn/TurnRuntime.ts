@@ -112,7 +112,7 @@ export class TurnRuntime extends Context.Tag("turnstream/turn/TurnRuntime")<Turn
   /** The turn as one Stream: its events, then its end or its typed error. Leaving before the end cancels it. */
   readonly stream: (request: StreamRequest) => Stream.Stream<TurnEvent, TurnError | SubmitError>
 
-  /** The manifest and messages that would be sent. Fails like a submit; over budget it is shown in the manifest. */
+  /** The manifest of what would be sent now. Fails like a submit, or like a turn that is refused. */
   readonly preview: (
     request: SubmitRequest
   ) => Effect.Effect<ContextManifest, SubmitError | TurnError>

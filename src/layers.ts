@@ -1,0 +1,75 @@
+/**
+ * Named compositions: which implementation stands behind each contract. The only file that imports every capability.
+ * Each part is its own constant, so that an embedding program swaps one and keeps the rest.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Settings } from "./config/Settings.ts"
+import * as SettingsLoader from "./config/SettingsLoader.ts"
+import type { ContextBuilder } from "./context/ContextBuilder.ts"
+import * as ContextBuilderLayer from "./context/ContextBuilderLayer.ts"
+import type { Database, DatabaseError } from "./journal/Database.ts"
+import * as DatabaseBackup from "./journal/DatabaseBackup.ts"
+import * as DatabaseFile from "./journal/DatabaseFile.ts"
+import * as DatabaseInspection from "./journal/DatabaseInspection.ts"
+import * as DatabaseSqlite from "./journal/DatabaseSqlite.ts"
+import type { Journal } from "./journal/Journal.ts"
+import * as JournalMemory from "./journal/JournalMemory.ts"
+import * as JournalSql from "./journal/JournalSql.ts"
+import type { ProviderRegistry } from "./provider/ProviderRegistry.ts"
+import * as RegistryConfig from "./provider/RegistryConfig.ts"
+import * as IdGenerator from "./turn/IdGenerator.ts"
+import type { TurnRuntime } from "./turn/TurnRuntime.ts"
+import * as TurnRuntimeLayer from "./turn/TurnRuntimeLayer.ts"
+
+/** Settings from the environment and the file that `TURNSTREAM_CONFIG` names. */
+export const layerSettings = SettingsLoader.layer
+
+/** Providers as the settings say. */
+export const layerRegistry: Layer.Layer<ProviderRegistry, never, Settings> = RegistryConfig.layer()
+
+/** Context from instructions, history and message; no memory, skills, team or attachments yet. */
+export const layerContext: Layer.Layer<ContextBuilder> = Layer.provide(
+  ContextBuilderLayer.layer,
+  ContextBuilderLayer.layerNoSources
+)
+
+/** The database in `settings.dataDir`, owned by this process. */
+export const layerDatabase = (options: { readonly takeOver: boolean }): Layer.Layer<Database, DatabaseError, Settings> =>
+  Layer.unwrapEffect(
+    Effect.map(Settings, ({ dataDir, durability }) => DatabaseSqlite.layer({ dataDir, durability, ...options }))
+  )
+
+/** The database for reading only: another process may own it. */
+export const layerReadOnly: Layer.Layer<Journal | Database, DatabaseError, Settings> = Layer.provideMerge(
+  JournalSql.layer,
+  Layer.unwrapEffect(Effect.map(Settings, ({ dataDir }) => DatabaseSqlite.layerReadOnly({ dataDir })))
+)
+
+/** Facts about the database in a folder, whoever owns it. */
+export const inspectDatabase = DatabaseInspection.inspect
+
+/** Copies the database in a folder to a new file, whoever owns it, and checks the copy. */
+export const backupDatabase = (dataDir: string, destination: string) =>
+  DatabaseBackup.backup(DatabaseFile.pathIn(dataDir), destination)
+
+/** The turn engine on any journal, registry and context builder. */
+export const layerRuntime = Layer.provide(TurnRuntimeLayer.layer, IdGenerator.layer)
+
+/** What an engine gives. */
+export type Engine = TurnRuntime | Journal | ProviderRegistry | ContextBuilder
+
+const engineOn = <E, R>(journal: Layer.Layer<Journal, E, R>) =>
+  layerRuntime.pipe(Layer.provideMerge(Layer.mergeAll(journal, layerRegistry, layerContext)))
+
+/** The engine on SQLite. */
+export const layerEngine = (options: { readonly takeOver: boolean }) =>
+  engineOn(Layer.provide(JournalSql.layer, layerDatabase(options)))
+
+/** The engine on SQLite with the deterministic provider, no environment and no file read: a laptop, an embedding program. */
+export const layerLocal = (settings: SettingsLoader.TestOverrides & { readonly dataDir: string }) =>
+  Layer.provideMerge(layerEngine({ takeOver: false }), SettingsLoader.layerTest(settings))
+
+/** The engine in memory, for tests: time and chance are the test's. */
+export const layerTest = (settings: SettingsLoader.TestOverrides = {}) =>
+  Layer.provideMerge(engineOn(JournalMemory.layer), SettingsLoader.layerTest(settings))

@@ -1,0 +1,210 @@
+/**
+ * From an ask to a turn that exists: resolve, admit in one transaction, hand to the supervisor. A session's admissions
+ * go one after the other, so that its line stands in the order in which the journal admitted them.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type * as Scope from "effect/Scope"
+import type { SettingsShape } from "../config/Settings.ts"
+import type { ContextRequest } from "../context/ContextBuilder.ts"
+import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
+import { Draining, IdempotencyConflict, InvalidRequest, Overloaded } from "../domain/RequestError.ts"
+import { type JournalFailure, toInfo, type TurnError } from "../domain/TurnError.ts"
+import type { EventBody } from "../domain/TurnEvent.ts"
+import * as TurnState from "../domain/TurnState.ts"
+import type { Admitted, Journal, TurnRecord } from "../journal/Journal.ts"
+import type { ProviderRegistry, Resolved } from "../provider/ProviderRegistry.ts"
+import * as Ask from "./Ask.ts"
+import type { IdGenerator } from "./IdGenerator.ts"
+import type { Supervisor } from "./Supervisor.ts"
+import * as TurnLog from "./TurnLog.ts"
+import type { TurnControl, TurnEngine, TurnJob } from "./TurnRun.ts"
+import type { ChildError } from "./TurnRuntime.ts"
+
+/** A client turned away is asked to come back after about one short turn. */
+const retryAfterMs = 1_000
+
+export interface Admission {
+  readonly turnId: TurnId
+  readonly existing: boolean
+  /** Completes when the turn is past its context build or ended; at once for one that waits in line or is not ours. */
+  readonly settled: Effect.Effect<void>
+}
+
+export interface Parts {
+  readonly engine: TurnEngine
+  readonly registry: ProviderRegistry["Type"]
+  readonly ids: IdGenerator["Type"]
+  readonly settings: SettingsShape
+  readonly supervisor: Supervisor
+  readonly scope: Scope.Scope
+  readonly draining: () => boolean
+}
+
+/** One permit a session, made when it is wanted and dropped with its last user. */
+const makeLocks = () => {
+  const locks = new Map<SessionId, { readonly semaphore: Effect.Semaphore; users: number }>()
+  return <A, E, R>(sessionId: SessionId, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.suspend(() => {
+      const lock = locks.get(sessionId) ?? { semaphore: Effect.unsafeMakeSemaphore(1), users: 0 }
+      locks.set(sessionId, lock)
+      lock.users += 1
+      return lock.semaphore.withPermits(1)(effect).pipe(
+        Effect.ensuring(Effect.sync(() => {
+          lock.users -= 1
+          if (lock.users === 0) locks.delete(sessionId)
+        }))
+      )
+    })
+}
+
+/** Everything a chain of resumed turns said before, oldest first. */
+export const prefixOf = (
+  journal: Journal["Type"],
+  parent: TurnId
+): Effect.Effect<string, JournalFailure> =>
+  Effect.gen(function*() {
+    let prefix = ""
+    let next: TurnId | undefined = parent
+    while (next !== undefined) {
+      const { turn }: TurnRecord = yield* journal.turn(next).pipe(
+        // a parent lives as long as its children: both go with their session
+        Effect.catchTag("TurnNotFound", (error) => Effect.die(error))
+      )
+      prefix = turn.text + prefix
+      next = turn.resumedFrom
+    }
+    return prefix
+  })
+
+export const make = (parts: Parts) => {
+  const { engine, ids, registry, settings, supervisor } = parts
+  const { clock, journal } = engine
+  const inSession = makeLocks()
+
+  /** What the turn will be sent: read when it runs, so that a turn in line sees the answers before it. */
+  const contextOf = (
+    ask: Ask.Ask,
+    message: ContextRequest<JournalFailure>["message"],
+    userMessageId: MessageId,
+    resolved: Resolved,
+    prefix: string | undefined
+  ): ContextRequest<JournalFailure> => ({
+    sessionId: ask.sessionId,
+    system: ask.options.system,
+    window: resolved.model.contextWindow,
+    reserve: Ask.reserveOf(Ask.generationOf(ask.options, resolved), resolved),
+    history: journal.history({ sessionId: ask.sessionId, before: userMessageId, asOfTurn: undefined }),
+    message,
+    prefix: prefix === "" ? undefined : prefix
+  })
+
+  const checkScript = (ask: Ask.Ask, resolved: Resolved) =>
+    ask.options.script !== undefined && resolved.provider.usageSource !== "deterministic"
+      ? new InvalidRequest({
+        path: "options.script",
+        reason: `only the deterministic provider takes a script; this turn uses "${ask.provider}"`
+      })
+      : Effect.void
+
+  /** At the cap a known idempotency key still finds its turn; nothing else gets in. */
+  const overloaded = (ask: Ask.Ask) =>
+    Effect.gen(function*() {
+      const known = ask.idempotency === undefined
+        ? undefined
+        : yield* journal.byKey(ask.sessionId, ask.idempotency.key)
+      if (known === undefined) {
+        return yield* new Overloaded({ what: "runningTurns", limit: settings.limits.runningTurns, retryAfterMs })
+      }
+      if (known.bodyHash !== ask.idempotency?.bodyHash) return yield* new IdempotencyConflict({ turnId: known.turnId })
+      return { turnId: known.turnId, existing: true, settled: Effect.void }
+    })
+
+  const makeRoom = (ask: Ask.Ask, ahead: ReadonlyArray<TurnId>) =>
+    ask.onBusy === "supersede"
+      ? Effect.forEach(
+        ahead,
+        (turnId) => Effect.forkIn(supervisor.stop(turnId, "superseded").pipe(Effect.ignoreLogged), parts.scope),
+        { discard: true }
+      )
+      : Effect.void
+
+  const settle = (control: TurnControl, admitted: Admitted & { readonly _tag: "Started" }, ask: Ask.Ask) =>
+    admitted.ahead.length === 0 || ask.onBusy === "supersede" ? Deferred.await(control.settled) : Effect.void
+
+  /** All that is read and chosen before anything is written; after the commit nothing can fail any more. */
+  const prepare = (ask: Ask.Ask, resolution: Either.Either<Resolved, TurnError>) =>
+    Effect.gen(function*() {
+      const turnId = yield* ids.turnId
+      const messageId = yield* ids.messageId
+      const userMessageId = ask.message._tag === "New" ? yield* ids.messageId : ask.message.id
+      const message = ask.message._tag === "New"
+        ? { role: "user" as const, parts: ask.message.parts }
+        : yield* journal.message(ask.sessionId, ask.message.id)
+      const prefix = ask.link.resumedFrom === undefined ? undefined : yield* prefixOf(journal, ask.link.resumedFrom)
+      const started: EventBody = {
+        type: "turn.started",
+        data: { provider: ask.provider, model: ask.model, userMessageId, ...ask.link }
+      }
+      const events = TurnLog.firstEvents(
+        { turnId, sessionId: ask.sessionId },
+        TurnLog.isoTime(clock.unsafeCurrentTimeMillis()),
+        Either.isRight(resolution)
+          ? [started]
+          : [started, { type: "turn.failed", data: { error: toInfo(resolution.left) } }]
+      )
+      const job = (resolved: Resolved): TurnJob => ({
+        turnId,
+        sessionId: ask.sessionId,
+        admitted: events.reduce(TurnState.apply, undefined as TurnState.TurnState | undefined) as TurnState.TurnState,
+        messageId,
+        resolved,
+        context: contextOf(ask, message, userMessageId, resolved, prefix),
+        generation: Ask.generationOf(ask.options, resolved),
+        script: ask.options.script,
+        deadlineMs: ask.options.deadlineMs
+      })
+      return { turnId, userMessageId, events, job }
+    })
+
+  const existing = (ask: Ask.Ask, turnId: TurnId): Admission => {
+    const control = supervisor.control(turnId)
+    const waits = control === undefined || supervisor.line(ask.sessionId)[0] !== turnId
+    return { turnId, existing: true, settled: waits ? Effect.void : Deferred.await(control.settled) }
+  }
+
+  const admit = (ask: Ask.Ask): Effect.Effect<Admission, ChildError> =>
+    Effect.gen(function*() {
+      if (parts.draining()) return yield* new Draining({ retryAfterMs: settings.drainMs })
+      const resolution = yield* Effect.either(registry.resolve(ask.provider, ask.model))
+      if (Either.isRight(resolution)) yield* checkScript(ask, resolution.right)
+      const prepared = yield* prepare(ask, resolution)
+      // a refused turn ends where it begins and takes no place
+      if (Either.isRight(resolution) && !supervisor.takePlace(ask.sessionId)) return yield* overloaded(ask)
+      const result = yield* journal.admit({
+        turnId: prepared.turnId,
+        sessionId: ask.sessionId,
+        events: prepared.events,
+        message: ask.message._tag === "New" ? { id: prepared.userMessageId, parts: ask.message.parts } : undefined,
+        options: Ask.toRecord(ask.options),
+        onBusy: ask.onBusy,
+        queueMax: settings.limits.queuedTurns,
+        idempotency: ask.idempotency
+      }).pipe(
+        Effect.onExit((exit) =>
+          Effect.sync(() => {
+            const started = exit._tag === "Success" && exit.value._tag === "Started"
+            if (!started && Either.isRight(resolution)) supervisor.giveBack()
+          })
+        )
+      )
+      if (result._tag === "Existing") return existing(ask, result.turnId)
+      if (Either.isLeft(resolution)) return { turnId: prepared.turnId, existing: false, settled: Effect.void }
+      const control = yield* supervisor.register(prepared.job(resolution.right))
+      yield* makeRoom(ask, result.ahead)
+      return { turnId: prepared.turnId, existing: false, settled: settle(control, result, ask) }
+    }).pipe((effect) => Effect.uninterruptible(inSession(ask.sessionId, effect)))
+
+  return { admit, contextOf, inSession }
+}

@@ -1,0 +1,241 @@
+/**
+ * One turn from its admission to its terminal event, as one effect that a fiber runs: wait for the session's slot, build
+ * the context, call the provider (again where that is allowed), end.
+ *
+ * The outcome is what was really seen: an interruption is told by whoever interrupts (`stopped`), never guessed. The
+ * ending runs uninterruptibly and commits in one transaction; where storage refuses it, the turn's readers are told and
+ * it is tried again until storage is back or the process closes. Then recovery ends the turn at the next start.
+ */
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schedule from "effect/Schedule"
+import type { Limits } from "../config/Settings.ts"
+import type { ContextBuilder, ContextRequest } from "../context/ContextBuilder.ts"
+import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
+import { Cancelled, Interrupted, JournalFailure, providerFailure, type TurnError } from "../domain/TurnError.ts"
+import type { FinishReason } from "../domain/TurnEvent.ts"
+import type { TurnState } from "../domain/TurnState.ts"
+import * as Usage from "../domain/Usage.ts"
+import type { Journal, WriteError } from "../journal/Journal.ts"
+import type { GenerationOptions, ProviderRequest } from "../provider/Provider.ts"
+import type { Resolved } from "../provider/ProviderRegistry.ts"
+import type { Script } from "../provider/Script.ts"
+import * as Attempt from "./Attempt.ts"
+import * as Ending from "./Ending.ts"
+import * as RetryPolicy from "./RetryPolicy.ts"
+import * as TurnLog from "./TurnLog.ts"
+
+/** Who ends a turn before its time. */
+export type StopCause = "user_stop" | "superseded" | "shutdown"
+
+export interface TurnJob {
+  readonly turnId: TurnId
+  readonly sessionId: SessionId
+  /** The fold of what admission committed. */
+  readonly admitted: TurnState
+  /** Names the answer or the partial. */
+  readonly messageId: MessageId
+  readonly resolved: Resolved
+  readonly context: ContextRequest<JournalFailure>
+  readonly generation: GenerationOptions
+  readonly script: Script | undefined
+  readonly deadlineMs: number | undefined
+}
+
+/** How a job is steered and watched from outside; made with `control`. */
+export interface TurnControl {
+  /** Opens when the session's slot is the turn's. */
+  readonly slot: Effect.Latch
+  /** Past the context build, or ended. */
+  readonly settled: Deferred.Deferred<void>
+  /** The terminal event is committed, or storage refused it (it is still being tried). */
+  readonly ended: Deferred.Deferred<void, WriteError>
+  /** Set by whoever interrupts the fiber; the first cause stands. */
+  stopped: StopCause | undefined
+}
+
+export const control = Effect.gen(function*() {
+  const control: TurnControl = {
+    slot: Effect.unsafeMakeLatch(false),
+    settled: yield* Deferred.make<void>(),
+    ended: yield* Deferred.make<void, WriteError>(),
+    stopped: undefined
+  }
+  return control
+})
+
+export interface TurnEngine {
+  readonly journal: Journal["Type"]
+  readonly builder: ContextBuilder["Type"]
+  readonly clock: Clock.Clock
+  readonly limits: Limits
+  /** True once the process gives up: an ending that storage refuses is then left to the next start. */
+  readonly closing: () => boolean
+}
+
+/** Pause between two tries to write an ending that storage refused. */
+const endingRetry = Schedule.exponential("100 millis").pipe(
+  Schedule.modifyDelay((_, delay) => Duration.min(delay, "5 seconds"))
+)
+
+/** Tokens for text that nobody counted: 4 bytes each, rounded up. Only ever shown as an estimate. */
+export const estimateTokens = (bytes: number) => Math.ceil(bytes / 4)
+
+const attemptUsage = (job: TurnJob, attempt: Attempt.Attempt | undefined, contextTokens: number): Ending.AttemptUsage => {
+  const source = job.resolved.provider.usageSource
+  const reported = attempt?.reported()
+  if (reported !== undefined) return { usage: reported, source }
+  const said = attempt?.said() ?? 0
+  // a provider of ours that was cut off has said exactly what we counted; one that finished without a word has not
+  if (source === "deterministic" && attempt?.finished() !== true) {
+    return { usage: Usage.make({ inputTokens: contextTokens, outputTokens: said }), source }
+  }
+  return {
+    usage: said === 0
+      ? Usage.unknown
+      : Usage.make({ inputTokens: contextTokens, outputTokens: estimateTokens(attempt?.bytes() ?? 0) }),
+    source: "estimated"
+  }
+}
+
+const stopError = (cause: StopCause): TurnError =>
+  cause === "shutdown" ? new Interrupted({ cause: "shutdown" }) : new Cancelled({ cause })
+
+const outcomeOf = (
+  exit: Exit.Exit<FinishReason, TurnError>,
+  stopped: StopCause | undefined
+): Ending.Outcome => {
+  if (Exit.isSuccess(exit)) return { _tag: "Completed", reason: exit.value }
+  const failure = Cause.failureOption(exit.cause)
+  const interrupted = Cause.isInterrupted(exit.cause)
+  if (failure._tag === "Some" && !(interrupted && stopped !== undefined)) return { _tag: "Failed", error: failure.value }
+  if (interrupted) return { _tag: "Failed", error: stopError(stopped ?? "shutdown") }
+  return {
+    _tag: "Failed",
+    error: new JournalFailure({ operation: "turn", retryable: false, reason: "the engine met a defect; see its log" })
+  }
+}
+
+/**
+ * The whole life of a turn. Never fails: its end is an event. Fork it where interruption is off, so that it cannot be
+ * interrupted before its first step; it opens its body itself.
+ */
+export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Effect.Effect<void> => {
+  const { builder, clock, journal, limits } = engine
+  const log = TurnLog.make(journal, clock, job, job.admitted)
+  let attempt: Attempt.Attempt | undefined
+  let contextTokens = 0
+  let bytes = 0
+
+  const buildContext = builder.build(job.context).pipe(
+    Effect.catchTag("ContextTooLarge", ({ error, manifest }) => {
+      log.push({ type: "context.built", data: manifest })
+      return Effect.fail(error)
+    }),
+    Effect.tap((built) => {
+      contextTokens = built.manifest.total
+      log.push({ type: "context.built", data: built.manifest }, built.contents)
+      return Deferred.succeed(control.settled, undefined)
+    })
+  )
+
+  const callOnce = (request: Omit<ProviderRequest, "attempt">) =>
+    Effect.suspend(() => {
+      const number = log.state().attempts + 1
+      const { provider } = job.resolved
+      log.push({
+        type: "attempt.started",
+        attempt: number,
+        data: { attempt: number, provider: provider.id, model: request.model }
+      })
+      const current = Attempt.make({ provider, request: { ...request, attempt: number }, limits, log, bytesBefore: bytes })
+      attempt = current
+      // the call is journaled before it is made: after a crash nobody wonders whether money was spent
+      return Effect.zipRight(log.committed, current.run).pipe(
+        Effect.ensuring(Effect.sync(() => {
+          bytes += current.bytes()
+        }))
+      )
+    })
+
+  const onRetry = (failure: TurnError & { readonly _tag: "ProviderFailure" }, delay: Duration.Duration) =>
+    Effect.sync(() => {
+      log.push(Ending.usageEvent(log.state(), attemptUsage(job, attempt, contextTokens)))
+      Ending.pushAttemptFailed(log, failure, Math.round(Duration.toMillis(delay)))
+    })
+
+  const converse = Effect.gen(function*() {
+    const built = yield* buildContext
+    const request = {
+      model: job.resolved.model.id,
+      ...(built.system === undefined ? {} : { system: built.system }),
+      messages: built.messages,
+      generation: job.generation,
+      contextTokens,
+      ...(job.script === undefined ? {} : { script: job.script })
+    }
+    return yield* callOnce(request).pipe(
+      Effect.retry(RetryPolicy.make(() => log.state().visible, onRetry)),
+      Effect.mapError(RetryPolicy.asFinal)
+    )
+  })
+
+  const withinTotal = Effect.raceFirst(
+    converse,
+    Effect.sleep(Duration.millis(limits.totalMs)).pipe(
+      Effect.zipRight(
+        Effect.fail(
+          providerFailure(job.resolved.provider.id, "timeout", { detail: `the turn took ${limits.totalMs} ms` })
+        )
+      )
+    )
+  )
+
+  const inSlot = Effect.zipRight(control.slot.await, Effect.raceFirst(withinTotal, log.writer))
+
+  const body = job.deadlineMs === undefined
+    ? inSlot
+    : Effect.raceFirst(
+      inSlot,
+      Effect.zipRight(Effect.sleep(Duration.millis(job.deadlineMs)), Effect.fail(new Cancelled({ cause: "deadline" })))
+    )
+
+  return Effect.interruptible(body).pipe(
+    Effect.tapErrorCause((cause) =>
+      Cause.isDie(cause) ? Effect.logError(`Turn ${job.turnId} met a defect`, cause) : Effect.void
+    ),
+    Effect.exit,
+    Effect.flatMap((exit) => {
+      Ending.push(
+        log,
+        outcomeOf(exit, control.stopped),
+        job.messageId,
+        () => attemptUsage(job, attempt, contextTokens)
+      )
+      return end(engine, job.turnId, log, control)
+    })
+  )
+}
+
+/** Commits the ending, telling readers and waiting commands at once where storage refuses, and trying on. */
+const end = (engine: TurnEngine, turnId: TurnId, log: TurnLog.TurnLog, control: TurnControl): Effect.Effect<void> =>
+  log.flush.pipe(
+    Effect.tapError((error) =>
+      Effect.zipRight(
+        engine.journal.endFollowers(error._tag === "Fenced" ? "fenced" : "storage", turnId),
+        Deferred.fail(control.ended, error)
+      )
+    ),
+    Effect.retry({
+      schedule: endingRetry,
+      while: (error) => error._tag === "JournalFailure" && !engine.closing()
+    }),
+    Effect.catchAll((error) => Effect.logError(`The ending of turn ${turnId} could not be written: ${error.message}`)),
+    Effect.zipRight(Deferred.succeed(control.ended, undefined)),
+    Effect.zipRight(Deferred.succeed(control.settled, undefined)),
+    Effect.asVoid
+  )

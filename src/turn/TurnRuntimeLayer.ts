@@ -1,0 +1,232 @@
+/**
+ * The turn engine: puts admission, supervisor, recovery and journal together behind `TurnRuntime`. Building the layer
+ * ends what a dead process left behind; closing it interrupts what still runs, as a shutdown.
+ */
+import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { Settings } from "../config/Settings.ts"
+import { ContextBuilder } from "../context/ContextBuilder.ts"
+import type { SessionId, TurnId } from "../domain/Ids.ts"
+import { TurnConflict } from "../domain/RequestError.ts"
+import { fromInfo, JournalFailure } from "../domain/TurnError.ts"
+import * as TurnEvent from "../domain/TurnEvent.ts"
+import { Journal, type TurnRecord } from "../journal/Journal.ts"
+import { ProviderRegistry } from "../provider/ProviderRegistry.ts"
+import * as Admit from "./Admit.ts"
+import * as Ask from "./Ask.ts"
+import { IdGenerator } from "./IdGenerator.ts"
+import { closeOrphans } from "./Recovery.ts"
+import * as Supervisor from "./Supervisor.ts"
+import * as TurnLog from "./TurnLog.ts"
+import { type StreamRequest, SubmitOptions, type SubmitRequest, TurnRuntime } from "./TurnRuntime.ts"
+
+const decodeOptions = Schema.decodeUnknown(SubmitOptions)
+
+/** Options come back from the journal: our own JSON, checked all the same. */
+const optionsOf = (record: TurnRecord) =>
+  Effect.mapError(decodeOptions(record.options), (error) =>
+    new JournalFailure({ operation: "read options", retryable: false, reason: error.message }))
+
+const make = Effect.gen(function*() {
+  const journal = yield* Journal
+  const registry = yield* ProviderRegistry
+  const builder = yield* ContextBuilder
+  const settings = yield* Settings
+  const ids = yield* IdGenerator
+  const clock = yield* Effect.clock
+  const scope = yield* Effect.scope
+
+  let draining = false
+  let closing = false
+  const engine = { journal, builder, clock, limits: settings.limits, closing: () => closing }
+  const supervisor = Supervisor.make(engine, settings.limits.runningTurns, scope)
+  const { admit, contextOf, inSession } = Admit.make({
+    engine,
+    registry,
+    ids,
+    settings,
+    supervisor,
+    scope,
+    draining: () => draining
+  })
+  const defaults: Ask.Defaults = { ...registry.defaults, system: settings.defaults.system }
+  const now = () => TurnLog.isoTime(clock.unsafeCurrentTimeMillis())
+
+  const turnOf = (id: TurnId) => Effect.map(journal.turn(id), (record) => record.turn)
+
+  /** A turn that was just committed is there; if storage says otherwise, that is storage's failure. */
+  const committedTurn = (id: TurnId) =>
+    Effect.catchTag(turnOf(id), "TurnNotFound", () =>
+      Effect.fail(new JournalFailure({ operation: "read turn", retryable: true, reason: `turn ${id} is missing` })))
+
+  const answer = ({ existing, settled, turnId }: Admit.Admission) =>
+    Effect.zipRight(settled, Effect.map(committedTurn(turnId), (turn) => ({ turn, existing })))
+
+  const askOf = (request: SubmitRequest) =>
+    Effect.map(
+      journal.session(request.sessionId),
+      (session) => Ask.fromBody(session, request, defaults, request.idempotencyKey)
+    )
+
+  /** A message of its own has no parent that could be missing. */
+  const admitNew = (ask: Ask.Ask) => Effect.catchTag(admit(ask), "TurnNotFound", (error) => Effect.die(error))
+
+  const submit: TurnRuntime["Type"]["submit"] = Effect.fn("TurnRuntime.submit")(function*(request) {
+    return yield* Effect.flatMap(Effect.flatMap(askOf(request), admitNew), answer)
+  })
+
+  const child = (id: TurnId, kind: "resumedFrom" | "retryOf", onBusy: Ask.Ask["onBusy"]) =>
+    Effect.gen(function*() {
+      const parent = yield* journal.turn(id)
+      if (parent.turn.status === "running") return yield* new TurnConflict({ reason: "parent-running", turnId: id })
+      if (kind === "resumedFrom" && parent.turn.status === "completed") {
+        return yield* new TurnConflict({ reason: "parent-completed", turnId: id })
+      }
+      const ask = Ask.fromParent(parent, yield* optionsOf(parent), { [kind]: id }, onBusy)
+      return yield* Effect.flatMap(admit(ask), answer)
+    })
+
+  const createSession: TurnRuntime["Type"]["createSession"] = Effect.fn("TurnRuntime.createSession")(
+    function*(input, messages = []) {
+      const { model, provider, system, title } = input
+      const id = yield* ids.sessionId
+      const imported = yield* Effect.forEach(messages, (message) =>
+        Effect.map(ids.messageId, (messageId) => ({ id: messageId, ...message })))
+      return yield* journal.createSession({ id, title, provider, model, system, at: now() }, imported)
+    }
+  )
+
+  const deleteSession = Effect.fn("TurnRuntime.deleteSession")(function*(id: SessionId) {
+    yield* inSession(
+      id,
+      Effect.zipRight(
+        // from the back of the line: none of them starts because the one before it ended
+        Effect.forEach(supervisor.line(id).toReversed(), (turnId) => supervisor.stop(turnId, "user_stop"), { discard: true }),
+        journal.deleteSession(id)
+      )
+    )
+  })
+
+  const cancel: TurnRuntime["Type"]["cancel"] = Effect.fn("TurnRuntime.cancel")(function*(id) {
+    yield* supervisor.stop(id, "user_stop")
+    return yield* turnOf(id)
+  })
+
+  /** The consumer's own turn: whatever closes the stream before the terminal event cancels it. */
+  const stream: TurnRuntime["Type"]["stream"] = (request: StreamRequest) =>
+    Stream.unwrapScoped(Effect.gen(function*() {
+      const sessionId = request.sessionId ?? (yield* createSession({})).id
+      const { turnId } = yield* Effect.acquireRelease(
+        Effect.flatMap(askOf({ ...request, sessionId }), admitNew),
+        ({ turnId }) => Effect.ignoreLogged(supervisor.stop(turnId, "user_stop"))
+      )
+      return journal.follow(turnId, 0).pipe(
+        Stream.mapChunks(Chunk.map((event) => TurnEvent.parse(event.json))),
+        Stream.mapError((error) =>
+          error._tag === "JournalFailure"
+            ? error
+            : new JournalFailure({ operation: "follow", retryable: true, reason: error.message })
+        ),
+        Stream.concat(Stream.unwrap(Effect.map(committedTurn(turnId), ({ error }) =>
+          error === undefined ? Stream.empty : Stream.fail(fromInfo(error)))))
+      )
+    }))
+
+  const preview: TurnRuntime["Type"]["preview"] = Effect.fn("TurnRuntime.preview")(function*(request) {
+    const ask = yield* askOf(request)
+    const resolved = yield* registry.resolve(ask.provider, ask.model)
+    const parts = ask.message._tag === "New" ? ask.message.parts : []
+    const messageId = yield* ids.messageId
+    const context = contextOf(ask, { role: "user", parts }, messageId, resolved, undefined)
+    const history = journal.history({ sessionId: ask.sessionId, before: undefined, asOfTurn: undefined })
+    const built = yield* builder.build({ ...context, history }).pipe(
+      Effect.catchTag("ContextTooLarge", ({ error }) => Effect.fail(error))
+    )
+    return built.manifest
+  })
+
+  const rebuildContext: TurnRuntime["Type"]["rebuildContext"] = Effect.fn("TurnRuntime.rebuildContext")(
+    function*(id) {
+      const { turn } = yield* journal.turn(id)
+      const { context: manifest, resumedFrom } = yield* journal.state(id)
+      if (manifest === undefined) {
+        return yield* new JournalFailure({
+          operation: "rebuild context",
+          retryable: false,
+          reason: `turn ${id} ended before its context was built`
+        })
+      }
+      const message = yield* journal.message(turn.sessionId, turn.userMessageId)
+      const prefix = resumedFrom === undefined || turn.resumedFrom === undefined
+        ? ""
+        : yield* Admit.prefixOf(journal, turn.resumedFrom)
+      const recorded = yield* journal.contents(turn.sessionId, manifest.slots.map((slot) => slot.hash))
+      const built = yield* builder.build({
+        sessionId: turn.sessionId,
+        system: undefined,
+        window: manifest.window,
+        reserve: manifest.reserve,
+        history: journal.history({ sessionId: turn.sessionId, before: turn.userMessageId, asOfTurn: id }),
+        message,
+        prefix: prefix === "" ? undefined : prefix,
+        recorded,
+        recordedManifest: manifest
+      }).pipe(Effect.catchTag("ContextTooLarge", ({ error }) => Effect.fail(error)))
+      return { manifest: built.manifest, system: built.system, messages: built.messages }
+    }
+  )
+
+  const close = Effect.suspend(() => {
+    draining = true
+    closing = true
+    return Effect.zipRight(supervisor.stopAll, journal.endFollowers("shutdown"))
+  })
+
+  const drain = Effect.suspend(() => {
+    draining = true
+    return Effect.zipRight(Effect.timeoutOption(supervisor.idle, Duration.millis(settings.drainMs)), close)
+  })
+
+  /** How many resumes led to this turn. */
+  const depthOf = (id: TurnId): Effect.Effect<number, JournalFailure> =>
+    Effect.flatMap(committedTurn(id), ({ resumedFrom }) =>
+      resumedFrom === undefined ? Effect.succeed(0) : Effect.map(depthOf(resumedFrom), (depth) => depth + 1))
+
+  const resumeOrphans = (orphans: ReadonlyArray<TurnId>) =>
+    Effect.forEach(
+      orphans,
+      (id) =>
+        Effect.flatMap(depthOf(id), (depth) =>
+          depth < settings.recovery.maxResumes ? child(id, "resumedFrom", "queue") : Effect.void).pipe(
+            Effect.catchAll((error) => Effect.logWarning(`Turn ${id} was not resumed: ${error.message}`))
+          ),
+      { discard: true }
+    )
+
+  const orphans = yield* closeOrphans(engine, ids)
+  if (settings.recovery.onRestart === "resume") yield* resumeOrphans(orphans)
+  yield* Effect.addFinalizer(() => close)
+
+  return TurnRuntime.of({
+    createSession,
+    updateSession: (id, patch) => Effect.suspend(() => journal.updateSession(id, patch, now())),
+    deleteSession,
+    submit,
+    resume: (id) => child(id, "resumedFrom", "reject"),
+    retry: (id) => child(id, "retryOf", "reject"),
+    cancel,
+    stream,
+    preview,
+    rebuildContext,
+    running: Effect.sync(() => supervisor.size()),
+    draining: Effect.sync(() => draining),
+    drain
+  })
+})
+
+/** Needs storage that answers: an orphan that cannot be closed stops the start. */
+export const layer = Layer.scoped(TurnRuntime, make)

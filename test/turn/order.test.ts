@@ -1,0 +1,180 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import * as TurnState from "../../src/domain/TurnState.ts"
+import { Journal } from "../../src/journal/Journal.ts"
+import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
+import { awaitEvent, events, newSession, one, steps, submit, submitScript, turnOf, typesOf, withEngine } from "./engine.ts"
+
+const plain = [
+  "turn.started",
+  "context.built",
+  "attempt.started",
+  "model.delta",
+  "model.delta",
+  "model.delta",
+  "telemetry.usage",
+  "checkpoint.saved",
+  "turn.completed"
+]
+
+describe("the order of a turn", () => {
+  it.effect("a plain turn has the events of the protocol in their order", () =>
+    withEngine()(Effect.gen(function*() {
+      const turn = yield* submitScript(yield* newSession, { deltas: 3 })
+      const all = yield* events(turn.id)
+      assert.deepStrictEqual(typesOf(all), plain)
+      assert.deepStrictEqual(all.map(({ seq }) => seq), all.map((_, index) => index + 1))
+      assert.strictEqual(TurnState.fold(all)?.text, "0000000 0000001 0000002 ")
+      assert.deepStrictEqual(one(all, "telemetry.usage").data.source, "deterministic")
+      assert.strictEqual(one(all, "turn.completed").data.usage?.outputTokens, 3)
+    })))
+
+  it.effect("deltas are readable before the turn completes", () =>
+    withEngine()(Effect.gen(function*() {
+      const turn = yield* submitScript(yield* newSession, { deltas: 2, delayMs: 100 })
+      yield* TestClock.adjust("100 millis")
+      yield* awaitEvent(turn.id, "model.delta")
+      const running = yield* turnOf(turn.id)
+      assert.strictEqual(running.status, "running")
+      assert.strictEqual(running.text, "0000000 ")
+      yield* TestClock.adjust("100 millis")
+      assert.strictEqual(typesOf(yield* events(turn.id)).at(-1), "turn.completed")
+    })))
+
+  it.effect("the answer and the user's message are readable afterwards, and the session is free", () =>
+    withEngine()(Effect.gen(function*() {
+      const journal = yield* Journal
+      const sessionId = yield* newSession
+      const { turn } = yield* submit(sessionId, { message: "say it again" })
+      yield* events(turn.id)
+      const { items } = yield* journal.messages(sessionId, { cursor: undefined, limit: 10 })
+      assert.deepStrictEqual(items.map(({ role, state }) => [role, state]), [["user", "complete"], ["assistant", "complete"]])
+      assert.deepStrictEqual(items.map(({ parts }) => parts), [
+        [{ type: "text", text: "say it again" }],
+        [{ type: "text", text: "say it again" }]
+      ])
+      assert.strictEqual((yield* journal.session(sessionId)).running, null)
+    })))
+
+  it.effect("turn.started is committed before any provider is called (P4)", () =>
+    withEngine()(Effect.gen(function*() {
+      const turn = yield* submitScript(yield* newSession, steps({ hang: true }))
+      yield* awaitEvent(turn.id, "attempt.started")
+      assert.deepStrictEqual((yield* turnOf(turn.id)).attempts, 1)
+      yield* Effect.flatMap(TurnRuntime, (runtime) => runtime.cancel(turn.id))
+    })))
+})
+
+describe("turns refused before a provider is called", () => {
+  it.effect("an unknown provider leaves exactly turn.started and turn.failed, with the known ids", () =>
+    withEngine()(Effect.gen(function*() {
+      const { turn } = yield* submit(yield* newSession, { provider: "deterministik" })
+      assert.strictEqual(turn.status, "failed")
+      const all = yield* events(turn.id)
+      assert.deepStrictEqual(typesOf(all), ["turn.started", "turn.failed"])
+      const { error } = one(all, "turn.failed").data
+      assert.strictEqual(error._tag, "UnknownProvider")
+      assert.include(error._tag === "UnknownProvider" ? error.known : [], "deterministic")
+      assert.strictEqual(error._tag === "UnknownProvider" ? error.suggestion : "", "deterministic")
+    })))
+
+  it.effect("an unknown model and a blocked provider fail the same way, never falling back", () =>
+    withEngine()(Effect.gen(function*() {
+      const sessionId = yield* newSession
+      const { turn: model } = yield* submit(sessionId, { model: "echoo" })
+      assert.strictEqual(model.error?._tag, "UnknownModel")
+      const { turn: blocked } = yield* submit(sessionId, { provider: "openai", model: "any" })
+      assert.strictEqual(blocked.error?._tag, "ProviderBlocked")
+      assert.deepStrictEqual([model.attempts, blocked.attempts], [0, 0])
+    })))
+
+  it.effect("a message that alone does not fit records the manifest, then ContextOverflow", () =>
+    withEngine({
+      providers: [{ id: "deterministic", family: "deterministic", contextWindow: 200, maxOutputTokens: 50 }]
+    })(Effect.gen(function*() {
+      const { turn } = yield* submit(yield* newSession, { message: "word ".repeat(1_000) })
+      assert.strictEqual(turn.error?._tag, "ContextOverflow")
+      assert.deepStrictEqual(typesOf(yield* events(turn.id)), ["turn.started", "context.built", "turn.failed"])
+    })))
+
+  it.effect("its user message is kept and stays out of later context", () =>
+    withEngine()(Effect.gen(function*() {
+      const runtime = yield* TurnRuntime
+      const journal = yield* Journal
+      const sessionId = yield* newSession
+      yield* submit(sessionId, { message: "lost words", provider: "nobody" })
+      const { turn } = yield* submit(sessionId, { message: "kept words" })
+      yield* events(turn.id)
+      const messages = yield* journal.messages(sessionId, { cursor: undefined, limit: 10 })
+      assert.strictEqual(messages.items.length, 3)
+      const context = yield* runtime.rebuildContext(turn.id)
+      assert.strictEqual(context.messages.length, 1)
+    })))
+})
+
+describe("TurnRuntime.stream", () => {
+  it.effect("is the turn as one stream: its events, then its end", () =>
+    withEngine()(Effect.gen(function*() {
+      const runtime = yield* TurnRuntime
+      const all = yield* Stream.runCollect(runtime.stream({ message: "x", options: { script: { deltas: 3 } } }))
+      assert.deepStrictEqual(typesOf(Chunk.toReadonlyArray(all)), plain)
+    })))
+
+  it.effect("fails with the same typed error that the journal holds, after its terminal event", () =>
+    withEngine()(Effect.gen(function*() {
+      const runtime = yield* TurnRuntime
+      const seen: Array<string> = []
+      const exit = yield* runtime.stream({
+        message: "x",
+        options: { script: steps({ say: "a" }, { fail: { kind: "quota" } }) }
+      }).pipe(Stream.runForEach((event) => Effect.sync(() => seen.push(event.type))), Effect.exit)
+      assert.strictEqual(seen.at(-1), "turn.failed")
+      const failure = Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : undefined
+      const error = failure?._tag === "Some" ? failure.value : undefined
+      assert.strictEqual(error?._tag, "ProviderFailure")
+      assert.strictEqual(error?._tag === "ProviderFailure" ? error.kind : "", "quota")
+    })))
+
+  it.effect("a consumer that leaves before the end cancels the turn; it is not recorded as completed", () =>
+    withEngine()(Effect.gen(function*() {
+      const runtime = yield* TurnRuntime
+      const journal = yield* Journal
+      const sessionId = yield* newSession
+      const taken = yield* runtime.stream({ sessionId, message: "x", options: { script: { deltas: 9, delayMs: 10 } } }).pipe(
+        Stream.filter((event) => event.type === "model.delta"),
+        Stream.take(1),
+        Stream.runCollect,
+        Effect.fork
+      )
+      // two delays pass only after the turn sleeps in the first
+      yield* TestClock.adjust("10 millis")
+      yield* Fiber.join(taken)
+      const { items } = yield* journal.turns(sessionId, { cursor: undefined, limit: 1 })
+      assert.strictEqual(items[0]?.error?._tag, "Cancelled")
+      assert.strictEqual(items[0]?.text, "0000000 ")
+    })))
+
+  it.effect("interrupting its fiber cancels the turn", () =>
+    withEngine()(Effect.gen(function*() {
+      const runtime = yield* TurnRuntime
+      const journal = yield* Journal
+      const sessionId = yield* newSession
+      const fiber = yield* Effect.fork(Stream.runDrain(
+        runtime.stream({ sessionId, message: "x", options: { script: steps({ say: "kept" }, { hang: true }) } })
+      ))
+      let turn
+      while (turn === undefined) {
+        yield* Effect.yieldNow()
+        turn = (yield* journal.turns(sessionId, { cursor: undefined, limit: 1 })).items[0]
+      }
+      yield* awaitEvent(turn.id, "model.delta")
+      yield* Fiber.interrupt(fiber)
+      assert.strictEqual((yield* turnOf(turn.id)).error?._tag, "Cancelled")
+    })))
+})
