@@ -21,6 +21,7 @@ import * as RegistryConfig from "./provider/RegistryConfig.ts"
 import * as IdGenerator from "./turn/IdGenerator.ts"
 import type { TurnRuntime } from "./turn/TurnRuntime.ts"
 import * as TurnRuntimeLayer from "./turn/TurnRuntimeLayer.ts"
+import { TurnSettings } from "./turn/TurnSettings.ts"
 
 /** Settings from the environment and the file that `TURNSTREAM_CONFIG` names. */
 export const layerSettings = SettingsLoader.layer
@@ -54,7 +55,10 @@ export const backupDatabase = (dataDir: string, destination: string) =>
   DatabaseBackup.backup(DatabaseFile.pathIn(dataDir), destination)
 
 /** The turn engine on any journal, registry and context builder. */
-export const layerRuntime = Layer.provide(TurnRuntimeLayer.layer, IdGenerator.layer)
+export const layerRuntime = Layer.provide(
+  TurnRuntimeLayer.layer,
+  Layer.merge(IdGenerator.layer, Layer.effect(TurnSettings, Settings))
+)
 
 /** What an engine gives. */
 export type Engine = TurnRuntime | Journal | ProviderRegistry | ContextBuilder

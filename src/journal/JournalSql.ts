@@ -2,7 +2,8 @@
  * The journal on a SQL database. Writes go through `Writer` (one fiber, group commit, fenced by the owner's epoch),
  * reads through the connection that never writes, followers through `Follow` (live feed first, rows behind it).
  *
- * A database opened for reading only has no writer: its writes are refused, and its followers get what is there.
+ * A database opened for reading only has no writer: its writes are refused, and its followers get what is committed, then
+ * `FollowEnded{fenced}`, because nothing would wake them.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -27,7 +28,12 @@ const readOnly: Pick<Writer.Writer, "append" | "submit"> = {
 const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
   const live = Live.make()
   const sql = database.writer ?? database.reader
-  const reads = SqlReads.make({ sql: database.reader, live, stored: StoredEvents.make(database.reader) })
+  const reads = SqlReads.make({
+    sql: database.reader,
+    live,
+    stored: StoredEvents.make(database.reader),
+    owned: database.writer !== undefined
+  })
   const writes = SqlWrites.make({ sql, epoch: database.epoch, live, stored: StoredEvents.make(sql) })
   const commands = SqlCommands.make({ sql, live, writes })
   const fenced = yield* Deferred.make<Fenced>()
@@ -48,6 +54,7 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
     )
     return writer
   })
+  if (database.writer === undefined) live.close("fenced")
   const writer = database.writer === undefined ? readOnly : yield* open
 
   return Journal.of({

@@ -80,6 +80,8 @@ export interface Live {
   readonly sessionFeed: (id: SessionId) => Feed | undefined
   /** After the commit, before its callers are told. */
   readonly publish: (commits: ReadonlyArray<Published>) => void
+  /** Keeps the state of a running turn that was read from its rows, unless anything was published since `seen`. */
+  readonly adopt: (state: TurnState, seen: number) => void
   /** Drops what is known of these turns, after a commit whose outcome is not known; followers read the rows. */
   readonly forget: (turns: Iterable<TurnId>) => void
   readonly deleted: (session: SessionId, turns: ReadonlyArray<TurnId>) => void
@@ -138,6 +140,10 @@ export const make = (): Live => {
     publish: (commits) => {
       version++
       for (const commit of commits) publishOne(commit)
+    },
+    adopt: (state, seen) => {
+      const id = state.turnId as TurnId // from its rows, checked there
+      if (version === seen && state.status === "running" && !turns.has(id)) turns.set(id, { state, feed: makeFeed() })
     },
     forget: (ids) => {
       version++

@@ -25,6 +25,8 @@ export interface Options {
   readonly sql: SqlClient.SqlClient
   readonly live: Live.Live
   readonly stored: StoredEvents
+  /** Whether this process is the one that writes: only then does memory know of every commit. */
+  readonly owned: boolean
 }
 
 const sessionOf = (row: Rows.SessionRow): Session => ({
@@ -67,7 +69,7 @@ const groupColumns: Readonly<Record<Journal.UsageGroup, string>> = {
   day: "day"
 }
 
-export const make = ({ live, sql, stored }: Options) => {
+export const make = ({ live, owned, sql, stored }: Options) => {
   const read = Storage.reader(sql)
 
   const selectSession = sql.literal(`SELECT ord, id, title, provider, model, system, created_at AS "createdAt",
@@ -205,9 +207,15 @@ export const make = ({ live, sql, stored }: Options) => {
       }))
   )
 
+  /** What a restart reads it appends to next: the owner keeps it, so that the append does not fold it again. */
   const state = Effect.fn("Journal.state")((id: TurnId) => {
     const now = live.turn(id)?.state
-    return now === undefined ? read("state", (db) => folded(db, id)) : Effect.succeed(now)
+    if (now !== undefined) return Effect.succeed(now)
+    const seen = live.version()
+    return Effect.tap(
+      read("state", (db) => folded(db, id)),
+      (found) => owned ? Effect.sync(() => live.adopt(found, seen)) : Effect.void
+    )
   })
 
   const readAfter = Effect.fn("Journal.readAfter")((id: TurnId, seq: number, limit: number) =>
@@ -304,8 +312,9 @@ export const make = ({ live, sql, stored }: Options) => {
         const { events } = yield* stored.turnPage(db, id, seq)
         if (events.length > 0) return { events, ended: false }
         const row = yield* requireTurn(db, id)
-        // Events that were committed between the two reads are for the next page.
-        return { events, ended: row.status !== "running" && row.lastSeq <= seq }
+        // Committed between the two reads: nobody may come to wake a follower for it.
+        if (row.lastSeq > seq) return { ...(yield* stored.turnPage(db, id, seq)), ended: false }
+        return { events, ended: row.status !== "running" }
       }))
 
   const sessionPage = (id: SessionId, pos: number) =>

@@ -80,7 +80,7 @@ export interface Options {
 export const make = ({ epoch, live, sql, stored }: Options) => {
   const insertAll = (db: Connection, table: string, rows: ReadonlyArray<Record<string, unknown>>) =>
     Effect.forEach(
-      Storage.chunked(rows),
+      Storage.bucketed(rows),
       (chunk) => Storage.run(db, sql`INSERT INTO ${sql(table)} ${sql.insert(chunk)}`),
       { discard: true }
     )
@@ -173,7 +173,7 @@ export const make = ({ epoch, live, sql, stored }: Options) => {
       )
       for (const { contents, projected } of pending) {
         const rows = contents.map(({ content, hash }) => ({ session_id: projected.state.sessionId, hash, content }))
-        for (const chunk of Storage.chunked(rows)) {
+        for (const chunk of Storage.bucketed(rows)) {
           yield* Storage.run(
             db,
             sql`INSERT INTO context_contents ${sql.insert(chunk)} ON CONFLICT (session_id, hash) DO NOTHING`

@@ -85,13 +85,22 @@ export const reader =
           : error as Exclude<E, StorageFault>
     )
 
-/** Rows a multi-row insert puts down at once: keeps the number of distinct statement texts, which are cached, small. */
+/** Rows that a multi-row INSERT puts down at once: as many as there are turns that may run at once by default. */
 export const insertRowsMax = 64
 
+/** In groups of at most `insertRowsMax`. For the hot table, where one statement a commit is worth 64 cached texts. */
 export const chunked = <A>(items: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> => {
   const chunks: Array<ReadonlyArray<A>> = []
-  for (let index = 0; index < items.length; index += insertRowsMax) {
-    chunks.push(items.slice(index, index + insertRowsMax))
-  }
+  for (let at = 0; at < items.length; at += insertRowsMax) chunks.push(items.slice(at, at + insertRowsMax))
   return chunks
+}
+
+/** In groups of powers of two: seven statement texts a table, because the driver keeps 200 prepared in all. */
+export const bucketed = <A>(items: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> => {
+  const buckets: Array<ReadonlyArray<A>> = []
+  for (let at = 0, size = insertRowsMax; at < items.length; at += size) {
+    while (size > items.length - at) size /= 2
+    buckets.push(items.slice(at, at + size))
+  }
+  return buckets
 }

@@ -74,6 +74,8 @@ export interface BatchPage {
   readonly events: ReadonlyArray<JournaledEvent>
   /** Of the last batch read; the cursor that was given where there is none. */
   readonly pos: number
+  /** Whether there was nothing after it when it was read. */
+  readonly last: boolean
 }
 
 export interface StoredEvents {
@@ -83,7 +85,7 @@ export interface StoredEvents {
   readonly sessionPage: (db: Connection, id: SessionId, pos: number) => Effect.Effect<BatchPage, StorageFault>
   /** The batch that holds this event: its pos and its events after it. */
   readonly batchOf: (db: Connection, id: TurnId, seq: number) => Effect.Effect<BatchPage | undefined, StorageFault>
-  /** The fold of all events of a turn; undefined where there are none. `each` sees the state after every page. */
+  /** The fold of all events of a turn; undefined where there are none. */
   readonly fold: (db: Connection, id: TurnId) => Effect.Effect<TurnState.TurnState | undefined, StorageFault>
 }
 
@@ -113,7 +115,8 @@ export const make = (sql: SqlClient.SqlClient): StoredEvents => {
   const pageOf = (
     batches: ReadonlyArray<BatchRow>,
     seq: number,
-    pos: number
+    pos: number,
+    last: boolean
   ): Effect.Effect<BatchPage, StorageFault> => {
     const events: Array<JournaledEvent> = []
     for (const batch of batches) {
@@ -121,7 +124,7 @@ export const make = (sql: SqlClient.SqlClient): StoredEvents => {
       if (found === undefined) return Effect.fail(unreadable)
       for (const event of found) events.push(event)
     }
-    return Effect.succeed({ events, pos: batches.at(-1)?.pos ?? pos })
+    return Effect.succeed({ events, pos: batches.at(-1)?.pos ?? pos, last })
   }
 
   // Sizes come first, from row headers alone, so that a page of huge batches is never loaded as a whole.
@@ -136,12 +139,13 @@ export const make = (sql: SqlClient.SqlClient): StoredEvents => {
       const rest = sizes.filter((row) => row.lastSeq > seq)
       const first = rest[0]
       const last = rest[within(rest) - 1]
-      if (first === undefined || last === undefined) return { events: [], pos: 0 }
+      if (first === undefined || last === undefined) return { events: [], pos: 0, last: true }
+      const all = sizes.length < pageBatchesMax && last === rest.at(-1)
       const batches = yield* Rows.batchRows(
         db,
         sql`SELECT ${columns} FROM batches WHERE turn_id = ${id} AND first_seq BETWEEN ${first.firstSeq} AND ${last.firstSeq} ORDER BY first_seq`
       )
-      return yield* pageOf(batches, seq, 0)
+      return yield* pageOf(batches, seq, 0, all)
     })
 
   const sessionPage = (db: Connection, id: SessionId, pos: number) =>
@@ -151,12 +155,12 @@ export const make = (sql: SqlClient.SqlClient): StoredEvents => {
         sql`SELECT ${sizeColumns} FROM batches WHERE session_id = ${id} AND pos > ${pos} ORDER BY pos LIMIT ${pageBatchesMax}`
       )
       const last = sizes[within(sizes) - 1]
-      if (last === undefined) return { events: [], pos }
+      if (last === undefined) return { events: [], pos, last: true }
       const batches = yield* Rows.batchRows(
         db,
         sql`SELECT ${columns} FROM batches WHERE session_id = ${id} AND pos > ${pos} AND pos <= ${last.pos} ORDER BY pos`
       )
-      return yield* pageOf(batches, 0, pos)
+      return yield* pageOf(batches, 0, pos, sizes.length < pageBatchesMax && last === sizes.at(-1))
     })
 
   const batchOf = (db: Connection, id: TurnId, seq: number) =>
@@ -165,7 +169,7 @@ export const make = (sql: SqlClient.SqlClient): StoredEvents => {
         db,
         sql`SELECT ${columns} FROM batches WHERE turn_id = ${id} AND first_seq <= ${seq} AND last_seq >= ${seq} ORDER BY first_seq DESC LIMIT 1`
       )
-      return batches.length === 0 ? undefined : yield* pageOf(batches, seq, 0)
+      return batches.length === 0 ? undefined : yield* pageOf(batches, seq, 0, false)
     })
 
   const fold = (db: Connection, id: TurnId) =>
@@ -175,6 +179,7 @@ export const make = (sql: SqlClient.SqlClient): StoredEvents => {
         const page = yield* turnPage(db, id, state?.lastSeq ?? 0)
         if (page.events.length === 0) return state
         state = yield* foldEvents(page.events, state)
+        if (page.last) return state
       }
     })
 

@@ -6,7 +6,6 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
-import type { SettingsShape } from "../config/Settings.ts"
 import type { ContextRequest } from "../context/ContextBuilder.ts"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
 import { Draining, IdempotencyConflict, InvalidRequest, Overloaded } from "../domain/RequestError.ts"
@@ -21,6 +20,7 @@ import type { Supervisor } from "./Supervisor.ts"
 import * as TurnLog from "./TurnLog.ts"
 import type { TurnControl, TurnEngine, TurnJob } from "./TurnRun.ts"
 import type { ChildError } from "./TurnRuntime.ts"
+import type { TurnSettings } from "./TurnSettings.ts"
 
 /** A client turned away is asked to come back after about one short turn. */
 const retryAfterMs = 1_000
@@ -36,7 +36,7 @@ export interface Parts {
   readonly engine: TurnEngine
   readonly registry: ProviderRegistry["Type"]
   readonly ids: IdGenerator["Type"]
-  readonly settings: SettingsShape
+  readonly settings: TurnSettings["Type"]
   readonly supervisor: Supervisor
   readonly scope: Scope.Scope
   readonly draining: () => boolean

@@ -8,17 +8,17 @@
  * Per event: one push, no effect. Per chunk: one clock reading and, only where the disk lags, one wait.
  */
 import * as Cause from "effect/Cause"
-import * as Chunk from "effect/Chunk"
+import type * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { Limits } from "../config/Settings.ts"
 import { type ProviderFailure, providerFailure } from "../domain/TurnError.ts"
 import type { EventBody, FinishReason } from "../domain/TurnEvent.ts"
 import * as Usage from "../domain/Usage.ts"
 import type { Provider, ProviderEvent, ProviderRequest } from "../provider/Provider.ts"
 import type { TurnLog } from "./TurnLog.ts"
+import type { TurnLimits } from "./TurnSettings.ts"
 
 /** What one call has given so far; read after any ending to write its usage. */
 export interface Attempt {
@@ -37,7 +37,7 @@ export interface Attempt {
 export interface AttemptOptions {
   readonly provider: Provider
   readonly request: ProviderRequest
-  readonly limits: Pick<Limits, "firstTokenMs" | "idleMs" | "outputBytesPerTurn">
+  readonly limits: Pick<TurnLimits, "firstTokenMs" | "idleMs" | "outputBytesPerTurn">
   readonly log: TurnLog
   /** UTF-8 bytes said in earlier attempts. */
   readonly bytesBefore: number

@@ -13,7 +13,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
-import type { Limits } from "../config/Settings.ts"
 import type { ContextBuilder, ContextRequest } from "../context/ContextBuilder.ts"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
 import { Cancelled, Interrupted, JournalFailure, providerFailure, type TurnError } from "../domain/TurnError.ts"
@@ -28,6 +27,7 @@ import * as Attempt from "./Attempt.ts"
 import * as Ending from "./Ending.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import * as TurnLog from "./TurnLog.ts"
+import type { TurnLimits } from "./TurnSettings.ts"
 
 /** Who ends a turn before its time. */
 export type StopCause = "user_stop" | "superseded" | "shutdown"
@@ -72,7 +72,7 @@ export interface TurnEngine {
   readonly journal: Journal["Type"]
   readonly builder: ContextBuilder["Type"]
   readonly clock: Clock.Clock
-  readonly limits: Limits
+  readonly limits: TurnLimits
   /** True once the process gives up: an ending that storage refuses is then left to the next start. */
   readonly closing: () => boolean
 }

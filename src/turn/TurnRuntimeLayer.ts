@@ -8,7 +8,6 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { Settings } from "../config/Settings.ts"
 import { ContextBuilder } from "../context/ContextBuilder.ts"
 import type { SessionId, TurnId } from "../domain/Ids.ts"
 import { TurnConflict } from "../domain/RequestError.ts"
@@ -23,6 +22,7 @@ import { closeOrphans } from "./Recovery.ts"
 import * as Supervisor from "./Supervisor.ts"
 import * as TurnLog from "./TurnLog.ts"
 import { type StreamRequest, SubmitOptions, type SubmitRequest, TurnRuntime } from "./TurnRuntime.ts"
+import { TurnSettings } from "./TurnSettings.ts"
 
 const decodeOptions = Schema.decodeUnknown(SubmitOptions)
 
@@ -35,7 +35,7 @@ const make = Effect.gen(function*() {
   const journal = yield* Journal
   const registry = yield* ProviderRegistry
   const builder = yield* ContextBuilder
-  const settings = yield* Settings
+  const settings = yield* TurnSettings
   const ids = yield* IdGenerator
   const clock = yield* Effect.clock
   const scope = yield* Effect.scope

@@ -27,6 +27,7 @@ import {
   built,
   createSession,
   delta,
+  messageId,
   place,
   sessionId,
   turnId
@@ -215,7 +216,14 @@ describe("a restart", () => {
   it.scoped("a database opened for reading only reads and refuses to write", () =>
     Effect.gen(function*() {
       const dataDir = yield* freshFolder
-      yield* life(layerIn(dataDir), Effect.zipRight(createSession("s"), answered("t", "s", ["a"])))
+      yield* life(
+        layerIn(dataDir),
+        Effect.gen(function*() {
+          yield* createSession("s")
+          yield* answered("t", "s", ["a"])
+          yield* admit("open", "s")
+        })
+      )
       const readOnly = Layer.provideMerge(JournalSql.layer, DatabaseSqlite.layerReadOnly({ dataDir }))
       yield* life(
         readOnly,
@@ -223,6 +231,8 @@ describe("a restart", () => {
           const journal = yield* Journal
           assert.strictEqual((yield* journal.turn(turnId("t"))).turn.text, "a")
           assert.strictEqual(Chunk.size(yield* Stream.runCollect(journal.follow(turnId("t"), 0))), 7)
+          const open = yield* Effect.flip(Stream.runDrain(journal.follow(turnId("open"), 0)))
+          assert.deepInclude(open, { _tag: "FollowEnded", reason: "fenced" })
           assert.deepInclude(yield* Effect.flip(admit("u", "s")), { _tag: "JournalFailure", retryable: false })
         })
       )
@@ -281,7 +291,7 @@ describe("faults", () => {
       const clash = admission("b2", "c", {})
       const results = yield* Effect.all([
         Effect.exit(admit("a1", "a")),
-        Effect.exit(journal.admit({ ...clash, message: { id: admission("b0", "b").message!.id, parts: [] } })),
+        Effect.exit(journal.admit({ ...clash, message: { id: messageId("b0-question"), parts: [] } })),
         Effect.exit(append("b0", "b", 2, [built])),
         Effect.exit(append("b0", "b", 9, [attempt()]))
       ], { concurrency: "unbounded" })

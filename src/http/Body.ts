@@ -1,0 +1,168 @@
+/**
+ * Request bodies, read strictly: JSON in UTF-8 and nothing else, cut off at the limit while it arrives, not deeper than
+ * the limit, without unknown fields. What is wrong is told by its path, never by its value: a value may be large or
+ * secret.
+ *
+ * What is left of a refused body is discarded by the server until its request timeout, so that the client can read the
+ * answer.
+ */
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
+import * as Effect from "effect/Effect"
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import type { IncomingMessage } from "node:http"
+import { InvalidRequest } from "../domain/RequestError.ts"
+import { PayloadTooLarge, UnsupportedMediaType } from "./HttpError.ts"
+
+export interface BodyLimits {
+  readonly bytes: number
+  readonly setting: PayloadTooLarge["setting"]
+  readonly depth: number
+}
+
+export type BodyError = InvalidRequest | PayloadTooLarge | UnsupportedMediaType
+
+/** Longest reason shown. */
+const reasonMax = 200
+
+const isPresent = (request: HttpServerRequest): boolean =>
+  request.headers["transfer-encoding"] !== undefined || (request.headers["content-length"] ?? "0") !== "0"
+
+/** Why the headers rule the body out, or undefined. */
+const mediaFault = (request: HttpServerRequest): UnsupportedMediaType | undefined => {
+  const encoding = request.headers["content-encoding"]
+  if (encoding !== undefined && encoding.trim().toLowerCase() !== "identity") {
+    return new UnsupportedMediaType({ reason: "content-encoding" })
+  }
+  const [type = "", ...parameters] = (request.headers["content-type"] ?? "").toLowerCase().split(";")
+  if (type.trim() !== "application/json") return new UnsupportedMediaType({ reason: "content-type" })
+  for (const parameter of parameters) {
+    const [name = "", value = ""] = parameter.split("=")
+    if (name.trim() === "charset" && value.trim().replace(/^"|"$/g, "") !== "utf-8") {
+      return new UnsupportedMediaType({ reason: "charset" })
+    }
+  }
+  return undefined
+}
+
+const readBytes = (source: IncomingMessage, limits: BodyLimits): Effect.Effect<Buffer, BodyError> =>
+  Effect.async<Buffer, BodyError>((resume) => {
+    const tooLarge = () => new PayloadTooLarge({ limit: limits.bytes, setting: limits.setting })
+    const chunks: Array<Buffer> = []
+    let size = 0
+    const detach = () => source.off("data", onData).off("end", onEnd).off("error", onError).off("close", onError)
+    const finish = (result: Effect.Effect<Buffer, BodyError>) => {
+      detach()
+      source.resume()
+      resume(result)
+    }
+    const onData = (chunk: Buffer) => {
+      size += chunk.length
+      if (size > limits.bytes) finish(Effect.fail(tooLarge()))
+      else chunks.push(chunk)
+    }
+    const onEnd = () => finish(Effect.succeed(Buffer.concat(chunks, size)))
+    const onError = () =>
+      finish(Effect.fail(new InvalidRequest({ path: "", reason: "the body ended early; send it again" })))
+    if (Number(source.headers["content-length"] ?? 0) > limits.bytes) {
+      source.resume()
+      return resume(Effect.fail(tooLarge()))
+    }
+    source.on("data", onData).on("end", onEnd).on("error", onError).on("close", onError)
+    return Effect.sync(detach)
+  })
+
+const quote = 0x22
+const backslash = 0x5c
+
+/** Deepest nesting of arrays and objects, at most `max + 1`; told from the bytes, before anything is built from them. */
+export const depthOf = (bytes: Uint8Array, max: number): number => {
+  let depth = 0
+  let deepest = 0
+  let inString = false
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i]
+    if (inString) {
+      if (byte === backslash) i++
+      else if (byte === quote) inString = false
+    } else if (byte === quote) inString = true
+    else if (byte === 0x7b || byte === 0x5b) {
+      depth++
+      if (depth > deepest) deepest = depth
+      if (depth > max) return deepest
+    } else if (byte === 0x7d || byte === 0x5d) depth--
+  }
+  return deepest
+}
+
+const parse = (bytes: Buffer, limits: BodyLimits): Effect.Effect<unknown, InvalidRequest> =>
+  Effect.suspend(() => {
+    if (depthOf(bytes, limits.depth) > limits.depth) {
+      return Effect.fail(
+        new InvalidRequest({ path: "", reason: `JSON is nested deeper than ${limits.depth}; send it flatter` })
+      )
+    }
+    try {
+      return Effect.succeed<unknown>(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)))
+    } catch {
+      return Effect.fail(
+        new InvalidRequest({ path: "", reason: "the body is not valid JSON; check its syntax and UTF-8" })
+      )
+    }
+  })
+
+const renderPath = (path: ReadonlyArray<PropertyKey>): string => {
+  let text = ""
+  for (const key of path) {
+    text += typeof key === "number" ? `[${key}]` : text === "" ? String(key) : `.${String(key)}`
+  }
+  return text.slice(0, reasonMax)
+}
+
+interface Issue {
+  readonly _tag: string
+  readonly path: ReadonlyArray<PropertyKey>
+  readonly message: string
+}
+
+/** The most specific of the issues: in a union that is the member which the sender most likely meant. */
+export const fromIssues = (issues: ReadonlyArray<Issue>): InvalidRequest => {
+  let chosen = issues[0]
+  for (const issue of issues) if (chosen !== undefined && issue.path.length > chosen.path.length) chosen = issue
+  if (chosen === undefined) {
+    return new InvalidRequest({ path: "", reason: "the request does not fit the schema; see /docs" })
+  }
+  const reason = chosen._tag === "Missing"
+    ? "is missing"
+    : chosen._tag === "Unexpected"
+    ? "is not a known field; remove it"
+    // what follows is the value that was sent
+    : chosen.message.split(", actual ")[0] ?? ""
+  return new InvalidRequest({ path: renderPath(chosen.path), reason: reason.slice(0, reasonMax) })
+}
+
+export const decoder = <A, I>(schema: Schema.Schema<A, I>) => {
+  const decode = Schema.decodeUnknown(schema, { onExcessProperty: "error" })
+  return (input: unknown): Effect.Effect<A, InvalidRequest> =>
+    Effect.mapError(decode(input), (error) => fromIssues(ParseResult.ArrayFormatter.formatErrorSync(error)))
+}
+
+/**
+ * A reader for one schema. `optional`: no body counts as `{}`, and then its type does not matter.
+ */
+export const reader = <A, I>(
+  schema: Schema.Schema<A, I>,
+  limits: BodyLimits,
+  options: { readonly optional: boolean } = { optional: false }
+) => {
+  const decode = decoder(schema)
+  return Effect.fnUntraced(function*(request: HttpServerRequest): Effect.fn.Return<A, BodyError> {
+    if (!isPresent(request) && options.optional) return yield* decode({})
+    const fault = mediaFault(request)
+    if (fault !== undefined) return yield* fault
+    const bytes = yield* readBytes(NodeHttpServerRequest.toIncomingMessage(request), limits)
+    if (bytes.length === 0 && options.optional) return yield* decode({})
+    return yield* decode(yield* parse(bytes, limits))
+  })
+}

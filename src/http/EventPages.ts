@@ -1,0 +1,92 @@
+/**
+ * Events as a JSON page `{items, nextCursor?}`. The items are the journal's own bytes, joined and not encoded again. A
+ * page that is larger than one read is streamed, so that its size costs no memory.
+ */
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Chunk from "effect/Chunk"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { SessionId, TurnId } from "../domain/Ids.ts"
+import { Draining, SessionNotFound, type TurnNotFound } from "../domain/RequestError.ts"
+import { JournalFailure } from "../domain/TurnError.ts"
+import type { FollowEnded, Journal, JournaledEvent, SessionCursor } from "../journal/Journal.ts"
+import { sessionIdOf } from "./Sse.ts"
+
+type Reader = Context.Tag.Service<typeof Journal>
+
+/** Events of one read; a delta is small, a page of them some tens of KiB. */
+const readMax = 256
+
+const contentType = "application/json"
+
+const join = (events: Iterable<JournaledEvent>): string => {
+  let text = ""
+  for (const event of events) text += text === "" ? event.json : `,${event.json}`
+  return text
+}
+
+const closing = (nextCursor: string | undefined): string =>
+  nextCursor === undefined ? "]}" : `],"nextCursor":${JSON.stringify(nextCursor)}}`
+
+/** The events of a turn after `after`, at most `limit`, of those committed when `lastSeq` was read. */
+export const turnPage = Effect.fnUntraced(function*(
+  journal: Reader,
+  id: TurnId,
+  range: { readonly after: number; readonly limit: number; readonly lastSeq: number }
+): Effect.fn.Return<HttpServerResponse.HttpServerResponse, TurnNotFound | JournalFailure> {
+  const end = Math.min(range.lastSeq, range.after + range.limit)
+  const read = (after: number) =>
+    end === after
+      ? Effect.succeed<ReadonlyArray<JournaledEvent>>([])
+      : journal.readAfter(id, after, Math.min(readMax, end - after))
+  const tail = closing(end < range.lastSeq ? String(end) : undefined)
+  const first = yield* read(range.after)
+  const reached = first.at(-1)?.seq ?? end
+  if (reached >= end) return HttpServerResponse.text(`{"items":[${join(first)}${tail}`, { contentType })
+  const rest = Stream.paginateChunkEffect(reached, (after) =>
+    Effect.map(read(after), (events) => {
+      const seq = events.at(-1)?.seq ?? end
+      return [Chunk.of(events.length === 0 ? "" : `,${join(events)}`), seq < end ? Option.some(seq) : Option.none()]
+    }))
+  const body = Stream.make(`{"items":[${join(first)}`).pipe(
+    Stream.concat(rest),
+    Stream.concat(Stream.make(tail)),
+    Stream.encodeText
+  )
+  return HttpServerResponse.stream(body, { contentType })
+})
+
+/** A page is whole or refused: what would end a live stream is a refusal here. */
+const refusalOf = (error: FollowEnded, sessionId: SessionId) => {
+  switch (error.reason) {
+    case "deleted":
+      return new SessionNotFound({ sessionId })
+    case "shutdown":
+      return new Draining({ retryAfterMs: 1_000 })
+    case "storage":
+    case "fenced":
+      return new JournalFailure({ operation: "read events", retryable: true, reason: error.reason })
+  }
+}
+
+/** The events of a session's turns after a cursor, in commit order, at most `limit`. */
+export const sessionPage = Effect.fnUntraced(function*(
+  journal: Reader,
+  id: SessionId,
+  after: SessionCursor | undefined,
+  limit: number
+) {
+  // one more than asked for tells whether there is more
+  const events = yield* journal.followSession(id, after, false).pipe(
+    Stream.take(limit + 1),
+    Stream.runCollect,
+    Effect.map(Chunk.toReadonlyArray),
+    Effect.catchTag("FollowEnded", (error) => Effect.fail(refusalOf(error, id)))
+  )
+  const items = events.slice(0, limit)
+  const last = items.at(-1)
+  const nextCursor = events.length > limit && last !== undefined ? sessionIdOf(last) : undefined
+  return HttpServerResponse.text(`{"items":[${join(items)}${closing(nextCursor)}`, { contentType })
+})

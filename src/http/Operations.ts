@@ -1,0 +1,94 @@
+/**
+ * Handlers for whoever runs the service or opens its page: bootstrap, diagnostics, usage, health, metrics and the
+ * interface's own description. None calls a provider.
+ */
+import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Effect from "effect/Effect"
+import { Settings } from "../config/Settings.ts"
+import { InvalidRequest } from "../domain/RequestError.ts"
+import type { Fenced } from "../domain/TurnError.ts"
+import { Journal, type UsageGroup, usageGroups } from "../journal/Journal.ts"
+import { ProviderRegistry } from "../provider/ProviderRegistry.ts"
+import * as Prometheus from "../telemetry/Prometheus.ts"
+import { TurnRuntime } from "../turn/TurnRuntime.ts"
+import { Api, type Bootstrap, type NotReady } from "./Api.ts"
+import * as Docs from "./Docs.ts"
+import { document } from "./OpenApiDocument.ts"
+import { json, orProblem } from "./Respond.ts"
+import { version } from "./Version.ts"
+
+const isGroup = (name: string): name is UsageGroup => usageGroups.some((group) => group === name)
+
+const groupsOf = (by: string | undefined): Effect.Effect<ReadonlyArray<UsageGroup>, InvalidRequest> => {
+  if (by === undefined) return Effect.succeed([])
+  const names = [...new Set(by.split(","))]
+  return names.every(isGroup)
+    ? Effect.succeed(names)
+    : Effect.fail(new InvalidRequest({ path: "by", reason: `must name groups of ${usageGroups.join(", ")}` }))
+}
+
+export const layer = HttpApiBuilder.group(Api, "operations", (handlers) =>
+  Effect.gen(function*() {
+    const settings = yield* Settings
+    const journal = yield* Journal
+    const runtime = yield* TurnRuntime
+    const registry = yield* ProviderRegistry
+
+    let fenced: Fenced | undefined
+    yield* journal.fenced.pipe(
+      Effect.tap((error) =>
+        Effect.sync(() => {
+          fenced = error
+        })
+      ),
+      Effect.forkScoped
+    )
+
+    const bootstrap = Effect.gen(function*() {
+      const { path, ...storage } = yield* journal.info
+      const provider = registry.defaults.provider
+      const body: Bootstrap = {
+        version,
+        tokenRequired: settings.token !== undefined,
+        defaults: { provider, model: registry.defaults.model(provider) },
+        providers: yield* registry.diagnostics,
+        limits: settings.limits,
+        storage: path === undefined ? storage : { ...storage, path }
+      }
+      return json(body)
+    })
+
+    const usage = Effect.fnUntraced(function*(by: string | undefined) {
+      const totals = yield* journal.usage(yield* groupsOf(by))
+      return json({ items: totals.map(({ by, turns, usage }) => ({ ...by, turns, usage })) })
+    })
+
+    const notReady = (status: NotReady["status"], detail: string) => json({ status, detail } satisfies NotReady, 503)
+
+    const ready = Effect.gen(function*() {
+      if (yield* runtime.draining) return notReady("draining", "The service is shutting down and takes no new turns.")
+      if (fenced !== undefined) return notReady("fenced", fenced.message)
+      return yield* journal.info.pipe(
+        Effect.match({
+          onFailure: (error) => notReady("storage", error.message),
+          onSuccess: () => json({ status: "ready" })
+        })
+      )
+    })
+
+    const text = (body: string, contentType: string) => HttpServerResponse.text(body, { contentType })
+
+    return handlers
+      .handleRaw("bootstrap", ({ request }) => orProblem(request, bootstrap))
+      .handleRaw("providers", ({ request }) =>
+        orProblem(request, Effect.map(registry.diagnostics, (items) => json({ items }))))
+      .handleRaw("usage", ({ request, urlParams }) =>
+        orProblem(request, usage(urlParams.by)))
+      .handleRaw("live", () => Effect.succeed(json({ status: "live" })))
+      .handleRaw("ready", () => ready)
+      .handleRaw("metrics", () => Effect.map(Prometheus.snapshot, (metrics) => text(metrics, Prometheus.contentType)))
+      .handleRaw("openapi", () => Effect.sync(() => json(document())))
+      .handleRaw("docs", () => Effect.sync(() => text(Docs.render(document()), "text/html; charset=utf-8")))
+      .handleRaw("docsStyle", () => Effect.succeed(text(Docs.stylesheet, "text/css; charset=utf-8")))
+  }))

@@ -1,0 +1,253 @@
+/**
+ * The HTTP server: listens, guards, routes, and ends rightly.
+ *
+ * Limits are the parser's: header size and time, request time, connections. What the parser refuses is answered here as
+ * a problem too. On the close of its scope the server lets the runtime drain while it still answers (health says
+ * "draining", followers see their turns' ends), ends what still follows, stops listening, gives open answers a moment
+ * and then cuts every connection, so that closing never hangs.
+ *
+ * Only loopback may be without a token.
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as HttpApi from "@effect/platform/HttpApi"
+import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
+import type * as HttpApp from "@effect/platform/HttpApp"
+import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
+import * as HttpRouter from "@effect/platform/HttpRouter"
+import * as HttpServer from "@effect/platform/HttpServer"
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Http from "node:http"
+import type { Socket } from "node:net"
+import type { Duplex } from "node:stream"
+import { Settings, type SettingsShape } from "../config/Settings.ts"
+import { InvalidRequest } from "../domain/RequestError.ts"
+import { Journal } from "../journal/Journal.ts"
+import { TurnRuntime } from "../turn/TurnRuntime.ts"
+import { Api } from "./Api.ts"
+import * as Guard from "./Guard.ts"
+import { ExpectationFailed, HeadersTooLarge, MethodNotAllowed, RequestTimeout } from "./HttpError.ts"
+import * as Operations from "./Operations.ts"
+import { Page } from "./Page.ts"
+import * as Problem from "./Problem.ts"
+import { securityHeaders } from "./SecurityHeaders.ts"
+import * as Sessions from "./Sessions.ts"
+import * as Sse from "./Sse.ts"
+import * as Turns from "./Turns.ts"
+
+/** Where the server listens; the port is the bound one. */
+export class Server extends Context.Tag("turnstream/http/Server")<Server, {
+  readonly host: string
+  readonly port: number
+  readonly url: string
+}>() {}
+
+export class ServerError extends Schema.TaggedError<ServerError>("turnstream/http/ServerError")("ServerError", {
+  kind: Schema.Literal("token-needed", "address-in-use", "not-permitted", "listen"),
+  host: Schema.String,
+  port: Schema.Int,
+  detail: Schema.String
+}) {
+  override get message() {
+    switch (this.kind) {
+      case "token-needed":
+        return `Refusing to listen on ${this.host} without a token. Set TURNSTREAM_TOKEN, or TURNSTREAM_HOST to 127.0.0.1.`
+      case "address-in-use":
+        return `Port ${this.port} on ${this.host} is in use. Stop the other program or set TURNSTREAM_PORT.`
+      case "not-permitted":
+        return `Not permitted to listen on ${this.host}:${this.port}. Set TURNSTREAM_PORT to 1024 or higher.`
+      case "listen":
+        return `Cannot listen on ${this.host}:${this.port} (${this.detail}). Check TURNSTREAM_HOST and TURNSTREAM_PORT.`
+    }
+  }
+}
+
+/** Connections beyond the event streams: short requests, keep-alive, and readers of health. */
+const connectionsBesideStreams = 1_024
+/** Header lines; a browser sends about 20. */
+const headersMax = 100
+/** How long open answers have to end once the listener is closed. */
+const closeGraceMs = 1_000
+/** A refused connection that is not read is cut after this. */
+const refusedLingerMs = 1_000
+
+const isLoopback = (host: string): boolean => /^(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|::1|\[::1\])$/i.test(host)
+
+/** Methods by path, from the interface itself. */
+const methodTable = (page: Context.Tag.Service<typeof Page>) => {
+  const routes: Array<{ readonly segments: ReadonlyArray<string>; readonly method: string }> = []
+  HttpApi.reflect(Api, {
+    onGroup: () => {},
+    onEndpoint: ({ endpoint }) => {
+      routes.push({ segments: endpoint.path.split("/"), method: endpoint.method })
+    }
+  })
+  return (path: string): ReadonlyArray<string> => {
+    const segments = path.split("/")
+    const methods = new Set<string>(page.has(path) ? ["GET", "HEAD"] : [])
+    for (const route of routes) {
+      const fits = route.segments.length === segments.length &&
+        route.segments.every((part, i) => part === segments[i] || (part.startsWith(":") && segments[i] !== ""))
+      if (fits) methods.add(route.method)
+      if (fits && route.method === "GET") methods.add("HEAD")
+    }
+    return [...methods]
+  }
+}
+
+const pageFile = (page: Context.Tag.Service<typeof Page>, url: string) => {
+  const query = url.indexOf("?")
+  return page.get(query === -1 ? url : url.slice(0, query))
+}
+
+const app = Effect.gen(function*() {
+  const settings = yield* Settings
+  const page = yield* Page
+  const routes = yield* Effect.flatMap(HttpApiBuilder.Router, ({ router }) => router)
+  const router = yield* HttpRouter.toHttpApp(routes).pipe(
+    // ids differ by case, and a path that is not exactly a route is none
+    HttpRouter.withRouterConfig({
+      caseSensitive: true,
+      ignoreTrailingSlash: false,
+      ignoreDuplicateSlashes: false,
+      maxParamLength: Guard.urlMax
+    })
+  )
+  const guard = Guard.make({
+    settings,
+    isPageAsset: (path) => path === "/" || page.has(path),
+    methodsOf: methodTable(page)
+  })
+  return guard(Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+    const file = pageFile(page, request.url)
+    return file === undefined
+      ? router
+      : Effect.succeed(HttpServerResponse.uint8Array(file.body, { contentType: file.contentType }))
+  }))
+})
+
+/** Writes a whole answer to a socket that the parser gave up, unless an answer is under way on it. */
+const refuse = (socket: Duplex, refusal: Problem.Refusal) => {
+  if (!socket.writable) return socket.destroy()
+  socket.end(Problem.rawResponse(refusal, securityHeaders))
+  if ("setTimeout" in socket) (socket as Socket).setTimeout(refusedLingerMs, () => socket.destroy())
+}
+
+const parserRefusal = (code: string | undefined, settings: SettingsShape): Problem.Refusal => {
+  switch (code) {
+    case "HPE_HEADER_OVERFLOW":
+      return new HeadersTooLarge({ limit: settings.limits.headerBytes })
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return new RequestTimeout()
+    default:
+      return new InvalidRequest({ path: "", reason: "this is not a valid HTTP/1.1 request" })
+  }
+}
+
+const makeServer = (settings: SettingsShape): Http.Server => {
+  const { limits } = settings
+  const requestTimeout = limits.requestTimeoutMs
+  const headersTimeout = Math.min(limits.headerTimeoutMs, requestTimeout)
+  const server = Http.createServer({
+    maxHeaderSize: limits.headerBytes,
+    headersTimeout,
+    requestTimeout,
+    // how late the two limits above may be noticed
+    connectionsCheckingInterval: Math.max(100, Math.min(2_000, Math.floor(headersTimeout / 4))),
+    keepAlive: true,
+    // answered by the guard, with the headers that belong to every answer
+    requireHostHeader: false
+  })
+  server.maxHeadersCount = headersMax
+  server.maxConnections = limits.eventStreams + connectionsBesideStreams
+  const answers = new WeakMap<Duplex, Http.ServerResponse>()
+  server.on("request", (request: Http.IncomingMessage, response: Http.ServerResponse) => {
+    answers.set(request.socket, response)
+    response.on("close", () => answers.delete(request.socket))
+  })
+  const stallMs = Math.max(limits.writeStallMs, 2 * limits.heartbeatMs)
+  server.setTimeout(stallMs, (socket) => {
+    // nothing moved: a handler that is at work is left alone, a reader that takes nothing and an idle connection are not
+    const answer = answers.get(socket)
+    if (answer === undefined || answer.writableLength > 0) socket.destroy()
+    else socket.setTimeout(stallMs)
+  })
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {
+    if (answers.get(socket)?.headersSent === true || error.code === "ECONNRESET") socket.destroy()
+    else refuse(socket, parserRefusal(error.code, settings))
+  })
+  server.on(
+    "connect",
+    (_request: Http.IncomingMessage, socket: Duplex) =>
+      refuse(socket, new MethodNotAllowed({ allow: ["GET", "HEAD", "POST", "PATCH", "DELETE"] }))
+  )
+  server.on("checkExpectation", (request: Http.IncomingMessage, response: Http.ServerResponse) => {
+    const refusal = new ExpectationFailed()
+    const body = Problem.fromError(refusal, request.url ?? "")
+    response.writeHead(body.status, { ...securityHeaders, "content-type": "application/problem+json" })
+    response.end(JSON.stringify(body))
+  })
+  return server
+}
+
+const listen = (server: Http.Server, { host, port }: SettingsShape): Effect.Effect<number, ServerError> =>
+  Effect.async((resume) => {
+    const onError = (error: NodeJS.ErrnoException) => {
+      const kind = error.code === "EADDRINUSE" ? "address-in-use" : error.code === "EACCES" ? "not-permitted" : "listen"
+      resume(Effect.fail(new ServerError({ kind, host, port, detail: error.code ?? "unknown" })))
+    }
+    server.once("error", onError)
+    server.listen({ host: host.replace(/^\[|\]$/g, ""), port }, () => {
+      server.off("error", onError)
+      const address = server.address()
+      resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : port))
+    })
+  })
+
+/** Stops listening, waits a moment for open answers, cuts the rest. */
+const close = (server: Http.Server): Effect.Effect<void> => {
+  const closed = Effect.async<void>((resume) => {
+    if (!server.listening) return resume(Effect.void)
+    server.close(() => resume(Effect.void))
+    server.closeIdleConnections()
+  })
+  const cut = Effect.interruptible(Effect.delay(Effect.sync(() => server.closeAllConnections()), closeGraceMs))
+  return Effect.raceFirst(closed, Effect.interruptible(Effect.zipRight(cut, Effect.never)))
+}
+
+const serve = Effect.gen(function*() {
+  const settings = yield* Settings
+  const { host, port } = settings
+  if (settings.token === undefined && !isLoopback(host)) {
+    return yield* new ServerError({ kind: "token-needed", host, port, detail: "" })
+  }
+  const journal = yield* Journal
+  const runtime = yield* TurnRuntime
+  const handler = yield* makeHandler(yield* app)
+  const server = yield* Effect.acquireRelease(
+    Effect.sync(() => makeServer(settings).on("request", handler)),
+    (server) => close(server)
+  )
+  const bound = yield* listen(server, settings)
+  // in a fiber of its own: a finalizer cannot be interrupted, and draining is a wait with a timeout
+  const drain = Effect.flatMap(Effect.fork(Effect.interruptible(runtime.drain)), Fiber.join)
+  yield* Effect.addFinalizer(() => Effect.zipRight(drain, journal.endFollowers("shutdown")))
+  const name = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host
+  return { host, port: bound, url: `http://${name}:${bound}` }
+})
+
+/** No span per request: an event stream would hold one open, and callers' trace headers are not ours to follow. */
+const makeHandler = <E, R>(guarded: HttpApp.Default<E, R>) =>
+  Effect.locally(NodeHttpServer.makeHandler(guarded), HttpMiddleware.currentTracerDisabledWhen, () => true)
+
+const routes = Layer.mergeAll(Sessions.layer, Turns.layer, Operations.layer).pipe(
+  Layer.provide(Sse.layerEventStreams),
+  Layer.provideMerge(HttpApiBuilder.Router.Live)
+)
+
+export const layer = Layer.scoped(Server, serve).pipe(Layer.provide(routes), Layer.provide(HttpServer.layerContext))

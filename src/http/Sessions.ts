@@ -1,0 +1,177 @@
+/** Handlers of `/v1/sessions`: requests are checked here; what happens is the runtime's and the journal's. */
+import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Chunk from "effect/Chunk"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { Settings } from "../config/Settings.ts"
+import { type SessionId, TurnId } from "../domain/Ids.ts"
+import type { Message } from "../domain/Message.ts"
+import { InvalidRequest } from "../domain/RequestError.ts"
+import type { Page, Session } from "../domain/Resources.ts"
+import { Journal, type SessionCursor } from "../journal/Journal.ts"
+import { TurnRuntime } from "../turn/TurnRuntime.ts"
+import { Api, CreateSessionBody, PreviewBody, Transcript, UpdateSessionBody } from "./Api.ts"
+import * as Body from "./Body.ts"
+import * as EventPages from "./EventPages.ts"
+import * as Query from "./Query.ts"
+import { bodyLimits, createdSession, importLimits, json, orProblem, toItsEnd } from "./Respond.ts"
+import * as Sse from "./Sse.ts"
+
+type Reader = Context.Tag.Service<typeof Journal>
+
+/** Messages of one read of an export. */
+const exportPage = 200
+
+const isTurnId = Schema.is(TurnId)
+
+/** `<turnId>.<seq>` of an event of this session. */
+const cursorOf = Effect.fnUntraced(function*(
+  journal: Reader,
+  sessionId: SessionId,
+  position: { readonly name: string; readonly value: string } | undefined
+) {
+  if (position === undefined) return undefined
+  const dot = position.value.indexOf(".")
+  const turnId = position.value.slice(0, Math.max(0, dot))
+  const digits = position.value.slice(dot + 1)
+  if (!isTurnId(turnId) || !/^[1-9]\d{0,14}$/.test(digits)) {
+    return yield* new InvalidRequest({ path: position.name, reason: "must be the id of an event: <turnId>.<seq>" })
+  }
+  const unknown = new InvalidRequest({ path: position.name, reason: "names no event of this session" })
+  const { turn } = yield* journal.turn(turnId).pipe(Effect.catchTag("TurnNotFound", () => unknown))
+  const cursor: SessionCursor = { turnId, seq: Number(digits) }
+  return turn.sessionId === sessionId && cursor.seq <= turn.lastSeq ? cursor : yield* unknown
+})
+
+/** A message as a transcript holds it: its text parts, or nothing where it has none. */
+const transcribe = (message: Message): string | undefined => {
+  const parts = message.parts.filter((part) => part.type === "text")
+  return parts.length === 0 ? undefined : JSON.stringify({ role: message.role, parts })
+}
+
+const transcript = Effect.fnUntraced(function*(journal: Reader, session: Session) {
+  const read = (cursor: string | undefined) => journal.messages(session.id, { cursor, limit: exportPage })
+  const lines = (page: Page<Message>) => page.items.flatMap((message) => transcribe(message) ?? [])
+  const head = `{"v":1,"session":${JSON.stringify({ title: session.title })},"messages":[`
+  // the first page is read before the headers go out: storage that refuses is still a 503
+  const first = yield* read(undefined)
+  const rest = Stream.paginateChunkEffect(first.nextCursor, (cursor) =>
+    cursor === undefined
+      ? Effect.succeed([Chunk.empty<string>(), Option.none<string | undefined>()])
+      : Effect.map(read(cursor), (page) => [
+        Chunk.unsafeFromArray(lines(page)),
+        page.nextCursor === undefined ? Option.none() : Option.some(page.nextCursor)
+      ]))
+  const body = Stream.fromIterable(lines(first)).pipe(
+    Stream.concat(rest),
+    Stream.intersperse(","),
+    (items) => Stream.concat(Stream.concat(Stream.make(head), items), Stream.make("]}")),
+    Stream.mapChunks((texts) => Chunk.of(Chunk.join(texts, ""))),
+    Stream.encodeText
+  )
+  return HttpServerResponse.stream(body, { contentType: "application/json" })
+})
+
+export const layer = HttpApiBuilder.group(Api, "sessions", (handlers) =>
+  Effect.gen(function*() {
+    const scope = yield* Effect.scope
+    const { limits } = yield* Settings
+    const journal = yield* Journal
+    const runtime = yield* TurnRuntime
+    const streams = yield* Sse.EventStreams
+    const readCreate = Body.reader(CreateSessionBody, bodyLimits(limits), { optional: true })
+    const readUpdate = Body.reader(UpdateSessionBody, bodyLimits(limits))
+    const readImport = Body.reader(Transcript, importLimits(limits))
+    const readPreview = Body.reader(PreviewBody, bodyLimits(limits))
+
+    const events = Effect.fnUntraced(function*(
+      id: SessionId,
+      request: Parameters<typeof Query.positionOf>[0],
+      params: Query.PageParams & { readonly live?: string | undefined }
+    ) {
+      yield* journal.session(id)
+      const cursor = yield* cursorOf(journal, id, Query.positionOf(request, params))
+      const live = yield* Query.liveOf(params.live)
+      if (!Query.wantsEventStream(request)) {
+        return yield* EventPages.sessionPage(journal, id, cursor, yield* Query.limitOf(params))
+      }
+      yield* streams.open
+      return yield* Sse.respond(request, journal.followSession(id, cursor, live), { idOf: Sse.sessionIdOf, limits })
+    })
+
+    return handlers
+      .handleRaw("create", ({ request }) =>
+        orProblem(request, readCreate(request).pipe(Effect.flatMap(runtime.createSession), Effect.map(createdSession))))
+      .handleRaw("list", ({ request, urlParams }) =>
+        orProblem(
+          request,
+          Query.pageOf(urlParams).pipe(
+            Effect.flatMap(journal.sessions),
+            Effect.map((page) =>
+              json(page)
+            )
+          )
+        ))
+      .handleRaw("import", ({ request }) =>
+        orProblem(
+          request,
+          readImport(request).pipe(
+            Effect.flatMap(({ messages, session }) => runtime.createSession(session, messages)),
+            Effect.map(createdSession)
+          )
+        ))
+      .handleRaw("get", ({ path, request }) =>
+        orProblem(
+          request,
+          Effect.map(journal.session(path.id), (session) => json(session))
+        ))
+      .handleRaw("update", ({ path, request }) =>
+        orProblem(
+          request,
+          readUpdate(request).pipe(
+            Effect.flatMap((patch) => runtime.updateSession(path.id, patch)),
+            Effect.map((session) => json(session))
+          )
+        ))
+      .handleRaw("delete", ({ path, request }) =>
+        orProblem(
+          request,
+          toItsEnd(scope, runtime.deleteSession(path.id)).pipe(
+            Effect.as(HttpServerResponse.empty({ status: 204 }))
+          )
+        ))
+      .handleRaw("messages", ({ path, request, urlParams }) =>
+        orProblem(
+          request,
+          Query.pageOf(urlParams).pipe(
+            Effect.flatMap((page) => journal.messages(path.id, page)),
+            Effect.map((page) => json(page))
+          )
+        ))
+      .handleRaw("turns", ({ path, request, urlParams }) =>
+        orProblem(
+          request,
+          Query.pageOf(urlParams).pipe(
+            Effect.flatMap((page) => journal.turns(path.id, page)),
+            Effect.map((page) => json(page))
+          )
+        ))
+      .handleRaw("events", ({ path, request, urlParams }) => orProblem(request, events(path.id, request, urlParams)))
+      .handleRaw("export", ({ path, request }) =>
+        orProblem(
+          request,
+          Effect.flatMap(journal.session(path.id), (session) => transcript(journal, session))
+        ))
+      .handleRaw("preview", ({ path, request }) =>
+        orProblem(
+          request,
+          readPreview(request).pipe(
+            Effect.flatMap((body) => runtime.preview({ ...body, sessionId: path.id })),
+            Effect.map((manifest) => json(manifest))
+          )
+        ))
+  }))

@@ -1,0 +1,101 @@
+/**
+ * Handlers of `/v1/turns` and of submitting. A client that leaves changes nothing: commands run to their end once they
+ * have begun, and a stream is only a reader of the journal.
+ */
+import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
+import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Effect from "effect/Effect"
+import { Settings } from "../config/Settings.ts"
+import type { SessionId, TurnId } from "../domain/Ids.ts"
+import { Journal } from "../journal/Journal.ts"
+import { SubmitBody, TurnRuntime } from "../turn/TurnRuntime.ts"
+import { Api, CommandBody } from "./Api.ts"
+import * as Body from "./Body.ts"
+import * as EventPages from "./EventPages.ts"
+import { NotFound } from "./HttpError.ts"
+import * as Problem from "./Problem.ts"
+import * as Query from "./Query.ts"
+import { bodyLimits, json, locationOf, orProblem, submitted, toItsEnd } from "./Respond.ts"
+import * as Sse from "./Sse.ts"
+
+export const layer = HttpApiBuilder.group(Api, "turns", (handlers) =>
+  Effect.gen(function*() {
+    const scope = yield* Effect.scope
+    const { limits } = yield* Settings
+    const journal = yield* Journal
+    const runtime = yield* TurnRuntime
+    const streams = yield* Sse.EventStreams
+    const readSubmit = Body.reader(SubmitBody, bodyLimits(limits))
+    const readCommand = Body.reader(CommandBody, bodyLimits(limits), { optional: true })
+
+    const start = Effect.fnUntraced(function*(sessionId: SessionId, request: HttpServerRequest) {
+      const idempotencyKey = yield* Query.idempotencyKeyOf(request)
+      const body = yield* readSubmit(request)
+      const streaming = Query.wantsEventStream(request)
+      // before the submit: a turn that nobody could be shown is not journaled
+      if (streaming) yield* streams.open
+      const result = yield* toItsEnd(scope, runtime.submit({ ...body, sessionId, idempotencyKey }))
+      if (!streaming || Problem.isRefused(result.turn)) return submitted(result, request)
+      return yield* Sse.respond(request, journal.follow(result.turn.id, 0), {
+        idOf: Sse.turnIdOf,
+        limits,
+        headers: { location: locationOf(result.turn) }
+      })
+    })
+
+    const events = Effect.fnUntraced(function*(id: TurnId, request: HttpServerRequest, params: Query.PageParams) {
+      const { turn } = yield* journal.turn(id)
+      const after = yield* Query.seqOf(Query.positionOf(request, params), turn.lastSeq)
+      if (!Query.wantsEventStream(request)) {
+        const limit = yield* Query.limitOf(params)
+        return yield* EventPages.turnPage(journal, id, { after, limit, lastSeq: turn.lastSeq })
+      }
+      if (turn.status !== "running" && after === turn.lastSeq) return HttpServerResponse.empty({ status: 204 })
+      yield* streams.open
+      return yield* Sse.respond(request, journal.follow(id, after), { idOf: Sse.turnIdOf, limits })
+    })
+
+    const checkpoint = Effect.fnUntraced(function*(id: TurnId, n: number) {
+      const checkpoints = yield* journal.checkpoints(id)
+      const found = checkpoints.find((entry) => entry.checkpoint === n)
+      return found === undefined ? yield* new NotFound() : json(found)
+    })
+
+    return handlers
+      .handleRaw("start", ({ path, request }) => orProblem(request, start(path.id, request)))
+      .handleRaw("get", ({ path, request }) =>
+        orProblem(request, Effect.map(journal.turn(path.id), ({ turn }) => json(turn))))
+      .handleRaw("events", ({ path, request, urlParams }) =>
+        orProblem(request, events(path.id, request, urlParams)))
+      .handleRaw("cancel", ({ path, request }) =>
+        orProblem(
+          request,
+          readCommand(request).pipe(
+            Effect.zipRight(toItsEnd(scope, runtime.cancel(path.id))),
+            Effect.map((turn) => json(turn))
+          )
+        ))
+      .handleRaw("resume", ({ path, request }) =>
+        orProblem(
+          request,
+          readCommand(request).pipe(
+            Effect.zipRight(toItsEnd(scope, runtime.resume(path.id))),
+            Effect.map((result) => submitted(result, request))
+          )
+        ))
+      .handleRaw("retry", ({ path, request }) =>
+        orProblem(
+          request,
+          readCommand(request).pipe(
+            Effect.zipRight(toItsEnd(scope, runtime.retry(path.id))),
+            Effect.map((result) => submitted(result, request))
+          )
+        ))
+      .handleRaw("checkpoints", ({ path, request }) =>
+        orProblem(
+          request,
+          Effect.map(journal.checkpoints(path.id), (items) => json({ items }))
+        ))
+      .handleRaw("checkpoint", ({ path, request }) => orProblem(request, checkpoint(path.id, Number(path.n))))
+  }))
