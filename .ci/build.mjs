@@ -1,0 +1,70 @@
+/**
+ * Writes `dist/`: compiled sources with declarations, the program bundled over its own `main.js` (its dependencies in
+ * `chunks/`, a third of the start-up time and two thirds of the memory of loading them file by file), and the page's
+ * static files beside its compiled scripts. The one domain module that the page loads, `domain/TurnState.js`, is copied
+ * below `dist/workbench`, which is all that is served.
+ */
+import { build } from "esbuild"
+import { spawnSync } from "node:child_process"
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs"
+import { buildFingerprint, buildStamp, root, stamp } from "./fingerprint.mjs"
+
+const dist = `${root}dist`
+const compiled = /\.(d\.ts|js|js\.map)$/
+const pageScripts = ["domain/TurnState.js"]
+
+const filesOf = (folder, below = "") =>
+  existsSync(folder + below)
+    ? readdirSync(folder + below, { withFileTypes: true }).flatMap((entry) =>
+      entry.isDirectory() ? filesOf(folder, `${below}/${entry.name}`) : [`${below}/${entry.name}`]
+    )
+    : []
+
+const fingerprint = buildFingerprint()
+rmSync(buildStamp, { force: true })
+
+// The compiler's memory of the last build is worth nothing where its output is gone.
+if (!existsSync(`${dist}/main.js`)) rmSync(`${root}node_modules/.cache/tsconfig.build.tsbuildinfo`, { force: true })
+for (const file of filesOf(dist)) {
+  const source = `${root}src${file.replace(compiled, ".ts")}`
+  if (file.startsWith("/chunks/")) continue
+  if (compiled.test(file) && !existsSync(source)) rmSync(dist + file)
+}
+
+const tsc = spawnSync(process.execPath, [`${root}node_modules/typescript/bin/tsc`, "-p", "tsconfig.build.json"], {
+  cwd: root,
+  stdio: ["ignore", "inherit", "inherit"]
+})
+if (tsc.status !== 0) process.exit(1)
+
+// The native module stays outside; what CommonJS dependencies require of Node needs a `require`.
+rmSync(`${dist}/chunks`, { recursive: true, force: true })
+await build({
+  entryPoints: [`${root}src/main.ts`],
+  outdir: dist,
+  chunkNames: "chunks/[name]-[hash]",
+  bundle: true,
+  splitting: true,
+  format: "esm",
+  platform: "node",
+  target: "node20",
+  external: ["better-sqlite3"],
+  sourcemap: "linked",
+  sourcesContent: false,
+  legalComments: "none",
+  logLevel: "warning",
+  banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" }
+})
+
+for (const file of filesOf(`${root}src/workbench`).filter((file) => !file.endsWith(".ts"))) {
+  const target = `${dist}/workbench${file}`
+  mkdirSync(target.slice(0, target.lastIndexOf("/")), { recursive: true })
+  copyFileSync(`${root}src/workbench${file}`, target)
+}
+for (const file of pageScripts) {
+  mkdirSync(`${dist}/workbench/${file.slice(0, file.lastIndexOf("/"))}`, { recursive: true })
+  copyFileSync(`${dist}/${file}`, `${dist}/workbench/${file}`)
+}
+
+if (existsSync(`${dist}/main.js`)) chmodSync(`${dist}/main.js`, 0o755)
+stamp(buildStamp, fingerprint)
