@@ -12,7 +12,8 @@ const starts = 5
 const warmUps = 100
 const turns = 300
 
-const quantile = (values, q) => values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))]
+const quantile = (values, q) =>
+  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))]
 const round = (value) => Math.round(value * 10) / 10
 
 /** Starts the service; answers when it has said where it listens. */
@@ -33,10 +34,11 @@ const start = async (dataDir) => {
     child.on("exit", (code) => reject(new Error(`the service ended with code ${code} before it was ready`)))
   })
   const readyMs = performance.now() - begun
-  const stop = () => new Promise((resolve) => {
-    child.once("exit", resolve)
-    child.kill("SIGTERM")
-  })
+  const stop = () =>
+    new Promise((resolve) => {
+      child.once("exit", resolve)
+      child.kill("SIGTERM")
+    })
   return { url, readyMs, pid: child.pid, stop }
 }
 
@@ -50,7 +52,11 @@ const residentMb = (pid) => {
 }
 
 const post = (url, body, headers = {}) =>
-  fetch(url, { method: "POST", headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(body) })
+  fetch(url, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: JSON.stringify(body)
+  })
 
 /** Milliseconds from the POST to the first delta and to the end of the turn. */
 const turn = async (url, sessionId) => {
@@ -97,7 +103,9 @@ try {
     "load of the machine (1 min)": round(loadavg()[0])
   }
   if (process.argv.includes("--json")) console.log(JSON.stringify(figures, null, 2))
-  else for (const [name, value] of Object.entries(figures)) console.log(`${name.padEnd(46)}${value ?? "not known here"}`)
+  else {for (const [name, value] of Object.entries(figures)) {
+      console.log(`${name.padEnd(46)}${value ?? "not known here"}`)
+    }}
 } finally {
   rmSync(dataDir, { recursive: true, force: true })
 }

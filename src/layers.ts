@@ -36,7 +36,9 @@ export const layerContext: Layer.Layer<ContextBuilder> = Layer.provide(
 )
 
 /** The database in `settings.dataDir`, owned by this process. */
-export const layerDatabase = (options: { readonly takeOver: boolean }): Layer.Layer<Database, DatabaseError, Settings> =>
+export const layerDatabase = (
+  options: { readonly takeOver: boolean }
+): Layer.Layer<Database, DatabaseError, Settings> =>
   Layer.unwrapEffect(
     Effect.map(Settings, ({ dataDir, durability }) => DatabaseSqlite.layer({ dataDir, durability, ...options }))
   )

@@ -95,4 +95,3 @@ const pushCheckpoint = (log: TurnLog, phase: Phase): void => {
     data: { checkpoint: state.checkpoints.length + 1, phase, seq: state.lastSeq }
   })
 }
-

@@ -48,8 +48,12 @@ export const closeOrphans = (
             { turnId, sessionId: SessionId.make(state.sessionId) },
             state
           )
-          Ending.push(log, { _tag: "Failed", error: new Interrupted({ cause: "crash" }) }, messageId, () =>
-            lastKnownUsage(state))
+          Ending.push(
+            log,
+            { _tag: "Failed", error: new Interrupted({ cause: "crash" }) },
+            messageId,
+            () => lastKnownUsage(state)
+          )
           yield* log.flush
         }),
       { concurrency: together, discard: true }

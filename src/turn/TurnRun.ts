@@ -85,7 +85,11 @@ const endingRetry = Schedule.exponential("100 millis").pipe(
 /** Tokens for text that nobody counted: 4 bytes each, rounded up. Only ever shown as an estimate. */
 export const estimateTokens = (bytes: number) => Math.ceil(bytes / 4)
 
-const attemptUsage = (job: TurnJob, attempt: Attempt.Attempt | undefined, contextTokens: number): Ending.AttemptUsage => {
+const attemptUsage = (
+  job: TurnJob,
+  attempt: Attempt.Attempt | undefined,
+  contextTokens: number
+): Ending.AttemptUsage => {
   const source = job.resolved.provider.usageSource
   const reported = attempt?.reported()
   if (reported !== undefined) return { usage: reported, source }
@@ -112,7 +116,9 @@ const outcomeOf = (
   if (Exit.isSuccess(exit)) return { _tag: "Completed", reason: exit.value }
   const failure = Cause.failureOption(exit.cause)
   const interrupted = Cause.isInterrupted(exit.cause)
-  if (failure._tag === "Some" && !(interrupted && stopped !== undefined)) return { _tag: "Failed", error: failure.value }
+  if (failure._tag === "Some" && !(interrupted && stopped !== undefined)) {
+    return { _tag: "Failed", error: failure.value }
+  }
   if (interrupted) return { _tag: "Failed", error: stopError(stopped ?? "shutdown") }
   return {
     _tag: "Failed",
@@ -152,7 +158,13 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
         attempt: number,
         data: { attempt: number, provider: provider.id, model: request.model }
       })
-      const current = Attempt.make({ provider, request: { ...request, attempt: number }, limits, log, bytesBefore: bytes })
+      const current = Attempt.make({
+        provider,
+        request: { ...request, attempt: number },
+        limits,
+        log,
+        bytesBefore: bytes
+      })
       attempt = current
       // the call is journaled before it is made: after a crash nobody wonders whether money was spent
       return Effect.zipRight(log.committed, current.run).pipe(

@@ -28,8 +28,10 @@ const decodeOptions = Schema.decodeUnknown(SubmitOptions)
 
 /** Options come back from the journal: our own JSON, checked all the same. */
 const optionsOf = (record: TurnRecord) =>
-  Effect.mapError(decodeOptions(record.options), (error) =>
-    new JournalFailure({ operation: "read options", retryable: false, reason: error.message }))
+  Effect.mapError(
+    decodeOptions(record.options),
+    (error) => new JournalFailure({ operation: "read options", retryable: false, reason: error.message })
+  )
 
 const make = Effect.gen(function*() {
   const journal = yield* Journal
@@ -60,8 +62,12 @@ const make = Effect.gen(function*() {
 
   /** A turn that was just committed is there; if storage says otherwise, that is storage's failure. */
   const committedTurn = (id: TurnId) =>
-    Effect.catchTag(turnOf(id), "TurnNotFound", () =>
-      Effect.fail(new JournalFailure({ operation: "read turn", retryable: true, reason: `turn ${id} is missing` })))
+    Effect.catchTag(
+      turnOf(id),
+      "TurnNotFound",
+      () =>
+        Effect.fail(new JournalFailure({ operation: "read turn", retryable: true, reason: `turn ${id} is missing` }))
+    )
 
   const answer = ({ existing, settled, turnId }: Admit.Admission) =>
     Effect.zipRight(settled, Effect.map(committedTurn(turnId), (turn) => ({ turn, existing })))
@@ -94,8 +100,10 @@ const make = Effect.gen(function*() {
     function*(input, messages = []) {
       const { model, provider, system, title } = input
       const id = yield* ids.sessionId
-      const imported = yield* Effect.forEach(messages, (message) =>
-        Effect.map(ids.messageId, (messageId) => ({ id: messageId, ...message })))
+      const imported = yield* Effect.forEach(
+        messages,
+        (message) => Effect.map(ids.messageId, (messageId) => ({ id: messageId, ...message }))
+      )
       return yield* journal.createSession({ id, title, provider, model, system, at: now() }, imported)
     }
   )
@@ -105,7 +113,9 @@ const make = Effect.gen(function*() {
       id,
       Effect.zipRight(
         // from the back of the line: none of them starts because the one before it ended
-        Effect.forEach(supervisor.line(id).toReversed(), (turnId) => supervisor.stop(turnId, "user_stop"), { discard: true }),
+        Effect.forEach(supervisor.line(id).toReversed(), (turnId) => supervisor.stop(turnId, "user_stop"), {
+          discard: true
+        }),
         journal.deleteSession(id)
       )
     )
@@ -193,8 +203,11 @@ const make = Effect.gen(function*() {
 
   /** How many resumes led to this turn. */
   const depthOf = (id: TurnId): Effect.Effect<number, JournalFailure> =>
-    Effect.flatMap(committedTurn(id), ({ resumedFrom }) =>
-      resumedFrom === undefined ? Effect.succeed(0) : Effect.map(depthOf(resumedFrom), (depth) => depth + 1))
+    Effect.flatMap(
+      committedTurn(id),
+      ({ resumedFrom }) =>
+        resumedFrom === undefined ? Effect.succeed(0) : Effect.map(depthOf(resumedFrom), (depth) => depth + 1)
+    )
 
   const resumeOrphans = (orphans: ReadonlyArray<TurnId>) =>
     Effect.forEach(
@@ -202,7 +215,9 @@ const make = Effect.gen(function*() {
       (id) =>
         Effect.flatMap(depthOf(id), (depth) =>
           depth < settings.recovery.maxResumes ? child(id, "resumedFrom", "queue") : Effect.void).pipe(
-            Effect.catchAll((error) => Effect.logWarning(`Turn ${id} was not resumed: ${error.message}`))
+            Effect.catchAll((error) =>
+              Effect.logWarning(`Turn ${id} was not resumed: ${error.message}`)
+            )
           ),
       { discard: true }
     )

@@ -7,7 +7,18 @@ import type { TurnId } from "../../src/domain/Ids.ts"
 import * as TurnState from "../../src/domain/TurnState.ts"
 import { Journal } from "../../src/journal/Journal.ts"
 import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
-import { awaitEvent, events, newSession, one, steps, submit, submitScript, turnOf, typesOf, withEngine } from "./engine.ts"
+import {
+  awaitEvent,
+  events,
+  newSession,
+  one,
+  steps,
+  submit,
+  submitScript,
+  turnOf,
+  typesOf,
+  withEngine
+} from "./engine.ts"
 
 const hanging = steps({ say: "some words " }, { hang: true })
 const cancel = (id: TurnId) => Effect.flatMap(TurnRuntime, (runtime) => runtime.cancel(id))
@@ -114,7 +125,10 @@ describe("one running turn a session (P10)", () => {
       const second = yield* submit(sessionId, { message: "second", onBusy: "queue" })
       const third = yield* submit(sessionId, { message: "third", onBusy: "queue" })
       yield* TestClock.adjust("100 millis")
-      const endings = yield* Effect.forEach([first.id, second.turn.id, third.turn.id], (id) => Effect.map(events(id), (all) => all.at(-1)?.type))
+      const endings = yield* Effect.forEach(
+        [first.id, second.turn.id, third.turn.id],
+        (id) => Effect.map(events(id), (all) => all.at(-1)?.type)
+      )
       assert.deepStrictEqual(endings, ["turn.completed", "turn.completed", "turn.completed"])
       const context = yield* runtime.rebuildContext(third.turn.id)
       assert.strictEqual(context.messages.length, 5)
@@ -233,7 +247,10 @@ describe("resume and retry", () => {
       yield* cancel(id)
       const other = yield* submit(sessionId, { message: "without" })
       yield* events(other.turn.id)
-      assert.deepStrictEqual((yield* runtime.rebuildContext(other.turn.id)).messages.map(({ role }) => role), ["user", "user"])
+      assert.deepStrictEqual((yield* runtime.rebuildContext(other.turn.id)).messages.map(({ role }) => role), [
+        "user",
+        "user"
+      ])
       const child = yield* resume(id)
       yield* TestClock.adjust("100 millis")
       yield* events(child.turn.id)
@@ -270,7 +287,9 @@ describe("resume and retry", () => {
 
   it.effect("retry asks the same again: message, provider, model and options", () =>
     withEngine()(Effect.gen(function*() {
-      const { id, userMessageId } = yield* submitScript(yield* newSession, { deltas: 2 }, { options: { system: "brief" } })
+      const { id, userMessageId } = yield* submitScript(yield* newSession, { deltas: 2 }, {
+        options: { system: "brief" }
+      })
       yield* events(id)
       const { turn } = yield* retry(id)
       yield* events(turn.id)

@@ -14,13 +14,17 @@ import { type SubmitBody, TurnRuntime } from "../../src/turn/TurnRuntime.ts"
 export type TestSettings = NonNullable<Parameters<typeof layerTest>[0]>
 
 /** Runs a test on an engine of its own. */
-export const withEngine = (settings: TestSettings = {}) =>
-<A, E>(effect: Effect.Effect<A, E, Layer.Layer.Success<ReturnType<typeof layerTest>>>) =>
-  Effect.provide(effect, layerTest(settings))
+export const withEngine =
+  (settings: TestSettings = {}) =>
+  <A, E>(effect: Effect.Effect<A, E, Layer.Layer.Success<ReturnType<typeof layerTest>>>) =>
+    Effect.provide(effect, layerTest(settings))
 
 export const steps = (...list: ReadonlyArray<Step>): Script => ({ steps: list })
 
-export const newSession = Effect.flatMap(TurnRuntime, (runtime) => Effect.map(runtime.createSession({}), ({ id }) => id))
+export const newSession = Effect.flatMap(
+  TurnRuntime,
+  (runtime) => Effect.map(runtime.createSession({}), ({ id }) => id)
+)
 
 export const submit = (sessionId: SessionId, body: Partial<SubmitBody> = {}) =>
   Effect.flatMap(TurnRuntime, (runtime) => runtime.submit({ sessionId, message: "hello", ...body }))
@@ -39,9 +43,12 @@ export const awaitEvent = (turnId: TurnId, type: EventType, count = 1) =>
 
 /** Every event of the turn, once it has ended. */
 export const events = (turnId: TurnId) =>
-  Effect.flatMap(Journal, (journal) =>
-    Effect.map(Stream.runCollect(journal.follow(turnId, 0)), (all) =>
-      Chunk.toReadonlyArray(all).map((event) => TurnEvent.decode(JSON.parse(event.json)))))
+  Effect.flatMap(
+    Journal,
+    (journal) =>
+      Effect.map(Stream.runCollect(journal.follow(turnId, 0)), (all) =>
+        Chunk.toReadonlyArray(all).map((event) => TurnEvent.decode(JSON.parse(event.json))))
+  )
 
 export const typesOf = (list: ReadonlyArray<{ readonly type: string }>) => list.map((event) => event.type)
 

@@ -64,7 +64,10 @@ describe("retry", () => {
 
   it.effect("does not begin before its time", () =>
     withEngine()(Effect.gen(function*() {
-      const turn = yield* submitScript(yield* newSession, steps({ fail: { kind: "server", attempts: 1 } }, { say: "x" }))
+      const turn = yield* submitScript(
+        yield* newSession,
+        steps({ fail: { kind: "server", attempts: 1 } }, { say: "x" })
+      )
       yield* awaitEvent(turn.id, "attempt.failed")
       const second = yield* Effect.fork(awaitEvent(turn.id, "attempt.started", 2))
       yield* TestClock.adjust("199 millis")
@@ -75,7 +78,9 @@ describe("retry", () => {
 
   it.effect("honours Retry-After up to 60 s", () =>
     withEngine()(Effect.gen(function*() {
-      const all = yield* played(steps({ fail: { kind: "rate_limit", attempts: 1, retryAfterMs: 42_000 } }, { say: "ok" }))
+      const all = yield* played(
+        steps({ fail: { kind: "rate_limit", attempts: 1, retryAfterMs: 42_000 } }, { say: "ok" })
+      )
       assert.strictEqual(one(all, "attempt.failed").data.retryInMs, 42_000)
       assert.strictEqual(typesOf(all).at(-1), "turn.completed")
     })))
@@ -123,7 +128,9 @@ describe("timeouts", () => {
 
   it.effect("options.deadlineMs: Cancelled{deadline}, with what was said", () =>
     withEngine()(Effect.gen(function*() {
-      const turn = yield* submitScript(yield* newSession, { deltas: 100, delayMs: 100 }, { options: { deadlineMs: 1_000 } })
+      const turn = yield* submitScript(yield* newSession, { deltas: 100, delayMs: 100 }, {
+        options: { deadlineMs: 1_000 }
+      })
       yield* TestClock.adjust("1 seconds")
       const all = yield* events(turn.id)
       assert.deepInclude(one(all, "turn.failed").data.error, { _tag: "Cancelled", cause: "deadline" })
@@ -138,7 +145,11 @@ describe("P24: a provider that misbehaves is contained", () => {
     ["an end without a finish", steps({ say: "a" }, { end: "none" }), "incomplete_stream"],
     ["a 10 MB delta", steps({ say: "a" }, { big: 10_000_000 }), "protocol"],
     ["an endless stream", steps({ endless: "again and again " }), "protocol"],
-    ["cut tool arguments", steps({ say: "a" }, { toolCall: { name: "f", arguments: { x: 1 } }, cut: true }, { end: "none" }), "incomplete_stream"]
+    [
+      "cut tool arguments",
+      steps({ say: "a" }, { toolCall: { name: "f", arguments: { x: 1 } }, cut: true }, { end: "none" }),
+      "incomplete_stream"
+    ]
   ]
   for (const [name, script, kind] of cases) {
     it.effect(`${name}: one typed failure (${kind}), the text before it kept`, () =>
@@ -154,7 +165,9 @@ describe("P24: a provider that misbehaves is contained", () => {
 
   it.effect("usage reported twice counts once, the last", () =>
     withEngine()(Effect.gen(function*() {
-      const all = yield* played(steps({ usage: { outputTokens: 1 } }, { say: "a" }, { usage: { inputTokens: 2, outputTokens: 7 } }))
+      const all = yield* played(
+        steps({ usage: { outputTokens: 1 } }, { say: "a" }, { usage: { inputTokens: 2, outputTokens: 7 } })
+      )
       assert.deepStrictEqual(all.filter(({ type }) => type === "telemetry.usage").length, 1)
       assert.deepInclude(one(all, "telemetry.usage").data.usage, { inputTokens: 2, outputTokens: 7, totalTokens: 9 })
     })))

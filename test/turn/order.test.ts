@@ -9,7 +9,18 @@ import * as TestClock from "effect/TestClock"
 import * as TurnState from "../../src/domain/TurnState.ts"
 import { Journal } from "../../src/journal/Journal.ts"
 import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
-import { awaitEvent, events, newSession, one, steps, submit, submitScript, turnOf, typesOf, withEngine } from "./engine.ts"
+import {
+  awaitEvent,
+  events,
+  newSession,
+  one,
+  steps,
+  submit,
+  submitScript,
+  turnOf,
+  typesOf,
+  withEngine
+} from "./engine.ts"
 
 const plain = [
   "turn.started",
@@ -54,7 +65,10 @@ describe("the order of a turn", () => {
       const { turn } = yield* submit(sessionId, { message: "say it again" })
       yield* events(turn.id)
       const { items } = yield* journal.messages(sessionId, { cursor: undefined, limit: 10 })
-      assert.deepStrictEqual(items.map(({ role, state }) => [role, state]), [["user", "complete"], ["assistant", "complete"]])
+      assert.deepStrictEqual(items.map(({ role, state }) => [role, state]), [["user", "complete"], [
+        "assistant",
+        "complete"
+      ]])
       assert.deepStrictEqual(items.map(({ parts }) => parts), [
         [{ type: "text", text: "say it again" }],
         [{ type: "text", text: "say it again" }]
@@ -146,12 +160,13 @@ describe("TurnRuntime.stream", () => {
       const runtime = yield* TurnRuntime
       const journal = yield* Journal
       const sessionId = yield* newSession
-      const taken = yield* runtime.stream({ sessionId, message: "x", options: { script: { deltas: 9, delayMs: 10 } } }).pipe(
-        Stream.filter((event) => event.type === "model.delta"),
-        Stream.take(1),
-        Stream.runCollect,
-        Effect.fork
-      )
+      const taken = yield* runtime.stream({ sessionId, message: "x", options: { script: { deltas: 9, delayMs: 10 } } })
+        .pipe(
+          Stream.filter((event) => event.type === "model.delta"),
+          Stream.take(1),
+          Stream.runCollect,
+          Effect.fork
+        )
       // two delays pass only after the turn sleeps in the first
       yield* TestClock.adjust("10 millis")
       yield* Fiber.join(taken)

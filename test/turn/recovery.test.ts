@@ -19,9 +19,10 @@ const folder = Effect.acquireRelease(
 
 type Options = Omit<Parameters<typeof layerLocal>[0], "dataDir">
 
-const on = (dataDir: string, options: Options = {}) =>
-<A, E>(effect: Effect.Effect<A, E, Layer.Layer.Success<ReturnType<typeof layerLocal>>>) =>
-  Effect.provide(effect, layerLocal({ ...options, dataDir }))
+const on =
+  (dataDir: string, options: Options = {}) =>
+  <A, E>(effect: Effect.Effect<A, E, Layer.Layer.Success<ReturnType<typeof layerLocal>>>) =>
+    Effect.provide(effect, layerLocal({ ...options, dataDir }))
 
 /**
  * Runs `before` on a database and answers with a copy of it taken while the engine still ran: what a kill -9 at that
@@ -75,7 +76,10 @@ describe("P6: after a crash every orphan is closed before the engine is ready", 
   it.scoped("no model is called, and resume and retry work from there (P8)", () =>
     Effect.gen(function*() {
       const { dataDir, result: { id } } = yield* crashed(Effect.gen(function*() {
-        const turn = yield* submitScript(yield* newSession, steps({ say: "one " }, { say: "two" }, { fail: { kind: "server" } }))
+        const turn = yield* submitScript(
+          yield* newSession,
+          steps({ say: "one " }, { say: "two" }, { fail: { kind: "server" } })
+        )
         yield* awaitEvent(turn.id, "turn.failed")
         const other = yield* submitScript(yield* newSession, { deltas: 3, delayMs: 1_000_000 })
         yield* awaitEvent(other.id, "attempt.started")
