@@ -73,9 +73,9 @@ export const layerEngine = (options: { readonly takeOver: boolean }) =>
   engineOn(Layer.provide(JournalSql.layer, layerDatabase(options)))
 
 /** The engine on SQLite with the deterministic provider, no environment and no file read: a laptop, an embedding program. */
-export const layerLocal = (settings: SettingsLoader.TestOverrides & { readonly dataDir: string }) =>
-  Layer.provideMerge(layerEngine({ takeOver: false }), SettingsLoader.layerTest(settings))
+export const layerLocal = (settings: SettingsLoader.Overrides & { readonly dataDir: string }) =>
+  Layer.provideMerge(layerEngine({ takeOver: false }), SettingsLoader.layerWith(settings))
 
 /** The engine in memory, for tests: time and chance are the test's. */
-export const layerTest = (settings: SettingsLoader.TestOverrides = {}) =>
-  Layer.provideMerge(engineOn(JournalMemory.layer), SettingsLoader.layerTest(settings))
+export const layerTest = (settings: SettingsLoader.Overrides = {}) =>
+  Layer.provideMerge(engineOn(JournalMemory.layer), SettingsLoader.layerWith(settings))

@@ -183,13 +183,13 @@ export const load: Effect.Effect<SettingsShape, SettingsError> = Effect.gen(func
 
 export const layer: Layer.Layer<Settings, SettingsError> = Layer.effect(Settings, load)
 
-/** What a test changes; absent limits keep their defaults. */
-export interface TestOverrides extends Partial<Omit<SettingsShape, "limits">> {
+/** What differs from the defaults; absent limits keep theirs. */
+export interface Overrides extends Partial<Omit<SettingsShape, "limits">> {
   readonly limits?: Partial<Limits>
 }
 
-/** The defaults without any file or variable, on a free port. A test that opens a database gives its own `dataDir`. */
-export const layerTest = (overrides: TestOverrides = {}): Layer.Layer<Settings> => {
+/** The defaults with changes, without any file or variable, on a free port: for programs that embed, and for tests. */
+export const layerWith = (overrides: Overrides = {}): Layer.Layer<Settings> => {
   const defaults = Schema.decodeSync(ConfigFile)({})
   return Layer.succeed(Settings, {
     ...defaults,

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { isAbsolute, join } from "node:path"
 import { ConfigFile, Settings } from "../../src/config/Settings.ts"
-import { layer, layerTest, load, parse, SettingsError } from "../../src/config/SettingsLoader.ts"
+import { layer, layerWith, load, parse, SettingsError } from "../../src/config/SettingsLoader.ts"
 
 const withEnv = (env: Readonly<Record<string, string>>) =>
   Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(env)), { pathDelim: "_", seqDelim: "," }))
@@ -263,7 +263,7 @@ describe("settings", () => {
       assert.strictEqual(settings.limits.totalMs, 600_000)
       assert.strictEqual(settings.drainMs, 1)
       assert.strictEqual(settings.port, 0)
-    }).pipe(Effect.provide(layerTest({ limits: { idleMs: 5 }, drainMs: 1 }))))
+    }).pipe(Effect.provide(layerWith({ limits: { idleMs: 5 }, drainMs: 1 }))))
 })
 
 describe("unknown keys", () => {

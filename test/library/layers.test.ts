@@ -29,7 +29,7 @@ const registryOf = (provider: Provider) =>
 const engineWith = (provider: Provider) =>
   layerRuntime.pipe(
     Layer.provideMerge(Layer.mergeAll(JournalMemory.layer, registryOf(provider), layerContext)),
-    Layer.provide(SettingsLoader.layerTest())
+    Layer.provide(SettingsLoader.layerWith())
   )
 
 const said = (provider: Provider) =>
