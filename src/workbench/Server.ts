@@ -1,0 +1,126 @@
+/**
+ * The public HTTP API as the page uses it. Answers are typed by the schemas that the server encodes with; they are not
+ * validated again, because page and server come from one build.
+ *
+ * Whatever a request is refused with arrives as `Refused` with the server's problem; a server that does not answer, as
+ * `Refused` with status 0. Both messages can be shown as they are.
+ */
+import type { Limits } from "../config/Settings.ts"
+import type { Message } from "../domain/Message.ts"
+import type { Page, Session, Turn } from "../domain/Resources.ts"
+import type { ProviderDiagnostics } from "../provider/ProviderRegistry.ts"
+
+export interface Bootstrap {
+  readonly version: string
+  readonly defaults: { readonly provider: string; readonly model: string }
+  readonly providers: ReadonlyArray<ProviderDiagnostics>
+  readonly limits: Pick<Limits, "heartbeatMs">
+}
+
+export type Verb = "cancel" | "resume" | "retry"
+
+export interface TurnRequest {
+  readonly message: string
+  readonly provider: string
+  readonly model?: string
+}
+
+/** The largest page that a list gives. */
+const pageMax = 10_000
+
+export class Refused extends Error {
+  override readonly name = "Refused"
+  constructor(
+    /** 0 where no answer came. */
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    /** The turn whose journal records the refusal. */
+    readonly turnId?: string
+  ) {
+    super(message)
+  }
+}
+
+const unreachable = () =>
+  new Refused(0, "Unreachable", "The server does not answer. Check that turnstream is running at this address.")
+
+const refusalOf = async (response: Response): Promise<Refused> => {
+  const problem: unknown = await response.json().catch(() => undefined)
+  // an intermediary may answer without a problem body: each fact is looked for
+  const facts = typeof problem === "object" && problem !== null ? problem as Record<string, unknown> : {}
+  const text = (value: unknown, otherwise: string) => typeof value === "string" ? value : otherwise
+  return new Refused(
+    response.status,
+    text(facts["code"], "Unknown"),
+    text(facts["detail"], `The server answered with HTTP ${response.status}.`),
+    typeof facts["turnId"] === "string" ? facts["turnId"] : undefined
+  )
+}
+
+interface Call {
+  readonly method?: string
+  readonly body?: unknown
+  readonly headers?: Readonly<Record<string, string>>
+  readonly signal?: AbortSignal
+}
+
+/** `token` is asked at each request: it may be entered later. */
+export const make = (token: () => string | null) => {
+  const call = async (path: string, options: Call = {}): Promise<Response> => {
+    const secret = token()
+    const response = await fetch(path, {
+      method: options.method ?? "GET",
+      headers: {
+        accept: "application/json",
+        ...(secret === null ? {} : { authorization: `Bearer ${secret}` }),
+        ...(options.body === undefined ? {} : { "content-type": "application/json" }),
+        ...options.headers
+      },
+      ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
+      ...(options.signal === undefined ? {} : { signal: options.signal })
+    }).catch(() => Promise.reject(unreachable()))
+    return response.ok ? response : Promise.reject(await refusalOf(response))
+  }
+
+  const json = async <A>(path: string, options?: Call): Promise<A> => await (await call(path, options)).json() as A
+
+  return {
+    bootstrap: () => json<Bootstrap>("/v1/bootstrap"),
+    /** All of them, oldest first. */
+    sessions: async (): Promise<ReadonlyArray<Session>> => {
+      const sessions: Array<Session> = []
+      for (let after = "";;) {
+        const page = await json<Page<Session>>(`/v1/sessions?limit=${pageMax}${after}`)
+        sessions.push(...page.items)
+        if (page.nextCursor === undefined) return sessions
+        after = `&after=${page.nextCursor}`
+      }
+    },
+    createSession: (title: string) => json<Session>("/v1/sessions", { method: "POST", body: { title } }),
+    deleteSession: (id: string) => call(`/v1/sessions/${id}`, { method: "DELETE" }),
+    messages: (id: string, after: string | undefined) =>
+      json<Page<Message>>(`/v1/sessions/${id}/messages${after === undefined ? "" : `?after=${after}`}`),
+    start: (sessionId: string, body: TurnRequest, idempotencyKey: string) =>
+      json<Turn>(`/v1/sessions/${sessionId}/turns`, {
+        method: "POST",
+        body,
+        headers: { "idempotency-key": idempotencyKey }
+      }),
+    command: (turnId: string, verb: Verb) => json<Turn>(`/v1/turns/${turnId}/${verb}`, { method: "POST" }),
+    /** The session's events as server-sent events. */
+    events: (
+      sessionId: string,
+      request: { readonly after: string; readonly live: boolean; readonly signal: AbortSignal }
+    ) =>
+      call(`/v1/sessions/${sessionId}/events${request.live ? "" : "?live=false"}`, {
+        headers: {
+          accept: "text/event-stream",
+          ...(request.after === "" ? {} : { "last-event-id": request.after })
+        },
+        signal: request.signal
+      })
+  }
+}
+
+export type Server = ReturnType<typeof make>

@@ -1,0 +1,263 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Follower from "../../src/workbench/Follower.ts"
+import { Refused } from "../../src/workbench/Server.ts"
+import * as Events from "./events.ts"
+
+interface Request {
+  readonly after: string
+  readonly live: boolean
+  readonly send: (text: string) => void
+  readonly end: () => void
+  readonly break: () => void
+  readonly refuse: (error: unknown) => void
+  readonly signal: AbortSignal
+}
+
+/** A stage on which requests, timers and what was heard are in the test's hands. */
+const stage = () => {
+  const waiting: Array<(request: Request) => void> = []
+  const arrived: Array<Request> = []
+  const timers: Array<{ readonly ms: number; readonly task: () => void }> = []
+  const heard: Array<string> = []
+  const told = new Map<string, () => void>()
+  const hear = (what: string): void => {
+    heard.push(what)
+    told.get(what)?.()
+    told.delete(what)
+  }
+  const options: Follower.Options = {
+    silentMs: 45_000,
+    open: ({ after, live, signal }) =>
+      new Promise((resolve, reject) => {
+        let controller: ReadableStreamDefaultController<Uint8Array> | undefined
+        const body = new ReadableStream<Uint8Array>({ start: (c) => void (controller = c) })
+        let isOpen = false
+        const opened = () => {
+          if (!isOpen) resolve(new Response(body))
+          isOpen = true
+        }
+        signal.addEventListener("abort", () => {
+          reject(new Error("aborted"))
+          try {
+            controller?.error(new Error("aborted"))
+          } catch {
+            // it had ended
+          }
+        })
+        const request: Request = {
+          after,
+          live,
+          signal,
+          send: (text) => {
+            opened()
+            controller?.enqueue(new TextEncoder().encode(text))
+          },
+          end: () => {
+            opened()
+            controller?.close()
+          },
+          break: () => {
+            opened()
+            controller?.error(new Error("cut"))
+          },
+          refuse: reject
+        }
+        const taker = waiting.shift()
+        if (taker === undefined) arrived.push(request)
+        else taker(request)
+      }),
+    onEvent: (event) => hear(`event ${event.seq}`),
+    onRestart: () => hear("restart"),
+    onConnection: (connection) => hear(connection.state),
+    onEnd: hear,
+    timer: (ms, task) => {
+      const timer = { ms, task }
+      timers.push(timer)
+      return () => {
+        const at = timers.indexOf(timer)
+        if (at !== -1) timers.splice(at, 1)
+      }
+    }
+  }
+  return {
+    heard,
+    timers,
+    follow: () => Follower.follow(options),
+    /** The next request that the follower makes. */
+    request: () => {
+      const first = arrived.shift()
+      return first === undefined ? new Promise<Request>((resolve) => waiting.push(resolve)) : Promise.resolve(first)
+    },
+    /** Completes when the follower next says this. */
+    says: (what: string) => new Promise<void>((resolve) => told.set(what, resolve)),
+    /** Lets the time of the only open timer pass. */
+    pass: () => {
+      const timer = timers.shift() ?? assert.fail("no timer is open")
+      timer.task()
+      return timer.ms
+    }
+  }
+}
+
+const frame = (index: number) => {
+  const event = Events.plain("t1")[index] ?? assert.fail()
+  return `id: t1.${event.seq}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`
+}
+
+/** A follower that has read two events of history and is live. */
+const live = async (at: ReturnType<typeof stage>) => {
+  const follower = at.follow()
+  const history = await at.request()
+  history.send(frame(0) + frame(1))
+  const isLive = at.says("live")
+  history.end()
+  const request = await at.request()
+  request.send(": turnstream\n\n")
+  await isLive
+  return { follower, history, request }
+}
+
+describe("follower", () => {
+  it("reads history to its end, then follows live after the last event", async () => {
+    const at = stage()
+    const { history, request } = await live(at)
+    assert.deepStrictEqual([history.live, history.after, request.live, request.after], [false, "", true, "t1.2"])
+    assert.deepStrictEqual(at.heard, ["loading", "event 1", "event 2", "live"])
+  })
+
+  for (const how of ["end", "break"] as const) {
+    it(`P15: a live stream that comes to a${how === "end" ? "n end" : " break"} is taken up after the last id`, async () => {
+      const at = stage()
+      const { request } = await live(at)
+      const reconnecting = at.says("reconnecting")
+      const read = at.says("event 3")
+      request.send(frame(2) + frame(3).slice(0, 20))
+      await read
+      request[how]()
+      await reconnecting
+      assert.strictEqual(at.pass(), 500)
+      const next = await at.request()
+      assert.deepStrictEqual([next.live, next.after], [true, "t1.3"])
+      const isLive = at.says("live")
+      next.send(": turnstream\n\n")
+      await isLive
+      assert.deepStrictEqual(at.heard.slice(-2), ["reconnecting", "live"])
+    })
+  }
+
+  it("an error event without an id keeps the place; a session that is gone ends the following", async () => {
+    const at = stage()
+    const { request } = await live(at)
+    const reconnecting = at.says("reconnecting")
+    request.send(`event: error\ndata: {"code":"StorageUnavailable","message":"Storage refused."}\n\n`)
+    await reconnecting
+    at.pass()
+    const next = await at.request()
+    assert.strictEqual(next.after, "t1.2")
+    const ended = at.says("gone")
+    next.send(`event: error\ndata: {"code":"SessionNotFound","message":"The session was deleted."}\n\n`)
+    await ended
+    assert.strictEqual(at.heard.at(-1), "gone")
+    assert.deepStrictEqual(at.timers, [])
+  })
+
+  it("says Offline after three failures in a row, goes on trying, and is live again", async () => {
+    const at = stage()
+    at.follow()
+    const waits: Array<number> = []
+    for (let failures = 1; failures <= 7; failures++) {
+      const said = at.says(failures >= 3 ? "offline" : "reconnecting")
+      ;(await at.request()).refuse(new Refused(0, "Unreachable", "no answer"))
+      await said
+      waits.push(at.pass())
+    }
+    assert.deepStrictEqual(waits, [500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000])
+    ;(await at.request()).end()
+    const isLive = at.says("live")
+    ;(await at.request()).send(":\n\n")
+    await isLive
+    assert.deepStrictEqual(at.heard.slice(0, 5), ["loading", "reconnecting", "reconnecting", "offline", "offline"])
+  })
+
+  it("a wait is cut short on request", async () => {
+    const at = stage()
+    const { follower, request } = await live(at)
+    const reconnecting = at.says("reconnecting")
+    request.end()
+    await reconnecting
+    follower.retryNow()
+    assert.strictEqual((await at.request()).after, "t1.2")
+  })
+
+  it("P18: a stream that is silent beyond the limit is given up and taken up again", async () => {
+    const at = stage()
+    const { request } = await live(at)
+    const reconnecting = at.says("reconnecting")
+    assert.strictEqual(at.pass(), 45_000)
+    await reconnecting
+    assert.isTrue(request.signal.aborted)
+  })
+
+  it("P18: a server that takes the request and says nothing is given up too", async () => {
+    const at = stage()
+    at.follow()
+    const request = await at.request()
+    const reconnecting = at.says("reconnecting")
+    assert.strictEqual(at.pass(), 45_000)
+    await reconnecting
+    assert.isTrue(request.signal.aborted)
+  })
+
+  it("a live stream clears the count of failures: the next wait is short again", async () => {
+    const at = stage()
+    const { request } = await live(at)
+    let reconnecting = at.says("reconnecting")
+    request.end()
+    for (let failures = 1; failures <= 2; failures++) {
+      await reconnecting
+      assert.strictEqual(at.pass(), 500)
+      const next = await at.request()
+      reconnecting = at.says("reconnecting")
+      next.end()
+    }
+    await reconnecting
+  })
+
+  for (const [status, why] of [[401, "unauthorized"], [404, "gone"]] as const) {
+    it(`HTTP ${status} ends the following as ${why}`, async () => {
+      const at = stage()
+      at.follow()
+      const ended = at.says(why)
+      ;(await at.request()).refuse(new Refused(status, "x", "x"))
+      await ended
+      assert.deepStrictEqual(at.heard, ["loading", why])
+    })
+  }
+
+  it("P16: a place that the server does not know is given up: the events come again from the first", async () => {
+    const at = stage()
+    const { request } = await live(at)
+    let reconnecting = at.says("reconnecting")
+    request.end()
+    await reconnecting
+    at.pass()
+    reconnecting = at.says("reconnecting")
+    ;(await at.request()).refuse(new Refused(400, "InvalidRequest", "names no event"))
+    await reconnecting
+    assert.include(at.heard, "restart")
+    at.pass()
+    assert.strictEqual((await at.request()).after, "")
+  })
+
+  it("P13: stopping aborts the request and is followed by nothing", async () => {
+    const at = stage()
+    const { follower, request } = await live(at)
+    const before = [...at.heard]
+    follower.stop()
+    assert.isTrue(request.signal.aborted)
+    // every step that a follower takes without a timer or an answer is a microtask
+    for (let step = 0; step < 50; step++) await Promise.resolve()
+    assert.deepStrictEqual(at.heard, before)
+    assert.deepStrictEqual(at.timers, [])
+  })
+})
