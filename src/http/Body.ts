@@ -126,10 +126,22 @@ interface Issue {
   readonly message: string
 }
 
-/** The most specific of the issues: in a union that is the member which the sender most likely meant. */
+/**
+ * The most specific of the issues. In a union each member complains; the one that the sender most likely meant is the
+ * one that knew the fields: it faults a value, or a field that the others do not all fault.
+ */
+const mostSpecific = (issues: ReadonlyArray<Issue>): Issue | undefined => {
+  const depth = Math.max(...issues.map(({ path }) => path.length))
+  const deepest = issues.filter(({ path }) => path.length === depth)
+  const fault = deepest.find(({ _tag }) => _tag !== "Missing" && _tag !== "Unexpected")
+  if (fault !== undefined) return fault
+  const unexpected = deepest.filter(({ _tag }) => _tag === "Unexpected")
+  const complaints = (issue: Issue) => deepest.filter(({ path }) => renderPath(path) === renderPath(issue.path)).length
+  return (unexpected.length > 0 ? unexpected : deepest).toSorted((a, b) => complaints(a) - complaints(b))[0]
+}
+
 export const fromIssues = (issues: ReadonlyArray<Issue>): InvalidRequest => {
-  let chosen = issues[0]
-  for (const issue of issues) if (chosen !== undefined && issue.path.length > chosen.path.length) chosen = issue
+  const chosen = mostSpecific(issues)
   if (chosen === undefined) {
     return new InvalidRequest({ path: "", reason: "the request does not fit the schema; see /docs" })
   }

@@ -30,7 +30,14 @@ describe("request bodies", () => {
     [{ message: "x", base_url: "http://evil" }, "base_url: is not a known field"],
     [{ message: "x", options: { api_key: "sk-canary" } }, "options.api_key: is not a known field"],
     [{ message: "x", options: { temperature: "sk-canary" } }, "options.temperature: "],
-    [{ message: "x", onBusy: "sk-canary" }, "onBusy: "]
+    [{ message: "x", onBusy: "sk-canary" }, "onBusy: "],
+    [{ message: "x", options: { script: { steps: [{ say: 7 }] } } }, "options.script.steps[0].say: "],
+    [{ message: "x", options: { script: { steps: [{ say: "a", loud: 1 }] } } }, "options.script.steps[0].loud: is not"],
+    [
+      { message: "x", options: { script: { steps: [{ fail: { kind: "sk-canary" } }] } } },
+      "options.script.steps[0].fail.kind"
+    ],
+    [{ message: "x", options: { script: { deltas: -1 } } }, "options.script.deltas: "]
   ]
   for (const [body, expected] of cases) {
     it.effect(`P27: ${JSON.stringify(body)} is refused by its path, without its value`, () =>
