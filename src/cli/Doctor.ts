@@ -1,0 +1,161 @@
+/**
+ * `doctor`: is everything in order, and if not, what to do. Configuration with where each setting came from, providers
+ * with their readiness, the database with its owner and an integrity check. Reads only; no network, no ownership, no
+ * secret shown. The exit code is that of the first thing that is wrong.
+ */
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { readFile } from "node:fs/promises"
+import { ConfigFile, Settings, type SettingsShape } from "../config/Settings.ts"
+import type { SettingsError } from "../config/SettingsLoader.ts"
+import { ProviderRegistry } from "../provider/ProviderRegistry.ts"
+import { type Flags, given } from "./Flags.ts"
+import { Output, type Style } from "./Output.ts"
+import type { DatabaseReport, Program } from "./Program.ts"
+import { Reported } from "./Report.ts"
+
+/** One thing that was looked at. `fault` is the tag that decides the exit code; a fact is neither right nor wrong. */
+interface Finding {
+  readonly kind: "fine" | "fact" | "fault"
+  readonly text: string
+  readonly fault?: string
+}
+
+const fine = (text: string): Finding => ({ kind: "fine", text })
+const fact = (text: string): Finding => ({ kind: "fact", text })
+const wrong = (text: string, fault: string): Finding => ({ kind: "fault", text, fault })
+
+const variables: ReadonlyArray<readonly [variable: string, shown: (settings: SettingsShape) => string]> = [
+  ["TURNSTREAM_HOST", ({ host }) => host],
+  ["TURNSTREAM_PORT", ({ port }) => String(port)],
+  ["TURNSTREAM_DATA_DIR", ({ dataDir }) => dataDir],
+  ["TURNSTREAM_DURABILITY", ({ durability }) => durability],
+  ["TURNSTREAM_TOKEN", ({ token }) => token === undefined ? "none" : "set"]
+]
+
+const variable = (name: string): Effect.Effect<string | undefined> =>
+  Effect.match(Config.option(Config.string(name)), {
+    onFailure: () => undefined,
+    onSuccess: (value) => Option.getOrUndefined(Option.filter(value, (text) => text.trim() !== ""))
+  })
+
+/** Leaves of nested settings by their paths; arrays count as leaves. */
+const leaves = (value: unknown, path = ""): ReadonlyArray<readonly [path: string, value: unknown]> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+    ? Object.entries(value).flatMap(([key, inner]) => leaves(inner, path === "" ? key : `${path}.${key}`))
+    : [[path, value]]
+
+const fileKeys = Object.keys(ConfigFile.fields) as ReadonlyArray<keyof typeof ConfigFile.fields>
+
+const shownValue = (value: unknown): string => Array.isArray(value) ? `${value.length} entries` : String(value)
+
+/** The file passed its check when the settings were loaded: what it names is told from its own JSON. */
+const namedInFile = (path: string): Effect.Effect<ReadonlySet<string>> =>
+  Effect.tryPromise(() => readFile(path, "utf8")).pipe(
+    Effect.map((text): unknown => JSON.parse(text.replace(/^\uFEFF/, ""))),
+    Effect.match({
+      onFailure: () => new Set<string>(),
+      onSuccess: (json) => new Set(leaves(json).map(([key]) => key))
+    }),
+    Effect.catchAllDefect(() => Effect.succeed(new Set<string>()))
+  )
+
+const settingsFindings = Effect.fnUntraced(function*(flags: Flags) {
+  const settings = yield* Settings
+  const flagOf = new Map(given(flags).map(({ flag, variable }) => [variable, flag]))
+  const source = (name: string) =>
+    Effect.map(variable(name), (value) => flagOf.get(name) ?? (value === undefined ? "default" : name))
+  const lines = yield* Effect.forEach(
+    variables,
+    ([name, shown]) => Effect.map(source(name), (from) => fact(`${name} = ${shown(settings)} (${from})`))
+  )
+  const file = yield* variable("TURNSTREAM_CONFIG")
+  const named = file === undefined ? new Set<string>() : yield* namedInFile(file)
+  const values = leaves(Object.fromEntries(fileKeys.map((key) => [key, settings[key]])))
+  return [
+    ...lines,
+    fact(`TURNSTREAM_CONFIG = ${file ?? "none"} (${yield* source("TURNSTREAM_CONFIG")})`),
+    ...values.map(([path, value]) => fact(`${path} = ${shownValue(value)} (${named.has(path) ? "file" : "default"})`))
+  ]
+})
+
+const providerFindings = Effect.gen(function*() {
+  const registry = yield* ProviderRegistry
+  const found = yield* registry.diagnostics
+  return found.map(({ defaultModel, env, id, readiness, reason }): Finding => {
+    const isDefault = id === registry.defaults.provider
+    const variables = env.map(({ name, present }) => `${name} ${present ? "set" : "not set"}`).join(", ")
+    const text = `${id}${isDefault ? " (default)" : ""}: ${readiness}${
+      defaultModel === undefined ? "" : `, model ${defaultModel}`
+    }${variables === "" ? "" : `, ${variables}`}${reason === undefined ? "" : `: ${reason}`}`
+    if (readiness !== "blocked") return fine(text)
+    return isDefault ? wrong(text, "ProviderBlocked") : fact(text)
+  })
+})
+
+const ownerText = ({ owner }: DatabaseReport): string =>
+  owner === undefined
+    ? "owner: none"
+    : `owner: process ${owner.pid} on host ${owner.host}, since ${owner.since}, last heartbeat ${owner.heartbeatAt}${
+      owner.alive ? "" : " (gone: the next start takes over)"
+    }`
+
+const databaseFindings = (program: Program) =>
+  Effect.gen(function*() {
+    const { dataDir, durability } = yield* Settings
+    return yield* Effect.match(program.inspect(dataDir), {
+      onFailure: (error): ReadonlyArray<Finding> =>
+        error.kind === "missing"
+          ? [fact(`${error.path}: not there yet; the first start makes it`)]
+          : [wrong(error.message, error._tag)],
+      onSuccess: (report): ReadonlyArray<Finding> => [
+        fine(report.path),
+        fine(
+          report.schemaVersion === report.newestVersion
+            ? `schema version ${report.schemaVersion}`
+            : `schema version ${report.schemaVersion}; the next start migrates it to ${report.newestVersion} and keeps a copy`
+        ),
+        fact(`durability: ${durability}`),
+        fact(ownerText(report)),
+        report.faults.length === 0
+          ? fine("integrity: ok")
+          : wrong(
+            `integrity: ${
+              report.faults.slice(0, 5).join("; ")
+            }. Restore a backup: docs/architecture.md, "Backup and restore".`,
+            "DatabaseError"
+          )
+      ]
+    })
+  })
+
+const section = (title: string, findings: ReadonlyArray<Finding>, style: Style): string => {
+  const marks = { fine: style.green("ok"), fact: style.dim("--"), fault: style.red("!!") }
+  return [style.bold(title), ...findings.map(({ kind, text }) => `  ${marks[kind]} ${text}`)].join("\n")
+}
+
+export const doctor = (program: Program, flags: Flags) =>
+  Effect.gen(function*() {
+    const out = yield* Output
+    const say = (title: string, findings: ReadonlyArray<Finding>) =>
+      Effect.as(out.line(section(title, findings, out.style)), findings)
+    yield* say("program", [fine(`turnstream ${program.version}, Node ${process.versions.node}`)])
+    const found = yield* Effect.gen(function*() {
+      const settings = yield* say("configuration", yield* settingsFindings(flags))
+      const providers = yield* say("providers", yield* Effect.provide(providerFindings, program.registry))
+      const database = yield* say("database", yield* databaseFindings(program))
+      return [...settings, ...providers, ...database]
+    }).pipe(
+      Effect.provide(program.settings),
+      Effect.catchTag(
+        "SettingsError",
+        (error: SettingsError) => say("configuration", [wrong(error.message, error._tag)])
+      )
+    )
+    const faults = found.flatMap(({ fault }) => fault ?? [])
+    const [first] = faults
+    if (first === undefined) return yield* out.line("All is well.")
+    yield* out.note(`turnstream: ${faults.length} of ${found.length} checks failed; what to do stands beside each.`)
+    return yield* new Reported({ code: first })
+  })

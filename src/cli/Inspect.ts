@@ -1,0 +1,98 @@
+/** `inspect`: one turn as a time line, or all that is known of it as JSON. `sessions`: what there is to inspect. */
+import * as Effect from "effect/Effect"
+import type { TurnId } from "../domain/Ids.ts"
+import type { Session, Turn } from "../domain/Resources.ts"
+import { parse } from "../domain/TurnEvent.ts"
+import { Journal } from "../journal/Journal.ts"
+import { Output, printable, type Style } from "./Output.ts"
+import * as Timeline from "./Timeline.ts"
+
+/** Events, or sessions, read at a time. */
+const pageSize = 1_000
+
+const readTimeline = Effect.fnUntraced(function*(id: TurnId) {
+  const journal = yield* Journal
+  const timeline = Timeline.make()
+  let seq = 0
+  while (true) {
+    const page = yield* journal.readAfter(id, seq, pageSize)
+    for (const { json } of page) timeline.add(parse(json))
+    const last = page.at(-1)
+    if (last === undefined) return timeline.done()
+    seq = last.seq
+  }
+})
+
+const headLines = (turn: Turn, style: Style): ReadonlyArray<string> => [
+  `${style.bold(`turn ${turn.id}`)} of session ${turn.sessionId}`,
+  `${turn.status}${
+    turn.status === "running" ? `, ${turn.phase}` : ""
+  }, ${turn.provider}/${turn.model}, ${turn.attempts} attempts, ${turn.lastSeq} events`,
+  ...(turn.resumedFrom === undefined ? [] : [`continues ${turn.resumedFrom}`]),
+  ...(turn.retryOf === undefined ? [] : [`another answer instead of ${turn.retryOf}`])
+]
+
+const tailLines = (turn: Turn, timeline: Timeline.Timeline, style: Style): ReadonlyArray<string> => [
+  `first token ${timeline.firstTokenMs === undefined ? "never" : `after ${timeline.firstTokenMs} ms`}, ${
+    timeline.pauses === 0
+      ? `no pause of ${Timeline.pauseMs} ms or more`
+      : `${timeline.pauses} pauses, the longest ${timeline.longestPauseMs} ms`
+  }`,
+  `usage ${turn.usage === undefined ? "not reported" : Timeline.usageText(turn.usage)}`,
+  ...(turn.error === undefined ? [] : [style.red(`${turn.error._tag}: ${printable(turn.error.message)}`)])
+]
+
+const whenWidth = 10
+const whatWidth = 18
+
+const entryLine = ({ atMs, detail, seq, what }: Timeline.Entry, style: Style): string =>
+  `${`+${(atMs / 1000).toFixed(3)}`.padStart(whenWidth)}  ${what.padEnd(whatWidth)} ${printable(detail)} ${
+    style.dim(`#${seq}`)
+  }`
+
+export const inspect = Effect.fn("Cli.inspect")(function*(id: TurnId, json: boolean) {
+  const out = yield* Output
+  const journal = yield* Journal
+  const { turn } = yield* journal.turn(id)
+  const timeline = yield* readTimeline(id)
+  if (json) {
+    const checkpoints = yield* journal.checkpoints(id)
+    return yield* out.line(JSON.stringify({ turn, timeline, checkpoints }))
+  }
+  const { style } = out
+  const lines = [
+    ...headLines(turn, style),
+    "",
+    ...timeline.entries.map((entry) => entryLine(entry, style)),
+    "",
+    ...tailLines(turn, timeline, style)
+  ]
+  return yield* out.line(lines.join("\n"))
+})
+
+const idWidth = 24
+const turnsWidth = 6
+
+const sessionLine = (session: Session, style: Style): string => {
+  const state = session.running === null ? "" : style.green(" running")
+  const title = session.title === undefined ? "" : ` ${printable(session.title)}`
+  return `${session.id.padEnd(idWidth)} ${session.updatedAt} ${
+    String(session.turnCount).padStart(turnsWidth)
+  } turns${state}${title}`
+}
+
+/** Oldest first, a line each; as JSON lines with `json`. */
+export const sessions = Effect.fn("Cli.sessions")(function*(json: boolean) {
+  const out = yield* Output
+  const journal = yield* Journal
+  let cursor: string | undefined
+  let none = true
+  do {
+    const page = yield* journal.sessions({ cursor, limit: pageSize })
+    const lines = page.items.map((session) => json ? JSON.stringify(session) : sessionLine(session, out.style))
+    if (lines.length > 0) yield* out.line(lines.join("\n"))
+    none = none && lines.length === 0
+    cursor = page.nextCursor
+  } while (cursor !== undefined)
+  if (none && !json) yield* out.note('No sessions yet. Start one with: turnstream turn "hello"')
+})

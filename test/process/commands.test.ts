@@ -1,0 +1,330 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { readFileSync, statSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import * as TurnEvent from "../../src/domain/TurnEvent.ts"
+import * as TurnState from "../../src/domain/TurnState.ts"
+import { ask, folder, run, scriptText, serve, start } from "./harness.ts"
+
+const lines = (text: string): ReadonlyArray<string> => text.split("\n").filter((line) => line !== "")
+const eventsOf = (stdout: string) => lines(stdout).map((line) => TurnEvent.decode(JSON.parse(line)))
+const script = (value: unknown) => ["--script", JSON.stringify(value)]
+
+describe("turn", () => {
+  it.scopedLive("streams the text, and with --json every event of the turn in order, one a line", () =>
+    Effect.gen(function*() {
+      const dataDir = yield* folder
+      const plain = yield* run(["turn", "hello there"], { dataDir })
+      assert.deepStrictEqual(plain, { code: 0, stdout: "hello there\n", stderr: "" })
+      const { code, stdout } = yield* run(["turn", "go", "--json", ...script({ deltas: 40 })], { dataDir })
+      assert.strictEqual(code, 0)
+      const state = TurnState.fold(eventsOf(stdout))
+      assert.strictEqual(state?.status, "completed")
+      assert.strictEqual(state?.text, scriptText(40))
+    }))
+
+  it.scopedLive("Ctrl-C cancels the turn, shows its end and keeps the partial", () =>
+    Effect.gen(function*() {
+      const dataDir = yield* folder
+      const program = yield* start(["turn", "go", "--json", ...script({ deltas: 5_000, delayMs: 10 })], { dataDir })
+      yield* program.line(/"type":"model.delta"/)
+      yield* program.signal("SIGINT")
+      assert.deepStrictEqual(yield* program.ended, { code: 130, signal: null })
+      const state = TurnState.fold(eventsOf(program.stdout()))
+      assert.deepInclude(state?.error, { _tag: "Cancelled", cause: "user_stop" })
+      assert.isTrue(scriptText(5_000).startsWith(state?.text ?? "-"))
+      const { stdout } = yield* run(["replay", state?.turnId ?? "", "--speed", "max"], { dataDir })
+      assert.strictEqual(stdout.trimEnd(), state?.text.trimEnd())
+    }))
+
+  it.scopedLive("SIGTERM and a closed pipe cancel it too", () =>
+    Effect.gen(function*() {
+      const dataDir = yield* folder
+      const cause = Effect.gen(function*() {
+        const session = lines((yield* run(["sessions", "--json"], { dataDir })).stdout).at(-1) ?? ""
+        const { id } = JSON.parse(session) as { id: string }
+        const { stdout } = yield* run(["turn", "again", "--json", "--session", id], { dataDir })
+        assert.strictEqual(eventsOf(stdout).at(-1)?.type, "turn.completed")
+      })
+      const stopped = yield* start(["turn", "go", "--json", ...script({ deltas: 5_000, delayMs: 10 })], { dataDir })
+      const [, id = ""] = yield* stopped.line(/"turnId":"([^"]+)".*"type":"model.delta"/)
+      yield* stopped.signal("SIGTERM")
+      assert.strictEqual((yield* stopped.ended).code, 130)
+      const inspected = yield* run(["inspect", id, "--json"], { dataDir })
+      const { turn } = JSON.parse(inspected.stdout) as { turn: { error: { _tag: string } } }
+      assert.strictEqual(turn.error._tag, "Cancelled")
+
+      const piped = yield* start(["turn", "go", ...script({ deltas: 5_000, delayMs: 10 })], { dataDir })
+      yield* Effect.async<void>((resume) => {
+        piped.child.stdout?.once("data", () => {
+          piped.child.stdout?.destroy()
+          resume(Effect.void)
+        })
+      })
+      assert.strictEqual((yield* piped.ended).code, 130)
+      yield* cause
+    }))
+
+  it.scopedLive("an error is one line on stderr and an exit code of its own, in process and over --url alike", () =>
+    Effect.gen(function*() {
+      const own = yield* folder
+      const served = yield* folder
+      const server = yield* serve({ dataDir: served })
+      const cases: ReadonlyArray<readonly [code: number, says: RegExp, args: ReadonlyArray<string>]> = [
+        [4, /No provider "nope".* Known: deterministic/, ["turn", "x", "--provider", "nope"]],
+        [4, /has no model "nope"/, ["turn", "x", "--model", "nope"]],
+        [4, /is blocked: .* Set ANTHROPIC_API_KEY/, ["turn", "x", "--provider", "anthropic", "--model", "any"]],
+        [3, /No session "nope"/, ["turn", "x", "--session", "nope"]],
+        [5, /failed with quota/, ["turn", "x", ...script({ steps: [{ fail: { kind: "quota" } }] })]],
+        [2, /--script: is not a script/, ["turn", "x", "--script", '{"deltas":-1}']],
+        [2, /text: is empty/, ["turn", " "]]
+      ]
+      for (const [code, says, args] of cases) {
+        for (const where of [[], ["--url", server.url]]) {
+          const ended = yield* run([...args, ...where], { dataDir: own })
+          assert.strictEqual(ended.code, code, `${args.join(" ")}: ${ended.stderr}`)
+          assert.match(ended.stderr, says)
+          assert.strictEqual(lines(ended.stderr).length, 1, ended.stderr)
+        }
+      }
+    }))
+
+  it.scopedLive("beside a running server it is refused and names --url; over --url it works, with the same events", () =>
+    Effect.gen(function*() {
+      const dataDir = yield* folder
+      const server = yield* serve({ dataDir })
+      const env = { TURNSTREAM_PORT: new URL(server.url).port }
+      for (const command of [["turn", "hello"], ["chat"], ["import", join(dataDir, "session.json")]]) {
+        writeFileSync(join(dataDir, "session.json"), '{"v":1,"session":{},"messages":[]}')
+        const refused = yield* run(command, { dataDir, env })
+        assert.strictEqual(refused.code, 8)
+        assert.include(refused.stderr, `--url ${server.url}`)
+      }
+      const { code, stdout } = yield* run(["turn", "hello", "--json", "--url", server.url], { dataDir })
+      assert.strictEqual(code, 0)
+      const state = TurnState.fold(eventsOf(stdout))
+      assert.strictEqual(state?.text, "hello")
+      const page = yield* ask(`${server.url}/v1/turns/${state?.turnId}/events?limit=1000`)
+      assert.deepStrictEqual(page.body["items"], lines(stdout).map((line) => JSON.parse(line)))
+      // reading takes no ownership
+      assert.include((yield* run(["sessions"], { dataDir })).stdout, state?.sessionId ?? "-")
+      assert.strictEqual((yield* run(["inspect", state?.turnId ?? ""], { dataDir })).code, 0)
+    }))
+
+  it.scopedLive("over --url it outlives a restart of the server: no event twice, none missed, and the true end", () =>
+    Effect.gen(function*() {
+      const dataDir = yield* folder
+      const server = yield* serve({ dataDir })
+      const env = { TURNSTREAM_PORT: new URL(server.url).port }
+      const client = yield* start(
+        ["turn", "go", "--json", "--url", server.url, ...script({ deltas: 50_000, delayMs: 2 })],
+        { dataDir }
+      )
+      yield* client.line(/"type":"model.delta"/)
+      yield* server.signal("SIGKILL")
+      yield* server.ended
+      yield* serve({ dataDir, env })
+      assert.strictEqual((yield* client.ended).code, 1)
+      const state = TurnState.fold(eventsOf(client.stdout()))
+      assert.deepInclude(state?.error, { _tag: "Interrupted", cause: "crash" })
+      assert.isTrue(scriptText(50_000).startsWith(state?.text ?? "-"))
+    }))
+
+  it.scopedLive("a server with a token takes it from TURNSTREAM_TOKEN, and refuses without", () =>
+    Effect.gen(function*() {
+      const dataDir = yield* folder
+      const env = { TURNSTREAM_TOKEN: "canary-9f2b" }
+      const server = yield* serve({ dataDir, env })
+      assert.strictEqual((yield* run(["turn", "hello", "--url", server.url], { dataDir, env })).stdout, "hello\n")
+      const refused = yield* run(["turn", "hello", "--url", server.url], { dataDir })
+      assert.strictEqual(refused.code, 2)
+      assert.include(refused.stderr, "token")
+      const { stdout } = yield* run(["doctor"], { dataDir, env })
+      assert.notInclude(stdout + server.stderr() + refused.stderr, "canary-9f2b", "P25: a secret was shown")
+    }))
+})
+
+describe("chat", () => {
+  it.scopedLive("over a pipe each line is a turn of one session and the end of input leaves", () =>
+    Effect.gen(function*() {
+      const dataDir = yield* folder
+      const { code, stderr, stdout } = yield* run(["chat"], { dataDir }, "one\n\ntwo\nthree")
+      assert.deepStrictEqual({ code, stderr, stdout }, { code: 0, stderr: "", stdout: "one\ntwo\nthree\n" })
+      const [session] = lines((yield* run(["sessions", "--json"], { dataDir })).stdout)
+      assert.deepInclude(JSON.parse(session ?? "{}"), { turnCount: 3, running: null })
+    }))
+
+  it.scopedLive("a turn that fails does not end it, and decides the exit code of a pipe; /new starts a session, /quit leaves", () =>
+    Effect.gen(function*() {
+      const dataDir = yield* folder
+      const server = yield* serve({ dataDir })
+      const failing = yield* run(["chat", "--url", server.url, "--model", "nope"], { dataDir }, "one\ntwo\n")
+      assert.strictEqual(failing.code, 4)
+      assert.strictEqual(lines(failing.stderr).length, 2)
+      const { code, stdout } = yield* run(["chat", "--url", server.url], { dataDir }, "one\n/new\ntwo\n/quit\nthree\n")
+      assert.deepStrictEqual({ code, stdout }, { code: 0, stdout: "one\ntwo\n" })
+      const counts = lines((yield* run(["sessions", "--json"], { dataDir })).stdout)
+        .map((line) => (JSON.parse(line) as { turnCount: number }).turnCount)
+      assert.deepStrictEqual(counts, [2, 1, 1])
+    }))
+
+  it.scopedLive("Ctrl-C cancels the answer and the conversation goes on", () =>
+    Effect.gen(function*() {
+      const dataDir = yield* folder
+      const program = yield* start(["chat", "--model", "slow"], { dataDir })
+      yield* Effect.async<void>((resume) => {
+        program.child.stdout?.once("data", () => resume(Effect.void))
+        program.child.stdin?.write("one\n")
+      })
+      yield* program.signal("SIGINT")
+      yield* Effect.async<void>((resume) => {
+        program.child.stderr?.once("data", () => resume(Effect.void))
+      })
+      assert.include(program.stderr(), "Cancelled on request")
+      yield* program.input("/help\n")
+      assert.strictEqual((yield* program.ended).code, 130, "the end of input tells of the turn that was cancelled")
+      assert.include(program.stderr(), "/new", "the next line was not read")
+      const [session] = lines((yield* run(["sessions", "--json"], { dataDir })).stdout)
+      assert.deepInclude(JSON.parse(session ?? "{}"), { turnCount: 1, running: null })
+    }))
+
+  it.scopedLive("Ctrl-C at the prompt leaves", () =>
+    Effect.gen(function*() {
+      const program = yield* start(["chat"], { dataDir: yield* folder })
+      yield* Effect.async<void>((resume) => {
+        program.child.stderr?.once("data", () => resume(Effect.void))
+        program.child.stdin?.write("/help\n")
+      })
+      yield* program.signal("SIGINT")
+      assert.deepStrictEqual(yield* program.ended, { code: 0, signal: null })
+    }))
+})
+
+describe("data", () => {
+  it.scopedLive("export, import and export again give the same transcript, in process and over --url", () =>
+    Effect.gen(function*() {
+      const dataDir = yield* folder
+      yield* run(["chat"], { dataDir }, "one\ntwö \u{1f600}\n")
+      const [session = "{}"] = lines((yield* run(["sessions", "--json"], { dataDir })).stdout)
+      const { id } = JSON.parse(session) as { id: string }
+      const file = join(dataDir, "session.json")
+      const exported = yield* run(["export", id], { dataDir })
+      assert.strictEqual((yield* run(["export", id, "--out", file], { dataDir })).code, 0)
+      assert.strictEqual(readFileSync(file, "utf8"), exported.stdout)
+      assert.strictEqual(statSync(file).mode & 0o777, 0o600)
+      assert.strictEqual((yield* run(["export", id, "--out", file], { dataDir })).code, 2, "a file was replaced")
+      assert.strictEqual((JSON.parse(exported.stdout) as { messages: ReadonlyArray<unknown> }).messages.length, 4)
+
+      const imported = (yield* run(["import", file], { dataDir })).stdout.trim()
+      assert.strictEqual((yield* run(["export", imported], { dataDir })).stdout, exported.stdout)
+      const server = yield* serve({ dataDir })
+      const remote = (yield* run(["import", file, "--url", server.url], { dataDir })).stdout.trim()
+      assert.strictEqual((yield* run(["export", remote], { dataDir })).stdout, exported.stdout)
+      const { body } = yield* ask(`${server.url}/v1/sessions/${remote}/export`)
+      assert.deepStrictEqual(body, JSON.parse(exported.stdout))
+
+      writeFileSync(file, `{"v":1,"session":{},"messages":[],"more":1}`)
+      assert.strictEqual((yield* run(["import", file, "--url", server.url], { dataDir })).code, 2)
+    }))
+
+  it.scopedLive("P31: a backup of a live database opens as a database and holds what was committed", () =>
+    Effect.gen(function*() {
+      const dataDir = yield* folder
+      const other = yield* folder
+      const server = yield* serve({ dataDir })
+      yield* run(["turn", "kept", "--url", server.url], { dataDir })
+      const { code, stderr } = yield* run(["backup", join(other, "turnstream.db")], { dataDir })
+      assert.strictEqual(code, 0, stderr)
+      const doctor = yield* run(["doctor"], { dataDir: other })
+      assert.strictEqual(doctor.code, 0, doctor.stdout)
+      const [session = "{}"] = lines((yield* run(["sessions", "--json"], { dataDir: other })).stdout)
+      const { id } = JSON.parse(session) as { id: string }
+      assert.include((yield* run(["export", id], { dataDir: other })).stdout, "kept")
+      assert.strictEqual((yield* run(["turn", "goes on", "--session", id], { dataDir: other })).stdout, "goes on\n")
+      assert.strictEqual((yield* run(["backup", join(other, "turnstream.db")], { dataDir })).code, 7)
+    }))
+
+  it.scopedLive("doctor tells where each setting came from, who owns the database, and fails when something is wrong", () =>
+    Effect.gen(function*() {
+      const dataDir = yield* folder
+      const fresh = yield* run(["doctor"], { dataDir })
+      assert.strictEqual(fresh.code, 0)
+      assert.include(fresh.stdout, "not there yet")
+      const server = yield* serve({ dataDir })
+      const file = join(dataDir, "turnstream.json")
+      writeFileSync(file, JSON.stringify({ drainMs: 5, limits: { idleMs: 7 } }))
+      const { code, stdout } = yield* run(["doctor", "--config", file], { dataDir })
+      assert.strictEqual(code, 0)
+      for (
+        const part of [
+          `TURNSTREAM_DATA_DIR = ${dataDir} (TURNSTREAM_DATA_DIR)`,
+          "TURNSTREAM_HOST = 127.0.0.1 (default)",
+          `TURNSTREAM_CONFIG = ${file} (--config)`,
+          "drainMs = 5 (file)",
+          "limits.idleMs = 7 (file)",
+          "limits.totalMs = 600000 (default)",
+          "deterministic (default): ready",
+          "anthropic: blocked, ANTHROPIC_API_KEY not set",
+          `owner: process ${server.child.pid}`,
+          "integrity: ok",
+          "All is well."
+        ]
+      ) assert.include(stdout, part)
+      yield* server.signal("SIGTERM")
+      yield* server.ended
+
+      writeFileSync(file, JSON.stringify({ defaults: { provider: "anthropic", model: "any" } }))
+      assert.strictEqual((yield* run(["doctor", "--config", file], { dataDir })).code, 4)
+      writeFileSync(file, JSON.stringify({ limit: {} }))
+      const wrong = yield* run(["doctor", "--config", file], { dataDir })
+      assert.strictEqual(wrong.code, 2)
+      assert.include(wrong.stdout, "limit: is not a setting")
+      const database = join(dataDir, "turnstream.db")
+      const bytes = readFileSync(database)
+      bytes.fill(0xff, 4_096, 12_288)
+      writeFileSync(database, bytes)
+      assert.strictEqual((yield* run(["doctor"], { dataDir })).code, 7)
+    }))
+})
+
+describe("usage", () => {
+  it.scopedLive(
+    "no command shows the help; a wrong one, an unknown flag and a missing argument are usage errors",
+    () =>
+      Effect.gen(function*() {
+        const dataDir = yield* folder
+        const help = yield* run([], { dataDir })
+        assert.strictEqual(help.code, 0)
+        for (
+          const name of [
+            "serve",
+            "chat",
+            "turn",
+            "replay",
+            "inspect",
+            "sessions",
+            "doctor",
+            "export",
+            "import",
+            "backup"
+          ]
+        ) {
+          assert.match(help.stdout, new RegExp(`- ${name} `))
+          const own = yield* run([name, "--help"], { dataDir })
+          assert.strictEqual(own.code, 0)
+          assert.include(own.stdout, "Examples:")
+          assert.include(own.stdout, `$ turnstream ${name}`)
+        }
+        assert.notInclude(help.stdout, "\u001b", "colours without a terminal")
+        for (
+          const args of [["nope"], ["turn"], ["turn", "x", "--bogus"], ["serve", "--bogus"], ["sessions", "extra"]]
+        ) {
+          const { code, stderr, stdout } = yield* run(args, { dataDir })
+          assert.strictEqual(code, 2, args.join(" "))
+          assert.strictEqual(stdout, "")
+          assert.strictEqual(lines(stderr).length, 1, stderr)
+        }
+      }),
+    60_000
+  )
+})
