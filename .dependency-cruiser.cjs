@@ -13,6 +13,7 @@ const contracts = [
   "context/ContextBuilder",
   "journal/Journal",
   "journal/Database",
+  "journal/Transcript",
   "telemetry/Prometheus"
 ]
 const contractPattern = (folders) =>

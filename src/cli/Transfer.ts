@@ -2,12 +2,14 @@
 import type { PlatformError } from "@effect/platform/Error"
 import { FileSystem } from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
+import { ArrayFormatter } from "effect/ParseResult"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { SessionId } from "../domain/Ids.ts"
 import { InvalidRequest } from "../domain/RequestError.ts"
 import { Journal } from "../journal/Journal.ts"
+import * as Transcript from "../journal/Transcript.ts"
 import { Output } from "./Output.ts"
-import * as Transcript from "./Transcript.ts"
 import { TurnClient } from "./TurnClient.ts"
 
 /** A transcript is text of people and models; 64 MiB is what a server takes by default. */
@@ -23,7 +25,7 @@ export const exportSession = Effect.fn("Cli.export")(function*(id: SessionId, fi
   const out = yield* Output
   const journal = yield* Journal
   const session = yield* journal.session(id)
-  const pieces = Transcript.encode(journal, session)
+  const pieces = Stream.concat(yield* Transcript.encode(journal, session), Stream.make("\n"))
   if (file === undefined) return yield* Stream.runForEach(pieces, out.write)
   const fs = yield* FileSystem
   yield* pieces.pipe(
@@ -37,6 +39,24 @@ export const exportSession = Effect.fn("Cli.export")(function*(id: SessionId, fi
   return yield* out.note(`Session ${id} is in ${file}.`)
 })
 
+const decode = Schema.decodeUnknown(Transcript.Transcript, { onExcessProperty: "error" })
+
+/** The whole file at once; unknown fields are refused, so that nothing is lost in silence. */
+const parse = (source: string, text: string): Effect.Effect<Transcript.Transcript, InvalidRequest> => {
+  const invalid = (reason: string) => new InvalidRequest({ path: source, reason })
+  return Effect.try({
+    try: (): unknown => JSON.parse(text),
+    catch: () => invalid("is not valid JSON. Name a file that `turnstream export` wrote.")
+  }).pipe(
+    Effect.flatMap((json) =>
+      Effect.mapError(decode(json), (error) => {
+        const [first] = ArrayFormatter.formatErrorSync(error)
+        return invalid(`is not a transcript: ${first?.path.join(".") ?? ""}: ${first?.message ?? "wrong shape"}`)
+      })
+    )
+  )
+}
+
 export const readTranscript = Effect.fn("Cli.readTranscript")(function*(file: string) {
   const fs = yield* FileSystem
   const { size } = yield* Effect.mapError(fs.stat(file), refused(file))
@@ -44,7 +64,7 @@ export const readTranscript = Effect.fn("Cli.readTranscript")(function*(file: st
     return yield* new InvalidRequest({ path: file, reason: `is larger than ${fileBytesMax} bytes. Split it.` })
   }
   const text = yield* Effect.mapError(fs.readFileString(file), refused(file))
-  return yield* Transcript.parse(file, text)
+  return yield* parse(file, text)
 })
 
 export const importSession = Effect.fn("Cli.import")(function*(transcript: Transcript.Transcript) {

@@ -9,8 +9,8 @@ import type * as Stream from "effect/Stream"
 import type { SessionId, TurnId } from "../domain/Ids.ts"
 import type { Session, Turn } from "../domain/Resources.ts"
 import type { FollowEnded, JournaledEvent } from "../journal/Journal.ts"
+import type { Transcript } from "../journal/Transcript.ts"
 import type { CommandError, SubmitBody, SubmitError } from "../turn/TurnRuntime.ts"
-import type { Transcript } from "./Transcript.ts"
 
 /** The server answered, and said no. `code` is the error's tag there. */
 export class ServerRefused extends Schema.TaggedError<ServerRefused>("turnstream/cli/ServerRefused")("ServerRefused", {

@@ -12,12 +12,13 @@ import * as Schema from "effect/Schema"
 import { Limits } from "../config/Settings.ts"
 import { ContextManifest } from "../domain/Context.ts"
 import { SessionId, TurnId } from "../domain/Ids.ts"
-import { Message, Role, TextPart } from "../domain/Message.ts"
+import { Message } from "../domain/Message.ts"
 import { Checkpoint, page, Session, Turn } from "../domain/Resources.ts"
 import { TurnErrorInfo } from "../domain/TurnError.ts"
 import { TurnEvent } from "../domain/TurnEvent.ts"
 import { Usage } from "../domain/Usage.ts"
 import { usageGroups } from "../journal/Journal.ts"
+import { Transcript } from "../journal/Transcript.ts"
 import { ProviderDiagnostics } from "../provider/ProviderRegistry.ts"
 import { SubmitBody } from "../turn/TurnRuntime.ts"
 import { Problem } from "./Problem.ts"
@@ -41,17 +42,6 @@ export const UpdateSessionBody = Schema.Struct({
   model: Schema.optionalWith(Schema.NullOr(modelId), { exact: true }),
   system: Schema.optionalWith(Schema.NullOr(Schema.String), { exact: true })
 }).annotations({ identifier: "UpdateSession" })
-
-/** Messages of one import; a body of `limits.importBytes` holds no more that mean anything. */
-const importMessagesMax = 1_000_000
-
-export const Transcript = Schema.Struct({
-  v: Schema.Literal(1),
-  session: Schema.Struct({ title: Schema.optional(title) }),
-  messages: Schema.Array(
-    Schema.Struct({ role: Role, parts: Schema.Array(TextPart).pipe(Schema.minItems(1)) })
-  ).pipe(Schema.maxItems(importMessagesMax))
-}).annotations({ identifier: "Transcript" })
 
 const { onBusy: _, ...previewFields } = SubmitBody.fields
 export const PreviewBody = Schema.Struct(previewFields).annotations({ identifier: "ContextPreview" })

@@ -1,20 +1,18 @@
 /** Handlers of `/v1/sessions`: requests are checked here; what happens is the runtime's and the journal's. */
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import * as Chunk from "effect/Chunk"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { Settings } from "../config/Settings.ts"
 import { type SessionId, TurnId } from "../domain/Ids.ts"
-import type { Message } from "../domain/Message.ts"
 import { InvalidRequest } from "../domain/RequestError.ts"
-import type { Page, Session } from "../domain/Resources.ts"
+import type { Session } from "../domain/Resources.ts"
 import { Journal, type SessionCursor } from "../journal/Journal.ts"
+import * as Transcript from "../journal/Transcript.ts"
 import { TurnRuntime } from "../turn/TurnRuntime.ts"
-import { Api, CreateSessionBody, PreviewBody, Transcript, UpdateSessionBody } from "./Api.ts"
+import { Api, CreateSessionBody, PreviewBody, UpdateSessionBody } from "./Api.ts"
 import * as Body from "./Body.ts"
 import * as EventPages from "./EventPages.ts"
 import * as Query from "./Query.ts"
@@ -22,9 +20,6 @@ import { bodyLimits, createdSession, importLimits, json, orProblem, toItsEnd } f
 import * as Sse from "./Sse.ts"
 
 type Reader = Context.Tag.Service<typeof Journal>
-
-/** Messages of one read of an export. */
-const exportPage = 200
 
 const isTurnId = Schema.is(TurnId)
 
@@ -47,34 +42,11 @@ const cursorOf = Effect.fnUntraced(function*(
   return turn.sessionId === sessionId && cursor.seq <= turn.lastSeq ? cursor : yield* unknown
 })
 
-/** A message as a transcript holds it: its text parts, or nothing where it has none. */
-const transcribe = (message: Message): string | undefined => {
-  const parts = message.parts.filter((part) => part.type === "text")
-  return parts.length === 0 ? undefined : JSON.stringify({ role: message.role, parts })
-}
-
-const transcript = Effect.fnUntraced(function*(journal: Reader, session: Session) {
-  const read = (cursor: string | undefined) => journal.messages(session.id, { cursor, limit: exportPage })
-  const lines = (page: Page<Message>) => page.items.flatMap((message) => transcribe(message) ?? [])
-  const head = `{"v":1,"session":${JSON.stringify({ title: session.title })},"messages":[`
-  // the first page is read before the headers go out: storage that refuses is still a 503
-  const first = yield* read(undefined)
-  const rest = Stream.paginateChunkEffect(first.nextCursor, (cursor) =>
-    cursor === undefined
-      ? Effect.succeed([Chunk.empty<string>(), Option.none<string | undefined>()])
-      : Effect.map(read(cursor), (page) => [
-        Chunk.unsafeFromArray(lines(page)),
-        page.nextCursor === undefined ? Option.none() : Option.some(page.nextCursor)
-      ]))
-  const body = Stream.fromIterable(lines(first)).pipe(
-    Stream.concat(rest),
-    Stream.intersperse(","),
-    (items) => Stream.concat(Stream.concat(Stream.make(head), items), Stream.make("]}")),
-    Stream.mapChunks((texts) => Chunk.of(Chunk.join(texts, ""))),
-    Stream.encodeText
+const exported = (journal: Reader, session: Session) =>
+  Effect.map(
+    Transcript.encode(journal, session),
+    (text) => HttpServerResponse.stream(Stream.encodeText(text), { contentType: "application/json" })
   )
-  return HttpServerResponse.stream(body, { contentType: "application/json" })
-})
 
 export const layer = HttpApiBuilder.group(Api, "sessions", (handlers) =>
   Effect.gen(function*() {
@@ -85,7 +57,7 @@ export const layer = HttpApiBuilder.group(Api, "sessions", (handlers) =>
     const streams = yield* Sse.EventStreams
     const readCreate = Body.reader(CreateSessionBody, bodyLimits(limits), { optional: true })
     const readUpdate = Body.reader(UpdateSessionBody, bodyLimits(limits))
-    const readImport = Body.reader(Transcript, importLimits(limits))
+    const readImport = Body.reader(Transcript.Transcript, importLimits(limits))
     const readPreview = Body.reader(PreviewBody, bodyLimits(limits))
 
     const events = Effect.fnUntraced(function*(
@@ -164,7 +136,7 @@ export const layer = HttpApiBuilder.group(Api, "sessions", (handlers) =>
       .handleRaw("export", ({ path, request }) =>
         orProblem(
           request,
-          Effect.flatMap(journal.session(path.id), (session) => transcript(journal, session))
+          Effect.flatMap(journal.session(path.id), (session) => exported(journal, session))
         ))
       .handleRaw("preview", ({ path, request }) =>
         orProblem(
