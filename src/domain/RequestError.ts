@@ -20,7 +20,7 @@ export class SessionNotFound extends Schema.TaggedError<SessionNotFound>(tag("Se
   sessionId: Schema.String
 }) {
   override get message() {
-    return `No session "${this.sessionId}". List them with GET /v1/sessions.`
+    return `No session "${this.sessionId}". List them with "turnstream sessions" or GET /v1/sessions.`
   }
 }
 
@@ -28,7 +28,7 @@ export class TurnNotFound extends Schema.TaggedError<TurnNotFound>(tag("TurnNotF
   turnId: Schema.String
 }) {
   override get message() {
-    return `No turn "${this.turnId}". List a session's turns with GET /v1/sessions/{id}/turns.`
+    return `No turn "${this.turnId}". A session's turns are at GET /v1/sessions/{id}/turns.`
   }
 }
 

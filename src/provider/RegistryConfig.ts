@@ -49,7 +49,8 @@ const obstacles = (
     reasons.push("live network is off (network.live in the configuration file)")
   }
   if (missingEnv.length > 0) {
-    reasons.push(`environment variable ${missingEnv.join(" and ")} ${missingEnv.length === 1 ? "is" : "are"} not set`)
+    const variables = missingEnv.length === 1 ? "environment variable" : "environment variables"
+    reasons.push(`${variables} ${missingEnv.join(" and ")} ${missingEnv.length === 1 ? "is" : "are"} not set`)
   }
   if (facts.baseUrl === undefined) {
     if (needsBaseUrl.has(facts.family)) reasons.push("it has no baseUrl")
