@@ -116,7 +116,7 @@ export class ProviderFailure extends Schema.TaggedError<ProviderFailure>(tag("Pr
   /** What the provider or the engine saw, without prompt text, headers or keys. */
   detail: Schema.optional(Schema.String),
   status: Schema.optional(Schema.Int),
-  retryAfterMs: Schema.optional(Schema.Number),
+  retryAfterMs: Schema.optional(Schema.Int.pipe(Schema.nonNegative())),
   requestId: Schema.optional(Schema.String)
 }) {
   override get message() {
@@ -136,8 +136,20 @@ export const providerFailure = (
   providerId: string,
   kind: ProviderFailureKind,
   facts: FailureFacts = {}
-): ProviderFailure =>
-  new ProviderFailure({ providerId, kind, ...facts, retryable: facts.retryable ?? retryableKinds[kind] })
+): ProviderFailure => {
+  const { retryAfterMs, ...others } = facts
+  // what a wire calls a wait may be anything; only a number that can be waited is a fact
+  const wait = retryAfterMs !== undefined && retryAfterMs >= 0 && Number.isFinite(retryAfterMs)
+    ? { retryAfterMs: Math.min(Math.ceil(retryAfterMs), Number.MAX_SAFE_INTEGER) }
+    : {}
+  return new ProviderFailure({
+    providerId,
+    kind,
+    ...others,
+    ...wait,
+    retryable: facts.retryable ?? retryableKinds[kind]
+  })
+}
 
 export class ContextOverflow extends Schema.TaggedError<ContextOverflow>(tag("ContextOverflow"))("ContextOverflow", {
   tokens: Schema.Int,

@@ -7,6 +7,9 @@ import * as Schema from "effect/Schema"
 /** A non-negative whole number of tokens, or `null` where nobody said. */
 const Count = Schema.NullOr(Schema.Int.pipe(Schema.nonNegative()))
 
+/** No call of a model is a millionth of this; sums of thousands of such counts are still exact. */
+const countMax = 1e12
+
 export const Usage = Schema.Struct({
   inputTokens: Count,
   outputTokens: Count,
@@ -20,6 +23,12 @@ export type Usage = typeof Usage.Type
 /** Who counted: the provider, our estimate, or the deterministic provider. */
 export const UsageSource = Schema.Literal("reported", "estimated", "deterministic")
 export type UsageSource = typeof UsageSource.Type
+
+const isUsage = Schema.is(Usage)
+
+/** Whether one call can have used this: whole, not negative, and small enough that sums stay exact. */
+export const isPlausible = (usage: Usage): boolean =>
+  isUsage(usage) && Object.values(usage).every((count) => count === null || count <= countMax)
 
 /** Nothing is known. The neutral element of `add`. */
 export const unknown: Usage = {
@@ -42,6 +51,15 @@ export const add = (a: Usage, b: Usage): Usage => ({
   reasoningTokens: plus(a.reasoningTokens, b.reasoningTokens),
   totalTokens: plus(a.totalTokens, b.totalTokens)
 })
+
+/** Over all attempts, what providers reported or the deterministic one counted; null where nobody did. Estimates stay out. */
+export const reported = (
+  attempts: ReadonlyArray<{ readonly usage: Usage; readonly source: UsageSource }>
+): Usage | null => {
+  let total: Usage | null = null
+  for (const { source, usage } of attempts) if (source !== "estimated") total = add(total ?? unknown, usage)
+  return total
+}
 
 /** From the fields a provider gave: missing ones are unknown, the total is the wire's or input + output. */
 export const make = (known: Partial<Usage>): Usage => {

@@ -71,15 +71,6 @@ export interface TurnSummary {
   readonly endedAt: string | null
 }
 
-/** What providers reported, or the deterministic one counted, over all attempts; estimates stay in the ledger. */
-export const reportedUsage = (state: TurnState.TurnState): Usage.Usage | null => {
-  let total: Usage.Usage | null = null
-  for (const { source, usage } of state.usages) {
-    if (source !== "estimated") total = Usage.add(total ?? Usage.unknown, usage)
-  }
-  return total
-}
-
 /** Reasoning, text (where there is any) and complete tool calls, in the order in which a provider takes them back. */
 export const answerParts = (
   state: Pick<TurnState.TurnState, "text" | "reasoning" | "toolCalls">
@@ -149,7 +140,7 @@ export const project = (
           turnId: event.turnId,
           phase: event.data.phase,
           seq: event.data.seq,
-          usage: reportedUsage(state),
+          usage: Usage.reported(state.usages),
           contextHash: state.context?.hash ?? null
         })
         break
@@ -224,7 +215,7 @@ export const summary = (state: TurnState.TurnState): TurnSummary => ({
   checkpoint: state.checkpoints.at(-1)?.checkpoint ?? null,
   finishReason: state.finishReason ?? null,
   error: state.error ?? null,
-  usage: reportedUsage(state),
+  usage: Usage.reported(state.usages),
   startedAt: state.startedAt,
   endedAt: state.endedAt ?? null
 })

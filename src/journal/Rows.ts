@@ -101,13 +101,21 @@ export const CheckpointRow = Schema.Struct({
   contextHash: nullable(Schema.String)
 })
 
+/** Over a ledger it may pass what an integer holds exactly. */
+const Sum = nullable(Schema.Number)
+
 export const UsageTotalRow = Schema.Struct({
   session: Schema.optional(Schema.String),
   provider: Schema.optional(Schema.String),
   model: Schema.optional(Schema.String),
   day: Schema.optional(Schema.String),
   turns: Schema.Int,
-  ...Usage.fields
+  inputTokens: Sum,
+  outputTokens: Sum,
+  cacheReadTokens: Sum,
+  cacheWriteTokens: Sum,
+  reasoningTokens: Sum,
+  totalTokens: Sum
 })
 
 export const sessionRows = rows(SessionRow)

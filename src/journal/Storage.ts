@@ -33,6 +33,8 @@ const unreadable = (_: ParseError): StorageFault =>
 
 export const isBusy = (fault: StorageFault): boolean => /^SQLITE_(BUSY|LOCKED)/.test(fault.code)
 export const isConstraint = (fault: StorageFault): boolean => fault.code.startsWith("SQLITE_CONSTRAINT")
+/** The command's own fault, not the storage's: a refused row, or one that cannot be read or bound. */
+export const isOwn = (fault: StorageFault): boolean => isConstraint(fault) || !fault.code.startsWith("SQLITE_")
 
 /** Codes that pass by themselves: another connection's lock, memory, an interrupted statement. */
 const retryable = /^SQLITE_(BUSY|LOCKED|NOMEM|INTERRUPT|PROTOCOL|SCHEMA)/

@@ -24,8 +24,8 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { TurnId } from "../domain/Ids.ts"
 import { Fenced, JournalFailure } from "../domain/TurnError.ts"
-import { observeCommit } from "./JournalMetrics.ts"
 import type { Append, WriteError } from "./Journal.ts"
+import { observeCommit } from "./JournalMetrics.ts"
 import * as Storage from "./Storage.ts"
 
 /**
@@ -184,7 +184,7 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
           Effect.forEach(group, (entry) => failEntry(entry, Cause.fail(error)), { discard: true })
         )
       }
-      const ownFault = error === undefined || Storage.isConstraint(error)
+      const ownFault = error === undefined || Storage.isOwn(error)
       if (ownFault && group.length > 1) return Effect.forEach(group, (entry) => commitGroup([entry]), { discard: true })
       if (ownFault) options.forget(turnsOf(group))
       if (error !== undefined) return failWith(group, error)

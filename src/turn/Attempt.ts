@@ -22,11 +22,12 @@ import type { TurnLimits } from "./TurnSettings.ts"
 
 /** What one call has given so far; read after any ending to write its usage. */
 export interface Attempt {
-  readonly number: number
   /** Deltas and calls pushed in this attempt. */
   readonly said: () => number
-  /** UTF-8 bytes said in this attempt, for the output cap and an estimate where nobody counts. */
+  /** UTF-8 bytes said in this attempt, for an estimate where nobody counts. */
   readonly bytes: () => number
+  /** UTF-8 bytes of this attempt that the output cap counts: also names and ids. */
+  readonly charged: () => number
   /** The last usage the provider reported. */
   readonly reported: () => Usage.Usage | undefined
   /** True once the provider said how the answer ended. */
@@ -39,49 +40,67 @@ export interface AttemptOptions {
   readonly request: ProviderRequest
   readonly limits: Pick<TurnLimits, "firstTokenMs" | "idleMs" | "outputBytesPerTurn">
   readonly log: TurnLog
-  /** UTF-8 bytes said in earlier attempts. */
-  readonly bytesBefore: number
+  /** What the output cap counted in earlier attempts. */
+  readonly chargedBefore: number
 }
 
-export const make = (options: AttemptOptions): Attempt => {
-  const { limits, log, provider, request } = options
-  let said = 0
-  let bytes = options.bytesBefore
-  let heard = false
+/** A call is charged this much beside its text: a model that calls without end is cut off after some 16,000. */
+const callCharge = 64
+
+const bytesOf = (...texts: ReadonlyArray<string | undefined>): number => {
+  let bytes = 0
+  for (const text of texts) if (text !== undefined) bytes += Buffer.byteLength(text)
+  return bytes
+}
+
+/** Takes a provider's events one by one; each answers with the fault it commits. */
+const makeIntake = ({ chargedBefore, limits, log, provider, request }: AttemptOptions) => {
+  const seen = { said: 0, bytes: 0, charged: 0, open: true }
   let reported: Usage.Usage | undefined
   let finish: FinishReason | undefined
-  let lastActivity = 0
+  let toolInput: string | undefined
 
-  const fail = (kind: ProviderFailure["kind"], detail: string) => providerFailure(provider.id, kind, { detail })
+  const fault = (detail: string) => providerFailure(provider.id, "protocol", { detail })
 
-  const say = (body: EventBody, text: string): ProviderFailure | undefined => {
-    bytes += Buffer.byteLength(text)
-    if (bytes > limits.outputBytesPerTurn) {
-      return fail("protocol", `more than ${limits.outputBytesPerTurn} bytes of output`)
+  const say = (body: EventBody, bytes: number, charge: number): ProviderFailure | undefined => {
+    seen.charged += charge
+    if (chargedBefore + seen.charged > limits.outputBytesPerTurn) {
+      return fault(`more than ${limits.outputBytesPerTurn} bytes of output`)
     }
-    said += 1
+    seen.said += 1
+    seen.bytes += bytes
     log.push(body)
     return undefined
   }
 
-  /** Takes one event; answers with the fault it commits. */
   const take = (event: ProviderEvent): ProviderFailure | undefined => {
     if (finish !== undefined && event._tag !== "Usage") {
-      return fail("protocol", event._tag === "Finish" ? "it ended twice" : "it went on after its end")
+      return fault(event._tag === "Finish" ? "it ended twice" : "it went on after its end")
     }
     switch (event._tag) {
       case "Delta": {
-        if (event.text === "" && event.toolCallId === undefined) return undefined
         const { _tag: _, ...data } = event
-        return say({ type: "model.delta", attempt: request.attempt, data }, event.text)
+        // nothing said, but for a tool's name the first time
+        if (data.text === "" && (data.toolCallId === undefined || data.toolCallId === toolInput)) return undefined
+        toolInput = data.toolCallId
+        const bytes = bytesOf(data.text)
+        const body = { type: "model.delta", attempt: request.attempt, data } as const
+        return say(body, bytes, bytes + bytesOf(data.toolCallId, data.toolName))
       }
       case "ToolCall": {
         const { _tag: _, ...data } = event
-        return say({ type: "model.tool-call", attempt: request.attempt, data }, JSON.stringify(event.arguments) ?? "")
+        const json = JSON.stringify(data.arguments)
+        if (json === undefined) return fault("a tool call without arguments")
+        const bytes = bytesOf(json)
+        const body = { type: "model.tool-call", attempt: request.attempt, data } as const
+        return say(body, bytes, bytes + bytesOf(data.toolCallId, data.toolName) + callCharge)
       }
-      case "Usage":
-        reported = Usage.make(event.usage)
+      case "Usage": {
+        const usage = Usage.make(event.usage)
+        if (!Usage.isPlausible(usage)) return fault("its usage is not in whole, sensible numbers of tokens")
+        reported = usage
         return undefined
+      }
       case "Finish":
         finish = event.reason
         return undefined
@@ -89,55 +108,85 @@ export const make = (options: AttemptOptions): Attempt => {
   }
 
   const takeAll = (events: Chunk.Chunk<ProviderEvent>): ProviderFailure | undefined => {
+    // what an adapter still says once its call is over is not heard
+    if (!seen.open) return undefined
     for (const event of events) {
-      const fault = take(event)
-      if (fault !== undefined) return fault
+      const found = take(event)
+      if (found !== undefined) return found
     }
     return undefined
   }
 
+  return { seen, takeAll, reported: () => reported, finish: () => finish }
+}
+
+/** An adapter that crashes or interrupts itself is a failure of the provider, and an entry for whoever mends it. */
+const adapterFault = (providerId: string, cause: Cause.Cause<ProviderFailure>) =>
+  Effect.zipRight(
+    Effect.logError(`The adapter of provider "${providerId}" crashed`, cause),
+    Effect.fail(providerFailure(providerId, "protocol", { detail: "its adapter crashed", retryable: false }))
+  )
+
+export const make = (options: AttemptOptions): Attempt => {
+  const { limits, log, provider, request } = options
+  const intake = makeIntake(options)
+  let heard = false
+  /** Nanoseconds of the clock that nobody sets. */
+  let lastActivity = 0n
+
+  const fail = (kind: ProviderFailure["kind"], detail: string) => providerFailure(provider.id, kind, { detail })
+
   const consume = Effect.gen(function*() {
     const clock = yield* Effect.clock
+    const alive = () => {
+      heard = true
+      lastActivity = clock.unsafeCurrentTimeNanos()
+    }
     yield* provider.stream(request).pipe(
+      Stream.catchAllCause((cause) =>
+        Cause.failureOption(cause)._tag === "Some" && !Cause.isDie(cause)
+          ? Stream.failCause(cause)
+          : Stream.fromEffect(adapterFault(provider.id, cause))
+      ),
       Stream.runForEachChunk((events) => {
-        heard = true
-        lastActivity = clock.unsafeCurrentTimeMillis()
-        const fault = takeAll(events)
-        return fault === undefined ? log.room : Effect.fail(fault)
-      }),
-      Effect.catchAllDefect((defect) =>
-        Effect.zipRight(
-          Effect.logError(`The adapter of provider "${provider.id}" crashed`, Cause.die(defect)),
-          Effect.fail(providerFailure(provider.id, "protocol", { detail: "its adapter crashed", retryable: false }))
-        )
-      )
+        alive()
+        const fault = intake.takeAll(events)
+        // a disk that lags is not the provider's silence
+        return fault === undefined ? Effect.map(log.room, alive) : Effect.fail(fault)
+      })
     )
-    if (finish === undefined) return yield* fail("incomplete_stream", "the stream ended without a finish")
-    return finish
+    return intake.finish() ?? (yield* fail("incomplete_stream", "the stream ended without a finish"))
   })
 
   /** Looks only when the time could be up, so a delta costs it nothing. */
   const watch = Effect.gen(function*() {
-    const start = yield* Clock.currentTimeMillis
+    const start = yield* Clock.currentTimeNanos
     while (true) {
-      const now = yield* Clock.currentTimeMillis
-      const due = heard ? lastActivity + limits.idleMs : start + limits.firstTokenMs
-      if (now >= due) {
+      const quietMs = Number((yield* Clock.currentTimeNanos) - (heard ? lastActivity : start)) / 1e6
+      const limit = heard ? limits.idleMs : limits.firstTokenMs
+      if (quietMs >= limit) {
         return yield* heard
           ? fail("stalled", `nothing came for ${limits.idleMs} ms`)
           : fail("timeout", `nothing came within ${limits.firstTokenMs} ms`)
       }
       // before the first event: look again no later than the idle time that begins with it
-      yield* Effect.sleep(Duration.millis(heard ? due - now : Math.min(due - now, limits.idleMs)))
+      yield* Effect.sleep(Duration.millis(Math.ceil(Math.min(limit - quietMs, limits.idleMs))))
     }
   })
 
+  // an adapter that is slow to let go must not hold up the end: it is left to finish on its own, unheard
+  const run = Effect.raceFirst(Effect.disconnect(consume), watch).pipe(
+    Effect.ensuring(Effect.sync(() => {
+      intake.seen.open = false
+    }))
+  )
+
   return {
-    number: request.attempt,
-    said: () => said,
-    bytes: () => bytes - options.bytesBefore,
-    reported: () => reported,
-    finished: () => finish !== undefined,
-    run: Effect.raceFirst(consume, watch)
+    said: () => intake.seen.said,
+    bytes: () => intake.seen.bytes,
+    charged: () => intake.seen.charged,
+    reported: intake.reported,
+    finished: () => intake.finish() !== undefined,
+    run
   }
 }

@@ -19,12 +19,6 @@ export interface AttemptUsage {
   readonly source: Usage.UsageSource
 }
 
-/** Sum of what was reported or counted; null where nobody did. Estimates stay in the ledger. */
-export const reportedUsage = (state: TurnState): Usage.Usage | null => {
-  const known = state.usages.filter((entry) => entry.source !== "estimated")
-  return known.length === 0 ? null : known.reduce((sum, entry) => Usage.add(sum, entry.usage), Usage.unknown)
-}
-
 /** Percent of the context window in use after this attempt, two decimals. */
 const contextPercent = (usage: Usage.Usage, window: number | undefined): number | null =>
   usage.totalTokens === null || window === undefined ? null : Math.round((usage.totalTokens / window) * 10_000) / 100
@@ -47,7 +41,7 @@ const pushTerminal = (log: TurnLog, outcome: Outcome, messageId: MessageId): voi
   if (outcome._tag === "Completed") {
     log.push({
       type: "turn.completed",
-      data: { finishReason: outcome.reason, messageId, usage: reportedUsage(state) }
+      data: { finishReason: outcome.reason, messageId, usage: Usage.reported(state.usages) }
     })
     return
   }

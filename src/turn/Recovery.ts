@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import { type MessageId, SessionId, type TurnId } from "../domain/Ids.ts"
 import type { TurnNotFound } from "../domain/RequestError.ts"
-import { Interrupted } from "../domain/TurnError.ts"
+import { Interrupted, type JournalFailure } from "../domain/TurnError.ts"
 import type { TurnState } from "../domain/TurnState.ts"
 import * as Usage from "../domain/Usage.ts"
 import type { WriteError } from "../journal/Journal.ts"
@@ -28,6 +28,10 @@ const lastKnownUsage = (state: TurnState): Ending.AttemptUsage => ({
     : Usage.unknown,
   source: "estimated"
 })
+
+/** One turn whose rows cannot be read must not keep the service from all others. */
+const leave = (turnId: TurnId, error: JournalFailure) =>
+  Effect.logError(`Turn ${turnId} could not be closed and stays as it is: ${error.message}`)
 
 /** Ends every orphan and answers with their ids, oldest first. */
 export const closeOrphans = (
@@ -55,7 +59,7 @@ export const closeOrphans = (
             () => lastKnownUsage(state)
           )
           yield* log.flush
-        }),
+        }).pipe(Effect.catchTag("JournalFailure", (error) => error.retryable ? error : leave(turnId, error))),
       { concurrency: together, discard: true }
     )
     return orphans

@@ -43,7 +43,9 @@ export const make = (
     ),
     Schedule.passthrough,
     Schedule.modifyDelay((error, delay) =>
-      error instanceof ProviderFailure ? Duration.max(delay, Duration.millis(error.retryAfterMs ?? 0)) : delay
+      Duration.millis(
+        Math.max(Math.round(Duration.toMillis(delay)), error instanceof ProviderFailure ? error.retryAfterMs ?? 0 : 0)
+      )
     ),
     Schedule.modifyDelayEffect((error, delay) =>
       error instanceof ProviderFailure ? Effect.as(onRetry(error, delay), delay) : Effect.succeed(delay)

@@ -2,8 +2,9 @@
  * Who runs when: one fiber a turn, one running turn a session, the others of the session in line behind it, and a cap
  * on how many sessions run at once.
  *
- * All bookkeeping is synchronous, so no interruption can leave it half done. `register` must be called in the order in
- * which a session's turns were admitted. A fiber is forked uninterruptible and opens only its body: also a turn that is
+ * All bookkeeping is synchronous, so no interruption can leave it half done; between `takePlace` and `register` or
+ * `giveBack` the caller is uninterruptible. `register` must be called in the order in which a session's turns were
+ * admitted. A fiber is forked uninterruptible and opens only its body: also a turn that is
  * cancelled before its first step commits its ending.
  */
 import * as Deferred from "effect/Deferred"
@@ -38,7 +39,7 @@ export interface Supervisor {
   readonly line: (sessionId: SessionId) => ReadonlyArray<TurnId>
   /** Turns that run or wait. */
   readonly size: () => number
-  /** Completes when no turn is left. */
+  /** Completes when no turn is left and none is being admitted. */
   readonly idle: Effect.Effect<void>
   /** Interrupts every turn as a shutdown and waits for the endings. */
   readonly stopAll: Effect.Effect<void>
@@ -53,6 +54,9 @@ export const make = (
   const entries = new Map<TurnId, Entry>()
   const empty = Effect.unsafeMakeLatch(true)
   let promised = 0
+  let stopping = false
+
+  const isEmpty = () => entries.size === 0 && promised === 0
 
   /** The first in line has the slot. */
   const advance = (sessionId: SessionId) => lines.get(sessionId)?.[0]?.control.slot.unsafeOpen()
@@ -63,7 +67,7 @@ export const make = (
     if (rest.length === 0) lines.delete(job.sessionId)
     else lines.set(job.sessionId, rest)
     advance(job.sessionId)
-    if (entries.size === 0) empty.unsafeOpen()
+    if (isEmpty()) empty.unsafeOpen()
   }
 
   const interrupt = (entry: Entry, cause: TurnRun.StopCause) =>
@@ -84,6 +88,8 @@ export const make = (
         Effect.ensuring(Effect.sync(() => leave(job))),
         Effect.forkIn(scope)
       )
+      // an admission that was under way when everything was stopped
+      if (stopping) control.stopped ??= "shutdown"
       if (control.stopped !== undefined) yield* Fiber.interruptFork(entry.fiber)
       advance(job.sessionId)
       return control
@@ -93,10 +99,12 @@ export const make = (
     takePlace: (sessionId) => {
       if (!lines.has(sessionId) && lines.size + promised >= placesMax) return false
       promised += 1
+      empty.unsafeClose()
       return true
     },
     giveBack: () => {
       promised -= 1
+      if (isEmpty()) empty.unsafeOpen()
     },
     register,
     control: (turnId) => entries.get(turnId)?.control,
@@ -105,16 +113,20 @@ export const make = (
         const entry = entries.get(turnId)
         return entry === undefined
           ? Effect.void
-          : Effect.zipRight(interrupt(entry, cause), Deferred.await(entry.control.ended))
+          : Effect.zipRight(
+            interrupt(entry, cause),
+            Effect.suspend(() => Deferred.await(entry.control.ended))
+          )
       }),
     line: (sessionId) => (lines.get(sessionId) ?? []).map((entry) => entry.turnId),
     size: () => entries.size,
     idle: empty.await,
-    stopAll: Effect.suspend(() =>
-      Effect.zipRight(
+    stopAll: Effect.suspend(() => {
+      stopping = true
+      return Effect.zipRight(
         Effect.forEach([...entries.values()], (entry) => interrupt(entry, "shutdown"), { discard: true }),
         empty.await
       )
-    )
+    })
   }
 }

@@ -2,8 +2,8 @@
  * One running turn's pen: gives each event its seq and time, folds it, and hands what has gathered to the journal.
  *
  * `push` is synchronous, so a provider's chunk costs one call per event and no fiber. `writer` appends what gathered
- * while the append before it was being committed: batches grow under load, one event alone goes at once. What the
- * journal refused stays here and is written again with the next append; nothing is dropped.
+ * while the append before it was being committed: batches grow under load, one event alone goes at once. Appends never
+ * overlap. What the journal refused stays here, in its order, and is written again with the next append.
  *
  * Bound: a turn that runs ahead of the disk waits (`room`) at `pendingMax` events.
  */
@@ -28,14 +28,14 @@ export interface TurnLog {
   readonly committed: Effect.Effect<void>
   /** Writes until it is interrupted or the journal refuses. An append that has begun is never abandoned. */
   readonly writer: Effect.Effect<never, WriteError>
-  /** Writes what is left, at once and uninterruptibly. `writer` no longer runs. */
+  /** Writes what is left, after an append that is under way. Not interruptible. */
   readonly flush: Effect.Effect<void, WriteError>
 }
 
 /** UTC with milliseconds. */
 export const isoTime = (millis: number): string => DateTime.formatIso(DateTime.unsafeMake(millis))
 
-/** The event that opens a turn, before there is a log. */
+/** The events that open a turn, before there is a log. */
 export const firstEvents = (
   ids: { readonly turnId: TurnId; readonly sessionId: SessionId },
   at: string,
@@ -88,7 +88,13 @@ export const make = (
     }
   }
 
-  const flush = Effect.uninterruptible(Effect.suspend(() => {
+  const keep = (events: Array<TurnEvent>, slotContents: typeof contents) =>
+    Effect.sync(() => {
+      pending = [...events, ...pending]
+      contents = [...slotContents, ...contents]
+    })
+
+  const append = Effect.suspend(() => {
     const events = pending
     const slotContents = contents
     if (events.length === 0) return Effect.void
@@ -97,19 +103,18 @@ export const make = (
     roomLeft.unsafeOpen()
     some.unsafeClose()
     return journal.append({ turnId: ids.turnId, events, contents: slotContents }).pipe(
-      Effect.tapError(() =>
-        Effect.sync(() => {
-          pending = [...events, ...pending]
-          contents = [...slotContents, ...contents]
-        })
-      ),
+      Effect.onError(() => keep(events, slotContents)),
       Effect.tap(() =>
         Effect.sync(() => {
           if (pending.length === 0) none.unsafeOpen()
         })
       )
     )
-  }))
+  })
+
+  // one at a time: a cancelled turn's ending waits for the append that its writer has under way
+  const alone = Effect.unsafeMakeSemaphore(1)
+  const flush = Effect.uninterruptible(alone.withPermits(1)(append))
 
   return {
     state: () => state,

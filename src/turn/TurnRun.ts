@@ -12,6 +12,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import * as Schedule from "effect/Schedule"
 import type { ContextBuilder, ContextRequest } from "../context/ContextBuilder.ts"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
@@ -52,8 +53,8 @@ export interface TurnControl {
   readonly slot: Effect.Latch
   /** Past the context build, or ended. */
   readonly settled: Deferred.Deferred<void>
-  /** The terminal event is committed, or storage refused it (it is still being tried). */
-  readonly ended: Deferred.Deferred<void, WriteError>
+  /** The terminal event is committed, or storage refused this try; the next try has a new one. */
+  ended: Deferred.Deferred<void, WriteError>
   /** Set by whoever interrupts the fiber; the first cause stands. */
   stopped: StopCause | undefined
 }
@@ -73,8 +74,8 @@ export interface TurnEngine {
   readonly builder: ContextBuilder["Type"]
   readonly clock: Clock.Clock
   readonly limits: TurnLimits
-  /** True once the process gives up: an ending that storage refuses is then left to the next start. */
-  readonly closing: () => boolean
+  /** Open once the process gives up: an ending that storage refuses is then left to the next start. */
+  readonly closing: Effect.Latch
 }
 
 /** Pause between two tries to write an ending that storage refused. */
@@ -135,7 +136,7 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
   const log = TurnLog.make(journal, clock, job, job.admitted)
   let attempt: Attempt.Attempt | undefined
   let contextTokens = 0
-  let bytes = 0
+  let charged = 0
 
   const buildContext = builder.build(job.context).pipe(
     Effect.catchTag("ContextTooLarge", ({ error, manifest }) => {
@@ -163,13 +164,13 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
         request: { ...request, attempt: number },
         limits,
         log,
-        bytesBefore: bytes
+        chargedBefore: charged
       })
       attempt = current
       // the call is journaled before it is made: after a crash nobody wonders whether money was spent
       return Effect.zipRight(log.committed, current.run).pipe(
         Effect.ensuring(Effect.sync(() => {
-          bytes += current.bytes()
+          charged += current.charged()
         }))
       )
     })
@@ -177,7 +178,7 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
   const onRetry = (failure: TurnError & { readonly _tag: "ProviderFailure" }, delay: Duration.Duration) =>
     Effect.sync(() => {
       log.push(Ending.usageEvent(log.state(), attemptUsage(job, attempt, contextTokens)))
-      Ending.pushAttemptFailed(log, failure, Math.round(Duration.toMillis(delay)))
+      Ending.pushAttemptFailed(log, failure, Duration.toMillis(delay))
     })
 
   const converse = Effect.gen(function*() {
@@ -233,21 +234,38 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
   )
 }
 
-/** Commits the ending, telling readers and waiting commands at once where storage refuses, and trying on. */
-const end = (engine: TurnEngine, turnId: TurnId, log: TurnLog.TurnLog, control: TurnControl): Effect.Effect<void> =>
+/** One try to commit the ending. Where it is refused, readers and waiting commands are told at once. */
+const tryEnd = (engine: TurnEngine, turnId: TurnId, log: TurnLog.TurnLog, control: TurnControl) =>
   log.flush.pipe(
-    Effect.tapError((error) =>
+    Effect.catchAllDefect((defect) =>
       Effect.zipRight(
-        engine.journal.endFollowers(error._tag === "Fenced" ? "fenced" : "storage", turnId),
-        Deferred.fail(control.ended, error)
+        Effect.logError(`The ending of turn ${turnId} met a defect`, Cause.die(defect)),
+        Effect.fail(new JournalFailure({ operation: "append", retryable: false, reason: "the engine met a defect" }))
       )
     ),
-    Effect.retry({
-      schedule: endingRetry,
-      while: (error) => error._tag === "JournalFailure" && !engine.closing()
-    }),
+    Effect.tapError((error) => {
+      const refused = control.ended
+      control.ended = Deferred.unsafeMake(FiberId.none)
+      return Effect.zipRight(
+        engine.journal.endFollowers(error._tag === "Fenced" ? "fenced" : "storage", turnId),
+        Deferred.fail(refused, error)
+      )
+    })
+  )
+
+/** Commits the ending: tries on until storage takes it, another process owns the database, or this one closes. */
+const end = (engine: TurnEngine, turnId: TurnId, log: TurnLog.TurnLog, control: TurnControl): Effect.Effect<void> => {
+  const once = tryEnd(engine, turnId, log, control)
+  const untilClosing = Effect.raceFirst(
+    Effect.interruptible(Effect.retry(once, { schedule: endingRetry, while: (error) => error._tag !== "Fenced" })),
+    // and then once more, without waiting
+    Effect.zipRight(Effect.interruptible(engine.closing.await), once)
+  )
+  return once.pipe(
+    Effect.catchTag("JournalFailure", () => untilClosing),
     Effect.catchAll((error) => Effect.logError(`The ending of turn ${turnId} could not be written: ${error.message}`)),
-    Effect.zipRight(Deferred.succeed(control.ended, undefined)),
+    Effect.zipRight(Effect.suspend(() => Deferred.succeed(control.ended, undefined))),
     Effect.zipRight(Deferred.succeed(control.settled, undefined)),
     Effect.asVoid
   )
+}

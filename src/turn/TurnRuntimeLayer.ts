@@ -6,7 +6,9 @@ import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { ContextBuilder } from "../context/ContextBuilder.ts"
 import type { SessionId, TurnId } from "../domain/Ids.ts"
@@ -40,11 +42,12 @@ const make = Effect.gen(function*() {
   const settings = yield* TurnSettings
   const ids = yield* IdGenerator
   const clock = yield* Effect.clock
-  const scope = yield* Effect.scope
+  // turns live in a scope of their own: it closes after `close` has told them why
+  const scope = yield* Scope.make()
 
   let draining = false
-  let closing = false
-  const engine = { journal, builder, clock, limits: settings.limits, closing: () => closing }
+  const closing = Effect.unsafeMakeLatch(false)
+  const engine = { journal, builder, clock, limits: settings.limits, closing }
   const supervisor = Supervisor.make(engine, settings.limits.runningTurns, scope)
   const { admit, contextOf, inSession } = Admit.make({
     engine,
@@ -92,6 +95,8 @@ const make = Effect.gen(function*() {
       if (kind === "resumedFrom" && parent.turn.status === "completed") {
         return yield* new TurnConflict({ reason: "parent-completed", turnId: id })
       }
+      const known = kind === "resumedFrom" ? parent.resumedBy : parent.retriedBy
+      if (known !== undefined) return { turn: yield* committedTurn(known), existing: true }
       const ask = Ask.fromParent(parent, yield* optionsOf(parent), { [kind]: id }, onBusy)
       return yield* Effect.flatMap(admit(ask), answer)
     })
@@ -123,24 +128,33 @@ const make = Effect.gen(function*() {
 
   const cancel: TurnRuntime["Type"]["cancel"] = Effect.fn("TurnRuntime.cancel")(function*(id) {
     yield* supervisor.stop(id, "user_stop")
+    const turn = yield* turnOf(id)
+    if (turn.status !== "running") return turn
+    // committed but not yet handed to the supervisor: its admission holds the session
+    yield* inSession(turn.sessionId, Effect.void)
+    yield* supervisor.stop(id, "user_stop")
     return yield* turnOf(id)
   })
+
+  const broken = (error: { readonly message: string }) =>
+    Stream.fail(new JournalFailure({ operation: "follow", retryable: true, reason: error.message }))
 
   /** The consumer's own turn: whatever closes the stream before the terminal event cancels it. */
   const stream: TurnRuntime["Type"]["stream"] = (request: StreamRequest) =>
     Stream.unwrapScoped(Effect.gen(function*() {
       const sessionId = request.sessionId ?? (yield* createSession({})).id
+      const forget = request.sessionId === undefined ? Effect.ignore(journal.deleteSession(sessionId)) : Effect.void
       const { turnId } = yield* Effect.acquireRelease(
-        Effect.flatMap(askOf({ ...request, sessionId }), admitNew),
+        Effect.flatMap(askOf({ ...request, sessionId }), admitNew).pipe(Effect.onError(() => forget)),
         ({ turnId }) => Effect.ignoreLogged(supervisor.stop(turnId, "user_stop"))
       )
       return journal.follow(turnId, 0).pipe(
         Stream.mapChunks(Chunk.map((event) => TurnEvent.parse(event.json))),
-        Stream.mapError((error) =>
-          error._tag === "JournalFailure"
-            ? error
-            : new JournalFailure({ operation: "follow", retryable: true, reason: error.message })
-        ),
+        Stream.catchTags({
+          FollowEnded: (error) =>
+            error.reason === "fenced" ? Stream.unwrap(Effect.map(journal.fenced, Stream.fail)) : broken(error),
+          TurnNotFound: (error) => broken(error)
+        }),
         Stream.concat(Stream.unwrap(Effect.map(committedTurn(turnId), ({ error }) =>
           error === undefined ? Stream.empty : Stream.fail(fromInfo(error)))))
       )
@@ -192,7 +206,7 @@ const make = Effect.gen(function*() {
 
   const close = Effect.suspend(() => {
     draining = true
-    closing = true
+    closing.unsafeOpen()
     return Effect.zipRight(supervisor.stopAll, journal.endFollowers("shutdown"))
   })
 
@@ -200,6 +214,9 @@ const make = Effect.gen(function*() {
     draining = true
     return Effect.zipRight(Effect.timeoutOption(supervisor.idle, Duration.millis(settings.drainMs)), close)
   })
+
+  const notResumed = (id: TurnId, error: { readonly message: string }) =>
+    Effect.logWarning(`Turn ${id} was not resumed: ${error.message}`)
 
   /** How many resumes led to this turn. */
   const depthOf = (id: TurnId): Effect.Effect<number, JournalFailure> =>
@@ -209,22 +226,37 @@ const make = Effect.gen(function*() {
         resumedFrom === undefined ? Effect.succeed(0) : Effect.map(depthOf(resumedFrom), (depth) => depth + 1)
     )
 
-  const resumeOrphans = (orphans: ReadonlyArray<TurnId>) =>
-    Effect.forEach(
-      orphans,
-      (id) =>
-        Effect.flatMap(depthOf(id), (depth) =>
-          depth < settings.recovery.maxResumes ? child(id, "resumedFrom", "queue") : Effect.void).pipe(
-            Effect.catchAll((error) =>
-              Effect.logWarning(`Turn ${id} was not resumed: ${error.message}`)
-            )
-          ),
-      { discard: true }
+  const resumeOrphan = (id: TurnId) =>
+    Effect.flatMap(
+      depthOf(id),
+      (depth) => depth < settings.recovery.maxResumes ? child(id, "resumedFrom", "queue") : Effect.void
     )
 
+  /** As many as may run now; the others as places become free, while the engine is ready for its clients. */
+  const resumeOrphans = (orphans: ReadonlyArray<TurnId>) =>
+    Effect.gen(function*() {
+      const later: Array<TurnId> = []
+      for (const id of orphans) {
+        yield* resumeOrphan(id).pipe(
+          Effect.catchTag("Overloaded", () => Effect.sync(() => later.push(id))),
+          Effect.catchAll((error) => notResumed(id, error))
+        )
+      }
+      const whenFree = Effect.forEach(
+        later,
+        (id) =>
+          resumeOrphan(id).pipe(
+            Effect.retry({ schedule: Schedule.spaced("500 millis"), while: (error) => error._tag === "Overloaded" }),
+            Effect.catchAll((error) => notResumed(id, error))
+          ),
+        { discard: true }
+      )
+      yield* Effect.forkIn(whenFree, scope)
+    })
+
+  yield* Effect.addFinalizer((exit) => Effect.zipRight(close, Scope.close(scope, exit)))
   const orphans = yield* closeOrphans(engine, ids)
   if (settings.recovery.onRestart === "resume") yield* resumeOrphans(orphans)
-  yield* Effect.addFinalizer(() => close)
 
   return TurnRuntime.of({
     createSession,
