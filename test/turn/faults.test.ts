@@ -1,0 +1,305 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import * as SettingsLoader from "../../src/config/SettingsLoader.ts"
+import { JournalFailure, type ProviderFailure, providerFailure, UnknownProvider } from "../../src/domain/TurnError.ts"
+import { Journal } from "../../src/journal/Journal.ts"
+import * as JournalMemory from "../../src/journal/JournalMemory.ts"
+import { layerContext, layerRuntime } from "../../src/layers.ts"
+import type { ProviderEvent } from "../../src/provider/Provider.ts"
+import { ProviderRegistry } from "../../src/provider/ProviderRegistry.ts"
+import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
+import { awaitEvent, events, newSession, one, submit, turnOf } from "./engine.ts"
+
+type JournalShape = Journal["Type"]
+type Answer = Stream.Stream<ProviderEvent, ProviderFailure>
+
+const word: ProviderEvent = { _tag: "Delta", kind: "text", text: "word" }
+const finish: ProviderEvent = { _tag: "Finish", reason: "stop" }
+const hanging: Answer = Stream.concat(Stream.make(word), Stream.never)
+
+const registryOf = (stream: () => Answer) =>
+  Layer.succeed(ProviderRegistry, {
+    defaults: { provider: "mine", model: () => "only" },
+    resolve: (id) =>
+      id === "mine"
+        ? Effect.succeed({
+          provider: { id, usageSource: "reported", stream },
+          model: { id: "only", contextWindow: 10_000, contextWindowFrom: "configured", maxOutputTokens: 100 },
+          capabilities: { streaming: true, tools: false, reasoning: false, prefix: true },
+          generation: {}
+        })
+        : Effect.fail(new UnknownProvider({ providerId: id, known: ["mine"] })),
+    diagnostics: Effect.succeed([])
+  })
+
+const faultyJournal = (change: (journal: JournalShape) => Partial<JournalShape>) =>
+  Layer.map(JournalMemory.layer, (context) => {
+    const journal = Context.get(context, Journal)
+    return Context.make(Journal, { ...journal, ...change(journal) })
+  })
+
+/** An engine whose provider says `answer`, on a journal with faults. */
+const engineOf = (
+  answer: () => Answer,
+  change: (journal: JournalShape) => Partial<JournalShape> = () => ({}),
+  settings: SettingsLoader.Overrides = {}
+) =>
+  layerRuntime.pipe(
+    Layer.provideMerge(Layer.mergeAll(faultyJournal(change), registryOf(answer), layerContext)),
+    Layer.provide(SettingsLoader.layerWith(settings))
+  )
+
+const busy = new JournalFailure({ operation: "append", retryable: true, reason: "SQLITE_BUSY" })
+
+/** Storage whose appends can be made to fail, to die, or to wait. */
+const makeStorage = () => {
+  let mode: "works" | "refuses" | "dies once" | "waits, then refuses once" = "works"
+  let underWay = 0
+  let most = 0
+  const gate = Effect.unsafeMakeLatch(false)
+  const reached = Effect.unsafeMakeLatch(false)
+  const change = (journal: JournalShape): Partial<JournalShape> => ({
+    append: (append) =>
+      Effect.suspend(() => {
+        most = Math.max(most, ++underWay)
+        const now = mode
+        if (now === "dies once" || now === "waits, then refuses once") mode = "works"
+        return now === "refuses"
+          ? Effect.fail(busy)
+          : now === "dies once"
+          ? Effect.die(new Error("a bug"))
+          : now === "waits, then refuses once"
+          ? Effect.zipRight(Effect.zipRight(reached.open, gate.await), Effect.fail(busy))
+          : journal.append(append)
+      }).pipe(Effect.ensuring(Effect.sync(() => {
+        underWay -= 1
+      })))
+  })
+  return {
+    change,
+    gate,
+    reached,
+    set: (next: typeof mode) => {
+      mode = next
+    },
+    most: () => most
+  }
+}
+
+const started = Effect.gen(function*() {
+  const { turn } = yield* submit(yield* newSession)
+  return turn.id
+})
+
+describe("P19, P23: storage that refuses an ending", () => {
+  it.scoped("tells the waiting cancel at once, and ends the turn when storage is back", () =>
+    Effect.gen(function*() {
+      const storage = makeStorage()
+      yield* Effect.gen(function*() {
+        const runtime = yield* TurnRuntime
+        const id = yield* started
+        yield* awaitEvent(id, "model.delta")
+        storage.set("refuses")
+        const refused = yield* Effect.either(runtime.cancel(id))
+        assert.strictEqual(Either.isLeft(refused) ? refused.left._tag : "", "JournalFailure")
+        storage.set("works")
+        const again = yield* Effect.fork(runtime.cancel(id))
+        yield* TestClock.adjust("100 millis")
+        assert.strictEqual((yield* Fiber.join(again)).error?._tag, "Cancelled")
+        assert.strictEqual(yield* runtime.running, 0)
+      }).pipe(Effect.provide(engineOf(() => hanging, storage.change)))
+    }))
+
+  it.scoped("an append under way at the cancel is waited for, and what it lost is written first", () =>
+    Effect.gen(function*() {
+      const storage = makeStorage()
+      const more = yield* Deferred.make<void>()
+      const second = Stream.as(Stream.fromEffect(Deferred.await(more)), word)
+      yield* Effect.gen(function*() {
+        const runtime = yield* TurnRuntime
+        const id = yield* started
+        yield* awaitEvent(id, "model.delta")
+        storage.set("waits, then refuses once")
+        yield* Deferred.succeed(more, undefined)
+        yield* storage.reached.await
+        const cancelling = yield* Effect.fork(runtime.cancel(id))
+        yield* Effect.yieldNow()
+        yield* storage.gate.open
+        assert.strictEqual((yield* Fiber.join(cancelling)).error?._tag, "Cancelled")
+        const all = yield* events(id)
+        assert.deepStrictEqual(all.map(({ seq }) => seq), all.map((_, index) => index + 1))
+        assert.strictEqual((yield* turnOf(id)).text, "wordword")
+        assert.strictEqual(storage.most(), 1)
+      }).pipe(
+        Effect.provide(
+          engineOf(() => Stream.concat(Stream.make(word), Stream.concat(second, Stream.never)), storage.change)
+        )
+      )
+    }))
+
+  it.scoped("a defect in it is a typed failure for the cancel, and the turn still ends", () =>
+    Effect.gen(function*() {
+      const storage = makeStorage()
+      yield* Effect.gen(function*() {
+        const runtime = yield* TurnRuntime
+        const id = yield* started
+        yield* awaitEvent(id, "model.delta")
+        storage.set("dies once")
+        const refused = yield* Effect.either(runtime.cancel(id))
+        assert.strictEqual(Either.isLeft(refused) ? refused.left._tag : "", "JournalFailure")
+        yield* TestClock.adjust("100 millis")
+        yield* events(id)
+        assert.strictEqual((yield* turnOf(id)).status, "failed")
+      }).pipe(Effect.provide(engineOf(() => hanging, storage.change)))
+    }))
+
+  it.scoped("does not keep the engine from closing, with or without a drain before", () =>
+    Effect.gen(function*() {
+      const storage = makeStorage()
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(engineOf(() => hanging, storage.change), scope)
+      const id = yield* Effect.provide(started, context)
+      yield* Effect.provide(awaitEvent(id, "model.delta"), context)
+      storage.set("refuses")
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual(yield* Effect.provide(Effect.flatMap(TurnRuntime, (runtime) => runtime.running), context), 0)
+    }))
+})
+
+describe("an admission under way", () => {
+  it.scoped("is shut down like the others when the engine closes meanwhile (P22)", () =>
+    Effect.gen(function*() {
+      const reached = yield* Deferred.make<void>()
+      const gate = yield* Deferred.make<void>()
+      const slow = (journal: JournalShape): Partial<JournalShape> => ({
+        admit: (admission) =>
+          Effect.zipRight(
+            Effect.zipRight(Deferred.succeed(reached, undefined), Deferred.await(gate)),
+            journal.admit(admission)
+          )
+      })
+      yield* Effect.gen(function*() {
+        const runtime = yield* TurnRuntime
+        const submitting = yield* Effect.fork(Effect.flatMap(newSession, submit))
+        yield* Deferred.await(reached)
+        const draining = yield* Effect.fork(runtime.drain)
+        yield* TestClock.adjust("10 seconds")
+        yield* Deferred.succeed(gate, undefined)
+        yield* Fiber.join(draining)
+        const { turn } = yield* Fiber.join(submitting)
+        assert.deepInclude((yield* turnOf(turn.id)).error, { _tag: "Interrupted", cause: "shutdown" })
+      }).pipe(Effect.provide(engineOf(() => hanging, slow)))
+    }))
+
+  it.scoped("is cancelled by whoever saw its first event before the submit was answered (P11)", () =>
+    Effect.gen(function*() {
+      yield* Effect.gen(function*() {
+        const runtime = yield* TurnRuntime
+        const journal = yield* Journal
+        const sessionId = yield* newSession
+        const cancelling = yield* journal.followSession(sessionId, undefined, true).pipe(
+          Stream.take(1),
+          Stream.runForEach((event) => runtime.cancel(event.turnId)),
+          Effect.fork
+        )
+        yield* Effect.yieldNow()
+        const { turn } = yield* submit(sessionId)
+        yield* Fiber.join(cancelling)
+        assert.strictEqual((yield* turnOf(turn.id)).error?._tag, "Cancelled")
+      }).pipe(Effect.provide(engineOf(() => hanging)))
+    }))
+
+  it.effect("a repeated retry finds its child also when no place is left", () =>
+    Effect.gen(function*() {
+      const runtime = yield* TurnRuntime
+      const id = yield* started
+      yield* runtime.cancel(id)
+      const child = yield* runtime.retry(id)
+      yield* runtime.cancel(child.turn.id)
+      yield* started
+      const again = yield* runtime.retry(id)
+      assert.deepStrictEqual([again.turn.id, again.existing], [child.turn.id, true])
+    }).pipe(Effect.provide(engineOf(() => hanging, () => ({}), { limits: { runningTurns: 1 } }))))
+})
+
+describe("P24: an adapter that breaks its contract is contained", () => {
+  const failure = (answer: Answer, settings: SettingsLoader.Overrides = {}) =>
+    Effect.gen(function*() {
+      const id = yield* started
+      const reader = yield* Effect.fork(events(id))
+      for (let round = 0; round < 20; round++) {
+        yield* TestClock.adjust("1 seconds")
+        yield* Effect.yieldNow()
+      }
+      const { error } = one(yield* Fiber.join(reader), "turn.failed").data
+      return error._tag === "ProviderFailure" ? error : assert.fail(error._tag)
+    }).pipe(Effect.provide(engineOf(() => answer, () => ({}), settings)))
+
+  it.effect("one that never lets go does not hold up the end", () =>
+    Effect.gen(function*() {
+      const error = yield* failure(Stream.ensuring(hanging, Effect.never), { limits: { idleMs: 5_000 } })
+      assert.strictEqual(error.kind, "stalled")
+    }))
+
+  it.effect("one that interrupts itself is a failure of the provider, not a shutdown", () =>
+    Effect.gen(function*() {
+      const error = yield* failure(Stream.concat(Stream.make(word), Stream.fromEffect(Effect.interrupt)))
+      assert.strictEqual(error.kind, "protocol")
+    }))
+
+  for (const outputTokens of [-1, 1.5, Number.NaN, 1e15]) {
+    it.effect(`usage of ${outputTokens} tokens is refused`, () =>
+      Effect.gen(function*() {
+        const error = yield* failure(Stream.make<Array<ProviderEvent>>(word, {
+          _tag: "Usage",
+          usage: {
+            inputTokens: 1,
+            outputTokens,
+            cacheReadTokens: null,
+            cacheWriteTokens: null,
+            reasoningTokens: null,
+            totalTokens: null
+          }
+        }, finish))
+        assert.strictEqual(error.kind, "protocol")
+      }))
+  }
+
+  it.effect("a tool call without arguments is none", () =>
+    Effect.gen(function*() {
+      const error = yield* failure(Stream.make<Array<ProviderEvent>>(
+        { _tag: "ToolCall", toolCallId: "c", toolName: "f", arguments: undefined },
+        finish
+      ))
+      assert.strictEqual(error.kind, "protocol")
+    }))
+
+  it.effect("names, ids and empty calls count towards the output cap", () =>
+    Effect.gen(function*() {
+      const calls = Stream.range(1, 1_000_000).pipe(
+        Stream.map((index): ProviderEvent => ({
+          _tag: "ToolCall",
+          toolCallId: `c${index}`,
+          toolName: "f",
+          arguments: {}
+        }))
+      )
+      const error = yield* failure(calls, { limits: { outputBytesPerTurn: 10_000 } })
+      assert.strictEqual(error.kind, "protocol")
+    }))
+
+  it.effect("a Retry-After that is no number is no fact", () =>
+    Effect.gen(function*() {
+      const error = yield* failure(Stream.fail(providerFailure("mine", "rate_limit", { retryAfterMs: Number.NaN })))
+      assert.isUndefined(error.retryAfterMs)
+    }))
+})
