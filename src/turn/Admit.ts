@@ -108,17 +108,24 @@ export const make = (parts: Parts) => {
       })
       : Effect.void
 
-  /** At the cap a known idempotency key still finds its turn; nothing else gets in. */
-  const overloaded = (ask: Ask.Ask) =>
+  const existing = (ask: Ask.Ask, turnId: TurnId): Admission => {
+    const control = supervisor.control(turnId)
+    const waits = control === undefined || supervisor.line(ask.sessionId)[0] !== turnId
+    return { turnId, existing: true, settled: waits ? Effect.void : Deferred.await(control.settled) }
+  }
+
+  /** Where no turn gets in, a known idempotency key still finds its own. */
+  const unlessKnown = <E>(
+    ask: Ask.Ask,
+    refusal: E
+  ): Effect.Effect<Admission, E | IdempotencyConflict | JournalFailure> =>
     Effect.gen(function*() {
       const known = ask.idempotency === undefined
         ? undefined
         : yield* journal.byKey(ask.sessionId, ask.idempotency.key)
-      if (known === undefined) {
-        return yield* new Overloaded({ what: "runningTurns", limit: settings.limits.runningTurns, retryAfterMs })
-      }
+      if (known === undefined) return yield* Effect.fail(refusal)
       if (known.bodyHash !== ask.idempotency?.bodyHash) return yield* new IdempotencyConflict({ turnId: known.turnId })
-      return { turnId: known.turnId, existing: true, settled: Effect.void }
+      return existing(ask, known.turnId)
     })
 
   const makeRoom = (ask: Ask.Ask, ahead: ReadonlyArray<TurnId>) =>
@@ -168,20 +175,17 @@ export const make = (parts: Parts) => {
       return { turnId, userMessageId, events, job }
     })
 
-  const existing = (ask: Ask.Ask, turnId: TurnId): Admission => {
-    const control = supervisor.control(turnId)
-    const waits = control === undefined || supervisor.line(ask.sessionId)[0] !== turnId
-    return { turnId, existing: true, settled: waits ? Effect.void : Deferred.await(control.settled) }
-  }
-
   const admit = (ask: Ask.Ask): Effect.Effect<Admission, ChildError> =>
     Effect.gen(function*() {
-      if (parts.draining()) return yield* new Draining({ retryAfterMs: settings.drainMs })
+      if (parts.draining()) return yield* unlessKnown(ask, new Draining({ retryAfterMs: settings.drainMs }))
       const resolution = yield* Effect.either(registry.resolve(ask.provider, ask.model))
       if (Either.isRight(resolution)) yield* checkScript(ask, resolution.right)
       const prepared = yield* prepare(ask, resolution)
       // a refused turn ends where it begins and takes no place
-      if (Either.isRight(resolution) && !supervisor.takePlace(ask.sessionId)) return yield* overloaded(ask)
+      if (Either.isRight(resolution) && !supervisor.takePlace(ask.sessionId)) {
+        const limit = settings.limits.runningTurns
+        return yield* unlessKnown(ask, new Overloaded({ what: "runningTurns", limit, retryAfterMs }))
+      }
       const result = yield* journal.admit({
         turnId: prepared.turnId,
         sessionId: ask.sessionId,

@@ -4,16 +4,20 @@
  * middle, the next start goes on: each turn's ending is one transaction.
  */
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
 import { type MessageId, SessionId, type TurnId } from "../domain/Ids.ts"
 import type { TurnNotFound } from "../domain/RequestError.ts"
 import { Interrupted, type JournalFailure } from "../domain/TurnError.ts"
 import type { TurnState } from "../domain/TurnState.ts"
 import * as Usage from "../domain/Usage.ts"
-import type { WriteError } from "../journal/Journal.ts"
+import type { Journal, WriteError } from "../journal/Journal.ts"
 import * as Ending from "./Ending.ts"
 import type { IdGenerator } from "./IdGenerator.ts"
+import { estimateTokens } from "./Outcome.ts"
 import * as TurnLog from "./TurnLog.ts"
-import { estimateTokens, type TurnEngine } from "./TurnRun.ts"
+import type { TurnEngine } from "./TurnRun.ts"
+import type { ChildError } from "./TurnRuntime.ts"
 
 /** Endings that wait for a commit together: one transaction for hundreds of orphans. */
 const together = 512
@@ -64,3 +68,49 @@ export const closeOrphans = (
     )
     return orphans
   })
+
+export interface ResumeOptions {
+  readonly journal: Journal["Type"]
+  readonly orphans: ReadonlyArray<TurnId>
+  readonly resume: (id: TurnId) => Effect.Effect<unknown, ChildError>
+  /** Resumes that a chain of turns may have. */
+  readonly resumesMax: number
+  /** Where those that find no place now wait for one. */
+  readonly scope: Scope.Scope
+}
+
+/** Pause between two looks for a free place. */
+const placeRetry = Schedule.spaced("500 millis")
+
+/** Continues orphans: as many as may run now, the others as places become free while the engine serves its clients. */
+export const resumeOrphans = ({ journal, orphans, resume, resumesMax, scope }: ResumeOptions): Effect.Effect<void> => {
+  /** How many resumes led to this turn. */
+  const depthOf = (id: TurnId): Effect.Effect<number, ChildError> =>
+    Effect.flatMap(
+      journal.turn(id),
+      ({ turn: { resumedFrom } }) =>
+        resumedFrom === undefined ? Effect.succeed(0) : Effect.map(depthOf(resumedFrom), (depth) => depth + 1)
+    )
+
+  const resumeWithin = (id: TurnId) =>
+    Effect.flatMap(depthOf(id), (depth) => depth < resumesMax ? resume(id) : Effect.void)
+
+  const notResumed = (id: TurnId) => (error: ChildError) =>
+    Effect.logWarning(`Turn ${id} was not resumed: ${error.message}`)
+
+  return Effect.gen(function*() {
+    const later: Array<TurnId> = []
+    for (const id of orphans) {
+      yield* resumeWithin(id).pipe(
+        Effect.catchTag("Overloaded", () => Effect.sync(() => later.push(id))),
+        Effect.catchAll(notResumed(id))
+      )
+    }
+    const whenFree = Effect.forEach(later, (id) =>
+      resumeWithin(id).pipe(
+        Effect.retry({ schedule: placeRetry, while: (error) => error._tag === "Overloaded" }),
+        Effect.catchAll(notResumed(id))
+      ), { discard: true })
+    yield* Effect.forkIn(whenFree, scope)
+  })
+}

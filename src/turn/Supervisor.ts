@@ -13,6 +13,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type { SessionId, TurnId } from "../domain/Ids.ts"
 import type { WriteError } from "../journal/Journal.ts"
+import type { StopCause } from "./Outcome.ts"
 import * as TurnRun from "./TurnRun.ts"
 
 interface Entry {
@@ -34,7 +35,7 @@ export interface Supervisor {
   /** The watch of a turn that runs or waits here. */
   readonly control: (turnId: TurnId) => TurnRun.TurnControl | undefined
   /** Interrupts the turn's fiber and waits for its terminal event to commit. Nothing to do for a turn not here. */
-  readonly stop: (turnId: TurnId, cause: TurnRun.StopCause) => Effect.Effect<void, WriteError>
+  readonly stop: (turnId: TurnId, cause: StopCause) => Effect.Effect<void, WriteError>
   /** Turns of a session that run or wait, in line. */
   readonly line: (sessionId: SessionId) => ReadonlyArray<TurnId>
   /** Turns that run or wait. */
@@ -70,7 +71,7 @@ export const make = (
     if (isEmpty()) empty.unsafeOpen()
   }
 
-  const interrupt = (entry: Entry, cause: TurnRun.StopCause) =>
+  const interrupt = (entry: Entry, cause: StopCause) =>
     Effect.suspend(() => {
       entry.control.stopped ??= cause
       return entry.fiber === undefined ? Effect.void : Fiber.interruptFork(entry.fiber)

@@ -11,27 +11,22 @@ import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Schedule from "effect/Schedule"
 import type { ContextBuilder, ContextRequest } from "../context/ContextBuilder.ts"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
-import { Cancelled, Interrupted, JournalFailure, providerFailure, type TurnError } from "../domain/TurnError.ts"
-import type { FinishReason } from "../domain/TurnEvent.ts"
+import { Cancelled, JournalFailure, providerFailure, type TurnError } from "../domain/TurnError.ts"
 import type { TurnState } from "../domain/TurnState.ts"
-import * as Usage from "../domain/Usage.ts"
 import type { Journal, WriteError } from "../journal/Journal.ts"
 import type { GenerationOptions, ProviderRequest } from "../provider/Provider.ts"
 import type { Resolved } from "../provider/ProviderRegistry.ts"
 import type { Script } from "../provider/Script.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Ending from "./Ending.ts"
+import { outcomeOf, type StopCause, usageOf } from "./Outcome.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import * as TurnLog from "./TurnLog.ts"
 import type { TurnLimits } from "./TurnSettings.ts"
-
-/** Who ends a turn before its time. */
-export type StopCause = "user_stop" | "superseded" | "shutdown"
 
 export interface TurnJob {
   readonly turnId: TurnId
@@ -83,50 +78,6 @@ const endingRetry = Schedule.exponential("100 millis").pipe(
   Schedule.modifyDelay((_, delay) => Duration.min(delay, "5 seconds"))
 )
 
-/** Tokens for text that nobody counted: 4 bytes each, rounded up. Only ever shown as an estimate. */
-export const estimateTokens = (bytes: number) => Math.ceil(bytes / 4)
-
-const attemptUsage = (
-  job: TurnJob,
-  attempt: Attempt.Attempt | undefined,
-  contextTokens: number
-): Ending.AttemptUsage => {
-  const source = job.resolved.provider.usageSource
-  const reported = attempt?.reported()
-  if (reported !== undefined) return { usage: reported, source }
-  const said = attempt?.said() ?? 0
-  // a provider of ours that was cut off has said exactly what we counted; one that finished without a word has not
-  if (source === "deterministic" && attempt?.finished() !== true) {
-    return { usage: Usage.make({ inputTokens: contextTokens, outputTokens: said }), source }
-  }
-  return {
-    usage: said === 0
-      ? Usage.unknown
-      : Usage.make({ inputTokens: contextTokens, outputTokens: estimateTokens(attempt?.bytes() ?? 0) }),
-    source: "estimated"
-  }
-}
-
-const stopError = (cause: StopCause): TurnError =>
-  cause === "shutdown" ? new Interrupted({ cause: "shutdown" }) : new Cancelled({ cause })
-
-const outcomeOf = (
-  exit: Exit.Exit<FinishReason, TurnError>,
-  stopped: StopCause | undefined
-): Ending.Outcome => {
-  if (Exit.isSuccess(exit)) return { _tag: "Completed", reason: exit.value }
-  const failure = Cause.failureOption(exit.cause)
-  const interrupted = Cause.isInterrupted(exit.cause)
-  if (failure._tag === "Some" && !(interrupted && stopped !== undefined)) {
-    return { _tag: "Failed", error: failure.value }
-  }
-  if (interrupted) return { _tag: "Failed", error: stopError(stopped ?? "shutdown") }
-  return {
-    _tag: "Failed",
-    error: new JournalFailure({ operation: "turn", retryable: false, reason: "the engine met a defect; see its log" })
-  }
-}
-
 /**
  * The whole life of a turn. Never fails: its end is an event. Fork it where interruption is off, so that it cannot be
  * interrupted before its first step; it opens its body itself.
@@ -177,7 +128,7 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
 
   const onRetry = (failure: TurnError & { readonly _tag: "ProviderFailure" }, delay: Duration.Duration) =>
     Effect.sync(() => {
-      log.push(Ending.usageEvent(log.state(), attemptUsage(job, attempt, contextTokens)))
+      log.push(Ending.usageEvent(log.state(), usageOf(job.resolved.provider.usageSource, attempt, contextTokens)))
       Ending.pushAttemptFailed(log, failure, Duration.toMillis(delay))
     })
 
@@ -227,7 +178,7 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
         log,
         outcomeOf(exit, control.stopped),
         job.messageId,
-        () => attemptUsage(job, attempt, contextTokens)
+        () => usageOf(job.resolved.provider.usageSource, attempt, contextTokens)
       )
       return end(engine, job.turnId, log, control)
     })

@@ -6,7 +6,6 @@ import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -19,8 +18,9 @@ import { Journal, type TurnRecord } from "../journal/Journal.ts"
 import { ProviderRegistry } from "../provider/ProviderRegistry.ts"
 import * as Admit from "./Admit.ts"
 import * as Ask from "./Ask.ts"
+import { preview, rebuildContext } from "./ContextInspection.ts"
 import { IdGenerator } from "./IdGenerator.ts"
-import { closeOrphans } from "./Recovery.ts"
+import { closeOrphans, resumeOrphans } from "./Recovery.ts"
 import * as Supervisor from "./Supervisor.ts"
 import * as TurnLog from "./TurnLog.ts"
 import { type StreamRequest, SubmitOptions, type SubmitRequest, TurnRuntime } from "./TurnRuntime.ts"
@@ -113,17 +113,19 @@ const make = Effect.gen(function*() {
     }
   )
 
-  const deleteSession = Effect.fn("TurnRuntime.deleteSession")(function*(id: SessionId) {
-    yield* inSession(
-      id,
-      Effect.zipRight(
-        // from the back of the line: none of them starts because the one before it ended
-        Effect.forEach(supervisor.line(id).toReversed(), (turnId) => supervisor.stop(turnId, "user_stop"), {
-          discard: true
-        }),
-        journal.deleteSession(id)
+  /** Followers of its turns are told that it goes, before its turns end. */
+  const emptyLine = (id: SessionId) =>
+    Effect.suspend(() => {
+      // from the back of the line: none of them starts because the one before it ended
+      const turns = supervisor.line(id).toReversed()
+      return Effect.zipRight(
+        Effect.forEach(turns, (turnId) => journal.endFollowers("deleted", turnId), { discard: true }),
+        Effect.forEach(turns, (turnId) => supervisor.stop(turnId, "user_stop"), { discard: true })
       )
-    )
+    })
+
+  const deleteSession = Effect.fn("TurnRuntime.deleteSession")(function*(id: SessionId) {
+    yield* inSession(id, Effect.zipRight(emptyLine(id), journal.deleteSession(id)))
   })
 
   const cancel: TurnRuntime["Type"]["cancel"] = Effect.fn("TurnRuntime.cancel")(function*(id) {
@@ -160,50 +162,6 @@ const make = Effect.gen(function*() {
       )
     }))
 
-  const preview: TurnRuntime["Type"]["preview"] = Effect.fn("TurnRuntime.preview")(function*(request) {
-    const ask = yield* askOf(request)
-    const resolved = yield* registry.resolve(ask.provider, ask.model)
-    const parts = ask.message._tag === "New" ? ask.message.parts : []
-    const messageId = yield* ids.messageId
-    const context = contextOf(ask, { role: "user", parts }, messageId, resolved, undefined)
-    const history = journal.history({ sessionId: ask.sessionId, before: undefined, asOfTurn: undefined })
-    const built = yield* builder.build({ ...context, history }).pipe(
-      Effect.catchTag("ContextTooLarge", ({ error }) => Effect.fail(error))
-    )
-    return built.manifest
-  })
-
-  const rebuildContext: TurnRuntime["Type"]["rebuildContext"] = Effect.fn("TurnRuntime.rebuildContext")(
-    function*(id) {
-      const { turn } = yield* journal.turn(id)
-      const { context: manifest, resumedFrom } = yield* journal.state(id)
-      if (manifest === undefined) {
-        return yield* new JournalFailure({
-          operation: "rebuild context",
-          retryable: false,
-          reason: `turn ${id} ended before its context was built`
-        })
-      }
-      const message = yield* journal.message(turn.sessionId, turn.userMessageId)
-      const prefix = resumedFrom === undefined || turn.resumedFrom === undefined
-        ? ""
-        : yield* Admit.prefixOf(journal, turn.resumedFrom)
-      const recorded = yield* journal.contents(turn.sessionId, manifest.slots.map((slot) => slot.hash))
-      const built = yield* builder.build({
-        sessionId: turn.sessionId,
-        system: undefined,
-        window: manifest.window,
-        reserve: manifest.reserve,
-        history: journal.history({ sessionId: turn.sessionId, before: turn.userMessageId, asOfTurn: id }),
-        message,
-        prefix: prefix === "" ? undefined : prefix,
-        recorded,
-        recordedManifest: manifest
-      }).pipe(Effect.catchTag("ContextTooLarge", ({ error }) => Effect.fail(error)))
-      return { manifest: built.manifest, system: built.system, messages: built.messages }
-    }
-  )
-
   const close = Effect.suspend(() => {
     draining = true
     closing.unsafeOpen()
@@ -215,48 +173,12 @@ const make = Effect.gen(function*() {
     return Effect.zipRight(Effect.timeoutOption(supervisor.idle, Duration.millis(settings.drainMs)), close)
   })
 
-  const notResumed = (id: TurnId, error: { readonly message: string }) =>
-    Effect.logWarning(`Turn ${id} was not resumed: ${error.message}`)
-
-  /** How many resumes led to this turn. */
-  const depthOf = (id: TurnId): Effect.Effect<number, JournalFailure> =>
-    Effect.flatMap(
-      committedTurn(id),
-      ({ resumedFrom }) =>
-        resumedFrom === undefined ? Effect.succeed(0) : Effect.map(depthOf(resumedFrom), (depth) => depth + 1)
-    )
-
-  const resumeOrphan = (id: TurnId) =>
-    Effect.flatMap(
-      depthOf(id),
-      (depth) => depth < settings.recovery.maxResumes ? child(id, "resumedFrom", "queue") : Effect.void
-    )
-
-  /** As many as may run now; the others as places become free, while the engine is ready for its clients. */
-  const resumeOrphans = (orphans: ReadonlyArray<TurnId>) =>
-    Effect.gen(function*() {
-      const later: Array<TurnId> = []
-      for (const id of orphans) {
-        yield* resumeOrphan(id).pipe(
-          Effect.catchTag("Overloaded", () => Effect.sync(() => later.push(id))),
-          Effect.catchAll((error) => notResumed(id, error))
-        )
-      }
-      const whenFree = Effect.forEach(
-        later,
-        (id) =>
-          resumeOrphan(id).pipe(
-            Effect.retry({ schedule: Schedule.spaced("500 millis"), while: (error) => error._tag === "Overloaded" }),
-            Effect.catchAll((error) => notResumed(id, error))
-          ),
-        { discard: true }
-      )
-      yield* Effect.forkIn(whenFree, scope)
-    })
-
   yield* Effect.addFinalizer((exit) => Effect.zipRight(close, Scope.close(scope, exit)))
   const orphans = yield* closeOrphans(engine, ids)
-  if (settings.recovery.onRestart === "resume") yield* resumeOrphans(orphans)
+  if (settings.recovery.onRestart === "resume") {
+    const resume = (id: TurnId) => child(id, "resumedFrom", "queue")
+    yield* resumeOrphans({ journal, orphans, resume, resumesMax: settings.recovery.maxResumes, scope })
+  }
 
   return TurnRuntime.of({
     createSession,
@@ -267,8 +189,9 @@ const make = Effect.gen(function*() {
     retry: (id) => child(id, "retryOf", "reject"),
     cancel,
     stream,
-    preview,
-    rebuildContext,
+    preview: (request) =>
+      Effect.flatMap(askOf(request), (ask) => preview({ ask, builder, contextOf, ids, journal, registry })),
+    rebuildContext: (id) => rebuildContext(journal, builder, id),
     running: Effect.sync(() => supervisor.size()),
     draining: Effect.sync(() => draining),
     drain

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import type { TurnId } from "../../src/domain/Ids.ts"
 import * as TurnState from "../../src/domain/TurnState.ts"
@@ -342,6 +343,30 @@ describe("sessions and shutdown", () => {
         assert.strictEqual(Either.isLeft(gone) ? gone.left._tag : "", "TurnNotFound")
       }
       assert.strictEqual(yield* runtime.running, 0)
+    })))
+
+  it.effect("its followers are told that it goes", () =>
+    withEngine()(Effect.gen(function*() {
+      const runtime = yield* TurnRuntime
+      const journal = yield* Journal
+      const sessionId = yield* newSession
+      const { id } = yield* submitScript(sessionId, hanging)
+      yield* awaitEvent(id, "model.delta")
+      const follower = yield* Effect.fork(Effect.flip(Stream.runDrain(journal.follow(id, 0))))
+      yield* Effect.yieldNow()
+      yield* runtime.deleteSession(sessionId)
+      assert.deepInclude(yield* Fiber.join(follower), { _tag: "FollowEnded", reason: "deleted" })
+    })))
+
+  it.effect("while draining a known idempotency key still finds its turn", () =>
+    withEngine({ drainMs: 1_000 })(Effect.gen(function*() {
+      const runtime = yield* TurnRuntime
+      const sessionId = yield* newSession
+      const body = { sessionId, message: "one", idempotencyKey: "k" }
+      const first = yield* runtime.submit(body)
+      yield* events(first.turn.id)
+      yield* runtime.drain
+      assert.strictEqual((yield* runtime.submit(body)).turn.id, first.turn.id)
     })))
 
   it.effect("drain takes no new turn, waits for what runs, and closes the rest as Interrupted{shutdown} (P22)", () =>
