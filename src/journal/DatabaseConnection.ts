@@ -18,7 +18,8 @@ import { DatabaseError } from "./Database.ts"
 
 /** The storage's code (`SQLITE_BUSY`, `ENOSPC`, ...) and words, found below the wrappers. */
 export const causeOf = (failure: unknown): { readonly code: string | undefined; readonly message: string } => {
-  let message = String(failure)
+  // an object may have no way to be a string, and what is thrown may be any object
+  let message = typeof failure === "object" && failure !== null ? "an unknown failure" : String(failure)
   // Wrappers here are two deep; 8 also ends a cause that contains itself.
   for (let depth = 0, at: unknown = failure; depth < 8 && typeof at === "object" && at !== null; depth++) {
     if ("message" in at && typeof at.message === "string" && at.message !== "") message = at.message

@@ -234,7 +234,7 @@ export const turnOf = (
   reasoning: said.reasoning,
   ...(row.finishReason === null ? {} : { finishReason: row.finishReason }),
   ...(row.error === null ? {} : { error: row.error }),
-  ...(row.usage === null ? {} : { usage: row.usage }),
+  usage: row.usage,
   lastSeq: row.lastSeq,
   provider: row.provider,
   model: row.model,

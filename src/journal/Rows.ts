@@ -139,6 +139,11 @@ export const parentRows = rows(Schema.Struct({
   status: Schema.Literal("running", "completed", "failed"),
   child: nullable(TurnId)
 }))
+export const standingRows = rows(Schema.Struct({
+  status: Schema.Literal("running", "completed", "failed"),
+  lastSeq: Schema.Int,
+  sessionId: SessionId
+}))
 export const keyedRows = rows(Schema.Struct({ turnId: TurnId, bodyHash: Schema.String }))
 export const sizeRows = rows(
   Schema.Struct({ firstSeq: Schema.Int, lastSeq: Schema.Int, pos: Schema.Int, size: Schema.Int })

@@ -98,6 +98,16 @@ export const make = ({ live, owned, sql, stored }: Options) => {
       ([found]) => found === undefined ? new SessionNotFound({ sessionId: id }) : Effect.void
     )
 
+  /** How far a turn is, without its answer. */
+  const standing = (db: Connection, id: TurnId) =>
+    Effect.flatMap(
+      Rows.standingRows(
+        db,
+        sql`SELECT status, last_seq AS "lastSeq", session_id AS "sessionId" FROM turns WHERE id = ${id}`
+      ),
+      ([row]) => row === undefined ? Effect.fail(new TurnNotFound({ turnId: id })) : Effect.succeed(row)
+    )
+
   const requireTurn = (db: Connection, id: TurnId) =>
     Effect.flatMap(
       Rows.turnRows(db, sql`${selectTurn} WHERE t.id = ${id}`),
@@ -221,7 +231,7 @@ export const make = ({ live, owned, sql, stored }: Options) => {
   const readAfter = Effect.fn("Journal.readAfter")((id: TurnId, seq: number, limit: number) =>
     read("readAfter", (db) =>
       Effect.gen(function*() {
-        yield* requireTurn(db, id)
+        yield* standing(db, id)
         const events: Array<Journal.JournaledEvent> = []
         while (events.length < limit) {
           const page = yield* stored.turnPage(db, id, events.at(-1)?.seq ?? seq)
@@ -247,7 +257,7 @@ export const make = ({ live, owned, sql, stored }: Options) => {
   const checkpoints = Effect.fn("Journal.checkpoints")((id: TurnId) =>
     read("checkpoints", (db) =>
       Effect.gen(function*() {
-        yield* requireTurn(db, id)
+        yield* standing(db, id)
         const rows = yield* Rows.checkpointRows(
           db,
           sql`SELECT n AS checkpoint, turn_id AS "turnId", phase, seq, usage, context_hash AS "contextHash" FROM checkpoints WHERE turn_id = ${id} ORDER BY n`
@@ -311,7 +321,7 @@ export const make = ({ live, owned, sql, stored }: Options) => {
       Effect.gen(function*() {
         const { events } = yield* stored.turnPage(db, id, seq)
         if (events.length > 0) return { events, ended: false }
-        const row = yield* requireTurn(db, id)
+        const row = yield* standing(db, id)
         // Committed between the two reads: nobody may come to wake a follower for it.
         if (row.lastSeq > seq) return { ...(yield* stored.turnPage(db, id, seq)), ended: false }
         return { events, ended: row.status !== "running" }
@@ -329,7 +339,7 @@ export const make = ({ live, owned, sql, stored }: Options) => {
     read("followSession", (db) =>
       Effect.gen(function*() {
         yield* requireSession(db, id)
-        const row = yield* requireTurn(db, turnId)
+        const row = yield* standing(db, turnId)
         const page = row.sessionId === id ? yield* stored.batchOf(db, turnId, seq) : undefined
         return page ?? (yield* new TurnNotFound({ turnId }))
       }))

@@ -239,6 +239,7 @@ describe("P19: what stands in the way is one typed error", () => {
       assert.instanceOf(error, DatabaseError)
       assert.strictEqual(fromFailure("q")(error), error)
     }))
+    assert.instanceOf(fromFailure("p")(Object.create(null)), DatabaseError)
   })
 
   it("every message says what to do next", () => {
