@@ -3,6 +3,7 @@
  * only read stand on the read-only journal and never take ownership; those that write own the database or talk to the
  * server that does.
  */
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
@@ -10,6 +11,7 @@ import { Settings } from "../config/Settings.ts"
 import type { SettingsError } from "../config/SettingsLoader.ts"
 import { SessionId, TurnId } from "../domain/Ids.ts"
 import { InvalidRequest } from "../domain/RequestError.ts"
+import { DatabaseError } from "../journal/Database.ts"
 import { Script } from "../provider/Script.ts"
 import { type Flags, over } from "./Flags.ts"
 import { Output } from "./Output.ts"
@@ -41,24 +43,24 @@ interface AskFlags extends ServerFlags {
   readonly system: string | undefined
 }
 
-/** The owner is most likely our own server: say how to talk to it. */
-const nameServer = (error: StartError) =>
-  Effect.gen(function*() {
-    if (error._tag !== "DatabaseError" || error.kind !== "owned") return
-    const { host, port } = yield* Settings
-    // 0 was any free port: which one, only the server knows
-    if (port === 0) return
-    const out = yield* Output
-    yield* out.note(
-      `turnstream: if a server owns it, add: --url http://${host.includes(":") ? `[${host}]` : host}:${port}`
-    )
-  })
+/** The owner is most likely a server of ours; where it listens only it knows, and a single turn takes nothing over. */
+class OwnedElsewhere extends Data.TaggedError("OwnedElsewhere")<{ readonly path: string; readonly owner: string }> {
+  readonly code = "DatabaseOwned"
+  override get message() {
+    return `${this.path} is owned by a running process (${this.owner}). If that is a server, send this to it: --url http://<host>:<port>, the address that it printed when it was ready. Else stop it first.`
+  }
+}
+
+const nameOwner = <E>(error: E | StartError): E | StartError | OwnedElsewhere =>
+  error instanceof DatabaseError && error.kind === "owned"
+    ? new OwnedElsewhere({ path: error.path, owner: error.detail })
+    : error
 
 /** Turns of an engine in this process. */
 const localClient = (program: Program) =>
   Effect.map(load(() => import("./TurnClientLocal.ts")), ({ layer }) =>
     layer.pipe(
-      Layer.provide(Layer.tapError(program.engine, nameServer)),
+      Layer.provide(Layer.mapError(program.engine, nameOwner)),
       Layer.provide(program.settings)
     ))
 
@@ -69,7 +71,7 @@ const remoteClient = (program: Program, url: string) =>
 const client = (
   program: Program,
   { url }: ServerFlags
-): Layer.Layer<TurnClient, SettingsError | StartError | InvalidRequest, Output> =>
+): Layer.Layer<TurnClient, SettingsError | StartError | OwnedElsewhere | InvalidRequest> =>
   url === undefined ? Layer.unwrapEffect(localClient(program)) : Layer.unwrapEffect(remoteClient(program, url))
 
 const reading = (program: Program) => Layer.provide(program.readOnly, program.settings)
@@ -82,7 +84,7 @@ const turnBody = ({ model, provider, system }: AskFlags, script?: Script) => ({
     : { options: { ...(system === undefined ? {} : { system }), ...(script === undefined ? {} : { script }) } })
 })
 
-const decodeScript = Schema.decode(Schema.parseJson(Script), { onExcessProperty: "error" })
+const decodeScript = Schema.decode(Schema.parseJson(Script), { onExcessProperty: "error", exact: true })
 const scriptOf = (text: string | undefined) =>
   text === undefined
     ? Effect.succeed(undefined)
@@ -140,7 +142,14 @@ export const inspect = (program: Program) => (flags: Flags & { readonly turn: st
 export const sessions = (program: Program) => (flags: Flags & { readonly json: boolean }) =>
   Effect.flatMap(
     load(() => import("./Inspect.ts")),
-    ({ sessions }) => Effect.provide(sessions(flags.json), reading(program))
+    ({ noDatabase, sessions }) =>
+      sessions(flags.json).pipe(
+        Effect.provide(reading(program)),
+        Effect.catchTag(
+          "DatabaseError",
+          (error) => error.kind === "missing" ? noDatabase(error.path, flags.json) : Effect.fail(error)
+        )
+      )
   ).pipe(over(flags))
 
 export const doctor = (program: Program) => (flags: Flags) =>

@@ -43,11 +43,16 @@ export const over = (flags: Flags) => <A, E, R>(effect: Effect.Effect<A, E, R>):
     Effect.withConfigProvider(ConfigProvider.orElse(provider, () => ConfigProvider.fromEnv())),
     Effect.mapError((error) => {
       if (!(error instanceof SettingsError)) return error
-      const entry = entries.find(({ variable }) => variable === error.source)
-      if (entry === undefined) return error
-      const { next, path, reason } = error
+      const named = (text: string) =>
+        entries.reduce((words, { flag, variable }) => words.replaceAll(variable, flag), text)
+      const { next, path, reason, source } = error
       // the same class, so the same E
-      return new SettingsError({ source: entry.flag, path, reason, next }) as typeof error
+      return new SettingsError({
+        source: named(source),
+        path,
+        reason: named(reason),
+        next: named(next)
+      }) as typeof error
     })
   )
 }

@@ -38,7 +38,7 @@ const tailLines = (turn: Turn, timeline: Timeline.Timeline, style: Style): Reado
       ? `no pause of ${Timeline.pauseMs} ms or more`
       : `${timeline.pauses} pauses, the longest ${timeline.longestPauseMs} ms`
   }`,
-  `usage ${turn.usage === undefined ? "not reported" : Timeline.usageText(turn.usage)}`,
+  `usage ${turn.usage === null ? "not reported" : Timeline.usageText(turn.usage)}`,
   ...(turn.error === undefined ? [] : [style.red(`${turn.error._tag}: ${printable(turn.error.message)}`)])
 ]
 
@@ -95,4 +95,10 @@ export const sessions = Effect.fn("Cli.sessions")(function*(json: boolean) {
     cursor = page.nextCursor
   } while (cursor !== undefined)
   if (none && !json) yield* out.note('No sessions yet. Start one with: turnstream turn "hello"')
+})
+
+/** What `sessions` says of a folder in which nothing was started yet: there is none, and that is no error. */
+export const noDatabase = Effect.fn("Cli.noDatabase")(function*(path: string, json: boolean) {
+  const out = yield* Output
+  if (!json) yield* out.note(`No database yet at ${path}. Start one with: turnstream turn "hello"`)
 })

@@ -42,6 +42,7 @@ const textOf = (event: TurnEvent): string => {
 }
 
 export const replay = Effect.fn("Cli.replay")(function*({ from, speed, turn: id }: Options) {
+  if (from < 1) return yield* new InvalidRequest({ path: "--from", reason: "must be a seq: a whole number from 1" })
   const out = yield* Output
   const journal = yield* Journal
   const { turn } = yield* journal.turn(id)
@@ -52,7 +53,7 @@ export const replay = Effect.fn("Cli.replay")(function*({ from, speed, turn: id 
     })
   }
   const write = (text: string) => out.write(out.interactive ? printable(text) : text)
-  let seq = Math.max(0, from - 1)
+  let seq = from - 1
   let clock: number | undefined
   let lastText = "\n"
   while (seq < turn.lastSeq) {

@@ -2,11 +2,12 @@
 import type { PlatformError } from "@effect/platform/Error"
 import { FileSystem } from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
-import { ArrayFormatter } from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { pathText, type SchemaFault, schemaFault } from "../config/SchemaFault.ts"
 import type { SessionId } from "../domain/Ids.ts"
 import { InvalidRequest } from "../domain/RequestError.ts"
+import { malformedPath, mayBeMalformed } from "../domain/Unicode.ts"
 import { Journal } from "../journal/Journal.ts"
 import * as Transcript from "../journal/Transcript.ts"
 import { Output } from "./Output.ts"
@@ -39,7 +40,16 @@ export const exportSession = Effect.fn("Cli.export")(function*(id: SessionId, fi
   return yield* out.note(`Session ${id} is in ${file}.`)
 })
 
-const decode = Schema.decodeUnknown(Transcript.Transcript, { onExcessProperty: "error" })
+const decode = Schema.decodeUnknown(Transcript.Transcript, { onExcessProperty: "error", exact: true })
+
+const faultText = (fault: SchemaFault): string => {
+  const reason = fault.kind === "missing"
+    ? "is missing"
+    : fault.kind === "unexpected"
+    ? "is not a known field"
+    : fault.reason
+  return fault.path === "" ? reason : `${fault.path}: ${reason}`
+}
 
 /** The whole file at once; unknown fields are refused, so that nothing is lost in silence. */
 const parse = (source: string, text: string): Effect.Effect<Transcript.Transcript, InvalidRequest> => {
@@ -48,11 +58,12 @@ const parse = (source: string, text: string): Effect.Effect<Transcript.Transcrip
     try: (): unknown => JSON.parse(text),
     catch: () => invalid("is not valid JSON. Name a file that `turnstream export` wrote.")
   }).pipe(
+    Effect.filterOrFail(
+      (json) => !mayBeMalformed(text) || malformedPath(json) === undefined,
+      (json) => invalid(`${pathText(malformedPath(json) ?? [])}: is not well-formed Unicode`)
+    ),
     Effect.flatMap((json) =>
-      Effect.mapError(decode(json), (error) => {
-        const [first] = ArrayFormatter.formatErrorSync(error)
-        return invalid(`is not a transcript: ${first?.path.join(".") ?? ""}: ${first?.message ?? "wrong shape"}`)
-      })
+      Effect.mapError(decode(json), (error) => invalid(`is not a transcript: ${faultText(schemaFault(error))}`))
     )
   )
 }

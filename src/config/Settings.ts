@@ -24,12 +24,15 @@ export type Family = typeof Family.Type
 /** Providers that need no entry: `provider/Catalogue.ts` holds their facts. */
 export const catalogueIds = ["deterministic", "openai", "anthropic", "bedrock", "ollama"] as const
 
+/** The models of the deterministic provider; the first is its default. `provider/Deterministic.ts` plays them. */
+export const deterministicModels = ["echo", "story", "slow", "fails", "stalls", "flaky"] as const
+
 /** Tokens: the window of a model that neither its entry, its provider nor the catalogue describes. */
 export const assumedContextWindow = 8_192
 
 /** The name of an environment variable; never its value. */
 const EnvName = Schema.String.pipe(Schema.pattern(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, {
-  message: () => "Expected the name of an environment variable (never the key itself)"
+  message: () => "must be the name of an environment variable (never the key itself)"
 }))
 
 const ModelSetting = Schema.Struct({
@@ -39,7 +42,9 @@ const ModelSetting = Schema.Struct({
 })
 
 export const ProviderSetting = Schema.Struct({
-  id: Schema.String.pipe(Schema.pattern(/^[A-Za-z0-9_.-]{1,64}$/)),
+  id: Schema.String.pipe(Schema.pattern(/^[A-Za-z0-9_.-]{1,64}$/, {
+    message: () => "must be 1 to 64 characters of A-Z a-z 0-9 _ . -"
+  })),
   /** Absent: as the catalogue knows the id. */
   family: Schema.optional(Family),
   baseUrl: Schema.optional(Schema.String),

@@ -11,12 +11,12 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as ParseResult from "effect/ParseResult"
-import { ArrayFormatter } from "effect/ParseResult"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { readFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
+import { pathText, schemaFault } from "./SchemaFault.ts"
 import { ConfigFile, isLoopback, type Limits, Settings, type SettingsShape } from "./Settings.ts"
 import { firstFault } from "./SettingsRules.ts"
 
@@ -87,25 +87,15 @@ const token = Effect.flatMap(
       )
 )
 
-/** `["providers", 1, "id"]` as `providers[1].id`. */
-const pathText = (path: ReadonlyArray<PropertyKey>): string =>
-  path.reduce<string>(
-    (text, step) =>
-      typeof step === "number" ? `${text}[${step}]` : text === "" ? String(step) : `${text}.${String(step)}`,
-    ""
-  )
-
-/** The fault deepest in the file: of a union's members, the one that came furthest. Its words without any value. */
-const schemaFault = (source: string, error: ParseResult.ParseError): SettingsError => {
-  const faults = ArrayFormatter.formatErrorSync(error)
-  const deepest = faults.reduce((a, b) => b.path.length > a.path.length ? b : a)
-  const [expectation = ""] = deepest.message.split(", actual ")
-  const [reason, next] = deepest._tag === "Unexpected"
+/** Where the file does not fit its schema. */
+const shapeError = (source: string, error: ParseResult.ParseError): SettingsError => {
+  const fault = schemaFault(error)
+  const [reason, next] = fault.kind === "unexpected"
     ? ["is not a setting", "Remove it, or correct its name: docs/configuration.md lists every setting."]
-    : deepest._tag === "Missing"
+    : fault.kind === "missing"
     ? ["is missing", "Add it: docs/configuration.md lists every setting."]
-    : [expectation.replace(/^Expected/, "expected"), "Correct it: docs/configuration.md lists every setting."]
-  return new SettingsError({ source, path: pathText(deepest.path), reason, next })
+    : [fault.reason, "Correct it: docs/configuration.md lists every setting."]
+  return new SettingsError({ source, path: fault.path, reason, next })
 }
 
 /** The parser's own message quotes the file; this says only where it stopped. */
@@ -129,7 +119,7 @@ export const parse = Effect.fn("Settings.parse")(function*(source: string, text:
     try: (): unknown => JSON.parse(text.replace(/^\uFEFF/, "")),
     catch: (error) => jsonFault(source, text, error)
   })
-  const file = yield* decodeFile(json).pipe(Effect.mapError((error) => schemaFault(source, error)))
+  const file = yield* decodeFile(json).pipe(Effect.mapError((error) => shapeError(source, error)))
   const fault = firstFault(file)
   if (fault === undefined) return file
   return yield* new SettingsError({ source, path: pathText(fault.path), reason: fault.reason, next: fault.next })
@@ -144,7 +134,7 @@ const readConfigFile = Effect.fn("Settings.readFile")(function*(path: string) {
         source: path,
         path: "",
         reason: code === "ENOENT" ? "does not exist" : `cannot be read (${code})`,
-        next: "TURNSTREAM_CONFIG names it: correct the variable, or unset it to run on the defaults."
+        next: "TURNSTREAM_CONFIG names it: correct that, or leave it out to run on the defaults."
       })
     }
   })

@@ -1,5 +1,11 @@
 /** What a configuration file must keep beyond the shape that its schema says: rules over several settings. Pure. */
-import { assumedContextWindow, catalogueIds, type ConfigFile, type ProviderSetting } from "./Settings.ts"
+import {
+  assumedContextWindow,
+  catalogueIds,
+  type ConfigFile,
+  deterministicModels,
+  type ProviderSetting
+} from "./Settings.ts"
 
 export interface Fault {
   readonly path: ReadonlyArray<string | number>
@@ -99,6 +105,39 @@ const providerFault = (provider: ProviderSetting): Fault | undefined => {
   return familyFault(provider) ?? modelsFault(provider) ?? windowFault(provider)
 }
 
+/** The models that a provider may be asked for, the default first; undefined where any may. */
+const closedModels = (setting: ProviderSetting | undefined, id: string): ReadonlyArray<string> | undefined =>
+  Array.isArray(setting?.models)
+    ? setting.models.map((model) => model.id)
+    : setting?.models === undefined && (setting?.family ?? id) === "deterministic"
+    ? deterministicModels
+    : undefined
+
+/** A turn that names nothing is answered: its provider exists and has a model. */
+const defaultsFault = ({ defaults: { model, provider }, providers }: ConfigFile): Fault | undefined => {
+  const known = [...new Set([...providers.map(({ id }) => id), ...catalogueIds])]
+  if (!known.includes(provider)) {
+    return {
+      path: ["defaults", "provider"],
+      reason: "names no provider",
+      next: `Use one of ${known.join(", ")}, or add it under providers.`
+    }
+  }
+  const models = closedModels(providers.find(({ id }) => id === provider), provider)
+  if (model === undefined || model === "") {
+    return models !== undefined && models.length > 0 && model === undefined ? undefined : {
+      path: ["defaults", "model"],
+      reason: `is missing, and provider "${provider}" has no model of its own to begin with`,
+      next: "Name the model that a turn uses when it names none."
+    }
+  }
+  return models === undefined || models.includes(model) ? undefined : {
+    path: ["defaults", "model"],
+    reason: `is not a model of provider "${provider}"`,
+    next: `Use one of ${models.join(", ")}, or list it under the provider's models.`
+  }
+}
+
 const hostPattern = /^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?$/
 
 /** The first fault of a file that has the right shape, or undefined. */
@@ -114,14 +153,8 @@ export const firstFault = (file: ConfigFile): Fault | undefined => {
     const fault = providerFault(provider)
     if (fault !== undefined) return { ...fault, path: ["providers", index, ...fault.path] }
   }
-  const known = [...new Set([...file.providers.map((provider) => provider.id), ...catalogueIds])]
-  if (!known.includes(file.defaults.provider)) {
-    return {
-      path: ["defaults", "provider"],
-      reason: "names no provider",
-      next: `Use one of ${known.join(", ")}, or add it under providers.`
-    }
-  }
+  const defaults = defaultsFault(file)
+  if (defaults !== undefined) return defaults
   const host = file.hosts.findIndex((text) => !hostPattern.test(text))
   if (host >= 0) {
     return {

@@ -28,8 +28,8 @@ export const Turn = Schema.Struct({
   reasoning: Schema.String,
   finishReason: Schema.optional(FinishReason),
   error: Schema.optional(TurnErrorInfo),
-  /** What providers reported (or the deterministic provider counted) over all attempts; absent where nobody did. */
-  usage: Schema.optional(Usage),
+  /** What providers reported (or the deterministic provider counted) over all attempts; null where nobody did. */
+  usage: Schema.NullOr(Usage),
   lastSeq: Schema.Int,
   provider: Schema.String,
   model: Schema.String,

@@ -66,6 +66,10 @@ const nextStep: Readonly<Record<ProviderFailureKind, string>> = {
   network: "Check the network path to the provider, then retry the turn."
 }
 
+/** Reasons for which a provider is blocked that decide what to do about it; `ProviderBlocked.reason` holds them. */
+export const networkOff = "live network is off (network.live in the configuration file)"
+export const noAdapter = "this version has no adapter"
+
 export class UnknownProvider extends Schema.TaggedError<UnknownProvider>(tag("UnknownProvider"))("UnknownProvider", {
   providerId: Schema.String,
   known: Schema.Array(Schema.String),
@@ -88,6 +92,11 @@ export class UnknownModel extends Schema.TaggedError<UnknownModel>(tag("UnknownM
 }) {
   readonly retryable = false
   override get message() {
+    if (this.modelId === "") {
+      return `No model is named for provider "${this.providerId}". Name one in the request, in the session, or as defaults.model of the configuration. Known: ${
+        list(this.known)
+      }.`
+    }
     const hint = this.suggestion === undefined ? "" : ` Did you mean "${this.suggestion}"?`
     return `Provider "${this.providerId}" has no model "${this.modelId}".${hint} Known: ${
       list(this.known)
@@ -102,9 +111,15 @@ export class ProviderBlocked extends Schema.TaggedError<ProviderBlocked>(tag("Pr
 }) {
   readonly retryable = false
   override get message() {
-    const next = this.missingEnv.length > 0
-      ? `Set ${this.missingEnv.join(" and ")} and start again, or use the provider "deterministic".`
-      : 'Change the configuration and start again, or use the provider "deterministic".'
+    const steps = [
+      ...(this.reason.includes(networkOff) ? ["set network.live to true"] : []),
+      ...(this.missingEnv.length > 0 ? [`set ${this.missingEnv.join(" and ")}`] : [])
+    ]
+    const step = steps.length === 0 ? "change the configuration" : steps.join(", ")
+    // what no setting cures is not to be tried
+    const next = this.reason.includes(noAdapter)
+      ? 'Use the provider "deterministic".'
+      : `${step.charAt(0).toUpperCase()}${step.slice(1)} and start again, or use the provider "deterministic".`
     return `Provider "${this.providerId}" is blocked: ${this.reason}. ${next}`
   }
 }
@@ -157,7 +172,7 @@ export class ContextOverflow extends Schema.TaggedError<ContextOverflow>(tag("Co
 }) {
   readonly retryable = false
   override get message() {
-    return `This message needs about ${this.tokens} tokens; the context budget is ${this.budget}. Shorten it or choose a model with a larger window.`
+    return `The instructions and this message need about ${this.tokens} tokens; the context budget is ${this.budget}. Shorten them or choose a model with a larger window.`
   }
 }
 
@@ -168,13 +183,13 @@ export class Cancelled extends Schema.TaggedError<Cancelled>(tag("Cancelled"))("
   override get message() {
     switch (this.cause) {
       case "user_stop":
-        return "Cancelled on request. What was received is kept; resume the turn to continue it."
+        return "Cancelled on request. What was received, if anything, is kept; resume the turn to go on with it."
       case "deadline":
-        return "Cancelled: options.deadlineMs passed. What was received is kept; resume it or allow more time."
+        return "Cancelled: options.deadlineMs passed. What was received, if anything, is kept; resume it or allow more time."
       case "superseded":
-        return "Cancelled: a newer message took this turn's place. What was received is kept."
+        return "Cancelled: a newer message took this turn's place. What was received, if anything, is kept."
       case "shutdown":
-        return "Cancelled: the service shut down. What was received is kept; resume the turn to continue it."
+        return "Cancelled: the service shut down. What was received, if anything, is kept; resume the turn to go on with it."
     }
   }
 }
@@ -185,8 +200,8 @@ export class Interrupted extends Schema.TaggedError<Interrupted>(tag("Interrupte
   readonly retryable = true
   override get message() {
     return this.cause === "crash"
-      ? "The process that ran this turn died. What was received is kept; resume the turn to continue it, or retry it."
-      : "The service shut down before this turn ended. What was received is kept; resume the turn to continue it, or retry it."
+      ? "The process that ran this turn died. What was received, if anything, is kept; resume the turn to go on with it, or retry it."
+      : "The service shut down before this turn ended. What was received, if anything, is kept; resume the turn to go on with it, or retry it."
   }
 }
 
@@ -197,10 +212,13 @@ export class JournalFailure extends Schema.TaggedError<JournalFailure>(tag("Jour
   reason: Schema.String
 }) {
   override get message() {
-    const next = this.retryable
-      ? "Try again shortly."
-      : "Check the disk and the database file with: turnstream doctor."
-    return `Storage refused "${this.operation}" (${this.reason}). Nothing acknowledged is lost. ${next}`
+    const refused = `Storage refused "${this.operation}" (${this.reason}).`
+    if (/^SQLITE_(CORRUPT|NOTADB)/.test(this.reason)) {
+      return `${refused} The database file is damaged, and what was written may be lost. Stop the service, check the file with: turnstream doctor, and restore a backup.`
+    }
+    return `${refused} Nothing acknowledged is lost. ${
+      this.retryable ? "Try again shortly." : "Check the disk and the database file with: turnstream doctor."
+    }`
   }
 }
 

@@ -240,6 +240,7 @@ const turns = HttpApiGroup.make("turns")
   .add(
     HttpApiEndpoint.get("checkpoints", "/v1/turns/:id/checkpoints")
       .setPath(turnPath)
+      .setUrlParams(PageParams)
       .addSuccess(page(Checkpoint))
       .addError(Problem, { status: 404 })
       .annotate(...summary("List a turn's checkpoints"))
@@ -250,7 +251,9 @@ const turns = HttpApiGroup.make("turns")
         Schema.Struct({
           id: TurnId,
           n: Schema.String.pipe(
-            Schema.pattern(/^\d{1,9}$/, { message: () => "a checkpoint's number is a whole number" })
+            Schema.pattern(/^(0|[1-9]\d{0,8})$/, {
+              message: () => "a checkpoint's number is a whole number without leading zeros"
+            })
           )
         })
       )

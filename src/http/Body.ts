@@ -4,15 +4,16 @@
  * secret.
  *
  * What is left of a refused body is discarded by the server until its request timeout, so that the client can read the
- * answer.
+ * answer; a connection whose body is still not there by then is closed without another answer.
  */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
 import * as Effect from "effect/Effect"
-import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type { IncomingMessage } from "node:http"
+import { pathText, type SchemaFault, schemaFault } from "../config/SchemaFault.ts"
 import { InvalidRequest } from "../domain/RequestError.ts"
+import { malformedPath, mayBeMalformed } from "../domain/Unicode.ts"
 import { PayloadTooLarge, UnsupportedMediaType } from "./HttpError.ts"
 
 export interface BodyLimits {
@@ -22,9 +23,6 @@ export interface BodyLimits {
 }
 
 export type BodyError = InvalidRequest | PayloadTooLarge | UnsupportedMediaType
-
-/** Longest reason shown. */
-const reasonMax = 200
 
 const isPresent = (request: HttpServerRequest): boolean =>
   request.headers["transfer-encoding"] !== undefined || (request.headers["content-length"] ?? "0") !== "0"
@@ -104,7 +102,17 @@ const parse = (bytes: Buffer, limits: BodyLimits): Effect.Effect<unknown, Invali
       )
     }
     try {
-      return Effect.succeed<unknown>(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)))
+      const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes)
+      const value: unknown = JSON.parse(text)
+      const path = mayBeMalformed(text) ? malformedPath(value) : undefined
+      return path === undefined
+        ? Effect.succeed(value)
+        : Effect.fail(
+          new InvalidRequest({
+            path: pathText(path),
+            reason: "is not well-formed Unicode; send both halves of each surrogate pair"
+          })
+        )
     } catch {
       return Effect.fail(
         new InvalidRequest({ path: "", reason: "the body is not valid JSON; check its syntax and UTF-8" })
@@ -112,52 +120,21 @@ const parse = (bytes: Buffer, limits: BodyLimits): Effect.Effect<unknown, Invali
     }
   })
 
-const renderPath = (path: ReadonlyArray<PropertyKey>): string => {
-  let text = ""
-  for (const key of path) {
-    text += typeof key === "number" ? `[${key}]` : text === "" ? String(key) : `.${String(key)}`
-  }
-  return text.slice(0, reasonMax)
-}
-
-interface Issue {
-  readonly _tag: string
-  readonly path: ReadonlyArray<PropertyKey>
-  readonly message: string
-}
-
-/**
- * The most specific of the issues. In a union each member complains; the one that the sender most likely meant is the
- * one that knew the fields: it faults a value, or a field that the others do not all fault.
- */
-const mostSpecific = (issues: ReadonlyArray<Issue>): Issue | undefined => {
-  const depth = Math.max(...issues.map(({ path }) => path.length))
-  const deepest = issues.filter(({ path }) => path.length === depth)
-  const fault = deepest.find(({ _tag }) => _tag !== "Missing" && _tag !== "Unexpected")
-  if (fault !== undefined) return fault
-  const unexpected = deepest.filter(({ _tag }) => _tag === "Unexpected")
-  const complaints = (issue: Issue) => deepest.filter(({ path }) => renderPath(path) === renderPath(issue.path)).length
-  return (unexpected.length > 0 ? unexpected : deepest).toSorted((a, b) => complaints(a) - complaints(b))[0]
-}
-
-export const fromIssues = (issues: ReadonlyArray<Issue>): InvalidRequest => {
-  const chosen = mostSpecific(issues)
-  if (chosen === undefined) {
-    return new InvalidRequest({ path: "", reason: "the request does not fit the schema; see /docs" })
-  }
-  const reason = chosen._tag === "Missing"
+/** The words for data that does not fit. */
+export const fromFault = (fault: SchemaFault): InvalidRequest => {
+  const reason = fault.kind === "missing"
     ? "is missing"
-    : chosen._tag === "Unexpected"
+    : fault.kind === "unexpected"
     ? "is not a known field; remove it"
-    // what follows is the value that was sent
-    : chosen.message.split(", actual ")[0] ?? ""
-  return new InvalidRequest({ path: renderPath(chosen.path), reason: reason.slice(0, reasonMax) })
+    : fault.reason
+  return new InvalidRequest({ path: fault.path, reason })
 }
 
 export const decoder = <A, I>(schema: Schema.Schema<A, I>) => {
-  const decode = Schema.decodeUnknown(schema, { onExcessProperty: "error" })
+  // exact: a field that may hold anything must still be there
+  const decode = Schema.decodeUnknown(schema, { onExcessProperty: "error", exact: true })
   return (input: unknown): Effect.Effect<A, InvalidRequest> =>
-    Effect.mapError(decode(input), (error) => fromIssues(ParseResult.ArrayFormatter.formatErrorSync(error)))
+    Effect.mapError(decode(input), (error) => fromFault(schemaFault(error)))
 }
 
 /**

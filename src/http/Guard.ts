@@ -16,9 +16,9 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { createHash, timingSafeEqual } from "node:crypto"
 import type { IncomingMessage } from "node:http"
+import { pathText } from "../config/SchemaFault.ts"
 import type { SettingsShape } from "../config/Settings.ts"
 import { InvalidRequest } from "../domain/RequestError.ts"
-import { fromIssues } from "./Body.ts"
 import {
   ForbiddenOrigin,
   InternalError,
@@ -66,9 +66,23 @@ const addressFault = (url: string): InvalidRequest | undefined => {
   if (url !== "*" && !url.startsWith("/")) {
     return new InvalidRequest({ path: "", reason: "the request target must be a path that begins with /" })
   }
+  // the router would take what follows for a query, and answer as if it were not there
+  if (/[;#]/.test(pathOf(url))) {
+    return new InvalidRequest({ path: "", reason: "the path must not hold ; or #" })
+  }
   return isWellEncoded(pathOf(url))
     ? undefined
     : new InvalidRequest({ path: "", reason: "the address has a malformed percent-encoding" })
+}
+
+/**
+ * What a route's own schema refused: part of its path, whose rules have words of their own, or a query parameter, each of
+ * which is text and so can only be wrong by coming twice.
+ */
+const addressRefusal = ({ issues }: HttpApiError.HttpApiDecodeError): InvalidRequest => {
+  const [issue] = issues
+  const reason = issue === undefined || issue.message.startsWith("Expected ") ? "must be given once" : issue.message
+  return new InvalidRequest({ path: pathText(issue?.path ?? []), reason })
 }
 
 const countOf = (source: IncomingMessage, name: string): number => {
@@ -136,7 +150,7 @@ export const make = (rules: Rules) => {
 
   const refusalOf = (cause: Cause.Cause<unknown>): Effect.Effect<Problem.Refusal> => {
     const error = Cause.squash(cause)
-    if (error instanceof HttpApiError.HttpApiDecodeError) return Effect.succeed(fromIssues(error.issues))
+    if (error instanceof HttpApiError.HttpApiDecodeError) return Effect.succeed(addressRefusal(error))
     if (error instanceof HttpServerError.RouteNotFound) return Effect.succeed(new NotFound())
     return Effect.as(Effect.logError("A request handler failed", cause), new InternalError())
   }

@@ -37,8 +37,17 @@ export class MisdirectedHost
   }
 }
 
-export class NotFound extends Schema.TaggedError<NotFound>(tag("NotFound"))("NotFound", {}) {
+export class NotFound extends Schema.TaggedError<NotFound>(tag("NotFound"))("NotFound", {
+  /** The number of a checkpoint that a turn does not have, and of its last one; 0 where it has none. */
+  checkpoint: Schema.optional(Schema.Int),
+  last: Schema.optional(Schema.Int)
+}) {
   override get message() {
+    if (this.checkpoint !== undefined) {
+      return `No checkpoint ${this.checkpoint}; ${
+        (this.last ?? 0) === 0 ? "this turn has none yet." : `the last is ${this.last}.`
+      }`
+    }
     return "There is nothing at this address. See /docs for the routes."
   }
 }

@@ -25,7 +25,7 @@ export type PageParams = typeof PageParams.Type
 
 export const limitOf = (params: PageParams): Effect.Effect<number, InvalidRequest> => {
   if (params.limit === undefined) return Effect.succeed(limitDefault)
-  return /^-?\d{1,15}$/.test(params.limit)
+  return /^-?\d+$/.test(params.limit)
     ? Effect.succeed(Math.min(limitMax, Math.max(1, Number(params.limit))))
     : Effect.fail(invalid("limit", "must be a whole number"))
 }

@@ -131,7 +131,7 @@ const app = Effect.gen(function*() {
   }))
 })
 
-/** Writes a whole answer to a socket that the parser gave up, unless an answer is under way on it. */
+/** Writes a whole answer to a socket that the parser gave up. Not for one whose request has its answer. */
 const refuse = (socket: Duplex, refusal: Problem.Refusal) => {
   if (!socket.writable) return socket.destroy()
   socket.end(Problem.rawResponse(refusal, securityHeaders))
@@ -166,10 +166,18 @@ const makeServer = (settings: SettingsShape): Http.Server => {
   server.maxHeadersCount = headersMax
   server.maxConnections = limits.eventStreams + connectionsBesideStreams
   const answers = new WeakMap<Duplex, Http.ServerResponse>()
-  server.on("request", (request: Http.IncomingMessage, response: Http.ServerResponse) => {
-    answers.set(request.socket, response)
-    response.on("close", () => answers.delete(request.socket))
-  })
+  /** Sockets on which the rest of an answered request is still awaited. */
+  const answeredEarly = new WeakSet<Duplex>()
+  const track = (request: Http.IncomingMessage, response: Http.ServerResponse) => {
+    const { socket } = request
+    answers.set(socket, response)
+    request.on("close", () => answeredEarly.delete(socket))
+    response.on("close", () => {
+      answers.delete(socket)
+      if (!request.complete) answeredEarly.add(socket)
+    })
+  }
+  server.on("request", track)
   const stallMs = Math.max(limits.writeStallMs, 2 * limits.heartbeatMs)
   server.setTimeout(stallMs, (socket) => {
     // nothing moved: a handler that is at work is left alone, a reader that takes nothing and an idle connection are not
@@ -178,7 +186,8 @@ const makeServer = (settings: SettingsShape): Http.Server => {
     else socket.setTimeout(stallMs)
   })
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {
-    if (answers.get(socket)?.headersSent === true || error.code === "ECONNRESET") socket.destroy()
+    const isAnswered = answers.get(socket)?.headersSent === true || answeredEarly.has(socket)
+    if (isAnswered || error.code === "ECONNRESET") socket.destroy()
     else refuse(socket, parserRefusal(error.code, settings))
   })
   server.on(
@@ -187,6 +196,7 @@ const makeServer = (settings: SettingsShape): Http.Server => {
       refuse(socket, new MethodNotAllowed({ allow: ["GET", "HEAD", "POST", "PATCH", "DELETE"] }))
   )
   server.on("checkExpectation", (request: Http.IncomingMessage, response: Http.ServerResponse) => {
+    track(request, response)
     const refusal = new ExpectationFailed()
     const body = Problem.fromError(refusal, request.url ?? "")
     response.writeHead(body.status, { ...securityHeaders, "content-type": "application/problem+json" })

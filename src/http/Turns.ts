@@ -59,15 +59,27 @@ export const layer = HttpApiBuilder.group(Api, "turns", (handlers) =>
     const checkpoint = Effect.fnUntraced(function*(id: TurnId, n: number) {
       const checkpoints = yield* journal.checkpoints(id)
       const found = checkpoints.find((entry) => entry.checkpoint === n)
-      return found === undefined ? yield* new NotFound() : json(found)
+      const last = checkpoints.at(-1)?.checkpoint ?? 0
+      return found === undefined ? yield* new NotFound({ checkpoint: n, last }) : json(found)
+    })
+
+    const checkpointPage = Effect.fnUntraced(function*(id: TurnId, params: Query.PageParams) {
+      const { cursor, limit } = yield* Query.pageOf(params)
+      const rest = (yield* journal.checkpoints(id)).filter(({ checkpoint }) => checkpoint > Number(cursor ?? 0))
+      const items = rest.slice(0, limit)
+      const last = items.at(-1)
+      return json(
+        rest.length > limit && last !== undefined ? { items, nextCursor: String(last.checkpoint) } : { items }
+      )
     })
 
     return handlers
       .handleRaw("start", ({ path, request }) => orProblem(request, start(path.id, request)))
-      .handleRaw("get", ({ path, request }) =>
-        orProblem(request, Effect.map(journal.turn(path.id), ({ turn }) => json(turn))))
-      .handleRaw("events", ({ path, request, urlParams }) =>
-        orProblem(request, events(path.id, request, urlParams)))
+      .handleRaw(
+        "get",
+        ({ path, request }) => orProblem(request, Effect.map(journal.turn(path.id), ({ turn }) => json(turn)))
+      )
+      .handleRaw("events", ({ path, request, urlParams }) => orProblem(request, events(path.id, request, urlParams)))
       .handleRaw("cancel", ({ path, request }) =>
         orProblem(
           request,
@@ -92,10 +104,9 @@ export const layer = HttpApiBuilder.group(Api, "turns", (handlers) =>
             Effect.map((result) => submitted(result, request))
           )
         ))
-      .handleRaw("checkpoints", ({ path, request }) =>
-        orProblem(
-          request,
-          Effect.map(journal.checkpoints(path.id), (items) => json({ items }))
-        ))
+      .handleRaw(
+        "checkpoints",
+        ({ path, request, urlParams }) => orProblem(request, checkpointPage(path.id, urlParams))
+      )
       .handleRaw("checkpoint", ({ path, request }) => orProblem(request, checkpoint(path.id, Number(path.n))))
   }))

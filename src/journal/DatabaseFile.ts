@@ -16,9 +16,16 @@ const fileName = "turnstream.db"
 
 export const pathIn = (dataDir: string): string => Path.resolve(dataDir, fileName)
 
+/** Node's words for a refusal begin with its code, which a `DatabaseError` names already. */
+const refusalOf = (path: string) => (failure: unknown): DatabaseError => {
+  const error = fromFailure(path)(failure)
+  const detail = error.detail.replace(/^([A-Z]+): \1: /, "$1: ")
+  return detail === error.detail ? error : new DatabaseError({ kind: error.kind, path: error.path, detail })
+}
+
 /** Runs file system calls; a refusal names `path`. */
 export const attempt = <A>(path: string, body: () => A): Effect.Effect<A, DatabaseError> =>
-  Effect.try({ try: body, catch: fromFailure(path) })
+  Effect.try({ try: body, catch: refusalOf(path) })
 
 const privateFile = 0o600
 /** The file format's header (sqlite.org/fileformat.html): its length, first words, and offsets of big-endian numbers. */
@@ -73,8 +80,27 @@ const makeFolder = (folder: string): void => {
   sync(parent)
 }
 
+/** A file where a folder of the path should be, or undefined. */
+const fileAbove = (path: string): string | undefined => {
+  const folder = Path.dirname(path)
+  const above = folder === path ? undefined : fileAbove(folder)
+  return above ?? (Fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() === false ? path : undefined)
+}
+
+/** A setting that names a file is told as that: the system's words for it, ENOTDIR, say little. */
+const refuseFileAsFolder = (path: string) =>
+  Effect.flatMap(
+    // what cannot be looked at is told by what is tried next
+    Effect.orElseSucceed(attempt(path, () => fileAbove(Path.dirname(path))), () => undefined),
+    (file) =>
+      file === undefined
+        ? Effect.void
+        : new DatabaseError({ kind: "unwritable", path: file, detail: "it is a file, not a folder" })
+  )
+
 /** Makes the folder and an empty private file where they are missing, and checks what is there. */
 export const prepare = Effect.fn("DatabaseFile.prepare")(function*(path: string) {
+  yield* refuseFileAsFolder(path)
   const found = yield* attempt(path, () => {
     const folder = Path.dirname(path)
     makeFolder(folder)
@@ -98,6 +124,7 @@ export const prepare = Effect.fn("DatabaseFile.prepare")(function*(path: string)
 
 /** Checks a database that will only be read. */
 export const checkReadable = Effect.fn("DatabaseFile.checkReadable")(function*(path: string) {
+  yield* refuseFileAsFolder(path)
   const found = yield* attempt(path, () => {
     const stat = Fs.statSync(path)
     Fs.accessSync(path, Fs.constants.R_OK)

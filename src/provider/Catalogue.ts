@@ -4,8 +4,7 @@
  * No list of live models: vendors change theirs weekly and a stale list refuses what works. A configured provider with
  * an id of the catalogue inherits these facts; an entry by itself calls nothing and reads no key.
  */
-import type { Family } from "../config/Settings.ts"
-import * as Deterministic from "./Deterministic.ts"
+import { deterministicModels, type Family } from "../config/Settings.ts"
 import type { Capabilities } from "./ProviderRegistry.ts"
 
 export interface CatalogueEntry {
@@ -52,7 +51,7 @@ export const entries: ReadonlyArray<CatalogueEntry> = [
     alsoFamilies: [],
     baseUrl: undefined,
     env: [],
-    models: Deterministic.models,
+    models: deterministicModels,
     contextWindow: 131_072,
     maxOutputTokens: 8_192
   },

@@ -11,6 +11,7 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { deterministicModels } from "../config/Settings.ts"
 import { type ProviderFailure, providerFailure } from "../domain/TurnError.ts"
 import * as Program from "./Program.ts"
 import type { Provider, ProviderEvent, ProviderRequest } from "./Provider.ts"
@@ -51,10 +52,7 @@ const scripts: Readonly<Record<string, Script>> = {
       { say: "Third time lucky: this answer needed two retries.", bytes: 8 }
     ]
   }
-}
-
-/** The built-in models; the first is the default. */
-export const models: ReadonlyArray<string> = ["echo", ...Object.keys(scripts)]
+} satisfies Readonly<Record<Exclude<(typeof deterministicModels)[number], "echo">, Script>>
 
 /** Pull chunks from a program: never past a wait, a failure or a hang with something undelivered in hand. */
 const play = (
@@ -124,7 +122,7 @@ const answer = (id: string, request: ProviderRequest): Stream.Stream<ProviderEve
   return request.model === "echo"
     ? play(Program.echo(id, request), chunkEvents)
     : Stream.fail(providerFailure(id, "not_found", {
-      detail: `no built-in model of that name; there are ${models.join(", ")}`
+      detail: `no built-in model of that name; there are ${deterministicModels.join(", ")}`
     }))
 }
 

@@ -59,7 +59,7 @@ export interface Resolved {
 export class ProviderRegistry extends Context.Tag("turnstream/provider/ProviderRegistry")<ProviderRegistry, {
   /** The model a provider uses when a request names none; the id itself may be unknown, `resolve` says so. */
   readonly defaults: { readonly provider: string; readonly model: (providerId: string) => string }
-  /** Checked in this order: known provider, known model, not blocked. Reads env vars at call time. */
+  /** Checked in this order: known provider, known model, not blocked, a model named. Reads env vars at call time. */
   readonly resolve: (
     providerId: string,
     modelId: string

@@ -13,7 +13,7 @@ import * as Redacted from "effect/Redacted"
 import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import { type Family, Settings, type SettingsShape } from "../config/Settings.ts"
-import { ProviderBlocked, UnknownModel, UnknownProvider } from "../domain/TurnError.ts"
+import { networkOff, noAdapter, ProviderBlocked, UnknownModel, UnknownProvider } from "../domain/TurnError.ts"
 import * as Deterministic from "./Deterministic.ts"
 import { nearest } from "./Nearest.ts"
 import type { Provider } from "./Provider.ts"
@@ -46,7 +46,7 @@ const obstacles = (
 ): ReadonlyArray<string> => {
   const reasons: Array<string> = []
   if (!liveAllowed && !offline.has(facts.family)) {
-    reasons.push("live network is off (network.live in the configuration file)")
+    reasons.push(networkOff)
   }
   if (missingEnv.length > 0) {
     const variables = missingEnv.length === 1 ? "environment variable" : "environment variables"
@@ -56,7 +56,7 @@ const obstacles = (
     if (needsBaseUrl.has(facts.family)) reasons.push("it has no baseUrl")
     else if (facts.family === "bedrock" && facts.region === undefined) reasons.push("it has no region")
   }
-  if (!hasAdapter) reasons.push(`this version has no adapter for family "${facts.family}"`)
+  if (!hasAdapter) reasons.push(`${noAdapter} for family "${facts.family}"`)
   return reasons
 }
 
@@ -122,14 +122,15 @@ const make = (settings: SettingsShape, adapters: Adapters) =>
       }
       const { facts, provider } = entry
       const model = modelOf(facts, modelId)
-      if (model === undefined) {
-        const ids = facts.models.map(({ id }) => id)
-        return yield* new UnknownModel({ providerId, modelId, known: ids, ...suggest(modelId, ids) })
-      }
+      const ids = facts.models.map(({ id }) => id)
+      const unknownModel = new UnknownModel({ providerId, modelId, known: ids, ...suggest(modelId, ids) })
+      if (model === undefined && modelId !== "") return yield* unknownModel
       const { missingEnv, reasons } = yield* examine(entry, settings.network.live)
       if (provider === undefined || reasons.length > 0) {
         return yield* new ProviderBlocked({ providerId, missingEnv, reason: reasons.join("; ") })
       }
+      // nothing was named and there is no default: a fault only where a name would have helped
+      if (model === undefined) return yield* unknownModel
       const resolved: Resolved = { provider, model, capabilities: facts.capabilities, generation: facts.generation }
       return resolved
     })

@@ -22,9 +22,13 @@ export const Step = Schema.Union(
   }),
   Schema.Struct({ reason: Schema.String, bytes: Schema.optional(Schema.Int.pipe(Schema.positive())) }),
   Schema.Struct({ wait: Millis }),
-  /** `cut: true` streams half of the arguments and never completes the call. */
+  /** `arguments`: default `{}`. `cut: true` streams half of them and never completes the call. */
   Schema.Struct({
-    toolCall: Schema.Struct({ id: Schema.optional(Schema.String), name: Schema.String, arguments: Schema.Unknown }),
+    toolCall: Schema.Struct({
+      id: Schema.optional(Schema.String),
+      name: Schema.String,
+      arguments: Schema.optional(Schema.Unknown)
+    }),
     cut: Schema.optional(Schema.Boolean)
   }),
   /** Report usage now (twice: the last counts). "none": report nothing at the end either. */
@@ -52,7 +56,7 @@ export type Step = typeof Step.Type
 export const ShortScript = Schema.Struct({
   deltas: Schema.Int.pipe(Schema.between(0, 1_000_000)),
   delayMs: Schema.optional(Millis),
-  bytes: Schema.optional(Schema.Int.pipe(Schema.between(2, 1_048_576))),
+  bytes: Schema.optional(Schema.Int.pipe(Schema.between(1, 16_777_216))),
   burst: Schema.optional(Schema.Int.pipe(Schema.between(1, 10_000)))
 })
 export type ShortScript = typeof ShortScript.Type

@@ -1,5 +1,6 @@
 /**
- * Every registered metric in Prometheus' text format (version 0.0.4), from `Metric.snapshot`.
+ * This engine's metrics in Prometheus' text format (version 0.0.4), from `Metric.snapshot`: names that begin with
+ * `turnstream_` or, as the GenAI conventions have it, `gen_ai_`. What libraries register for themselves stays out.
  *
  * Names are as registered. A counter stays a counter only while it cannot fall; a frequency is a counter with the label
  * `value`. Buckets are cumulative and end with `+Inf`. One HELP and TYPE line a name, as the format asks.
@@ -88,4 +89,6 @@ export const render = (pairs: ReadonlyArray<MetricPair.MetricPair.Untyped>): str
   return text
 }
 
-export const snapshot: Effect.Effect<string> = Effect.map(Metric.snapshot, render)
+const isOurs = ({ metricKey }: MetricPair.MetricPair.Untyped): boolean => /^(turnstream_|gen_ai_)/.test(metricKey.name)
+
+export const snapshot: Effect.Effect<string> = Effect.map(Metric.snapshot, (pairs) => render(pairs.filter(isOurs)))

@@ -33,6 +33,9 @@ const lastKnownUsage = (state: TurnState): Ending.AttemptUsage => ({
   source: "estimated"
 })
 
+/** One value for all of them: an error with its stack is dear to make. */
+const crashed: Ending.Outcome = { _tag: "Failed", error: new Interrupted({ cause: "crash" }) }
+
 /** One turn whose rows cannot be read must not keep the service from all others. */
 const leave = (turnId: TurnId, error: JournalFailure) =>
   Effect.logError(`Turn ${turnId} could not be closed and stays as it is: ${error.message}`)
@@ -56,12 +59,7 @@ export const closeOrphans = (
             { turnId, sessionId: SessionId.make(state.sessionId) },
             state
           )
-          Ending.push(
-            log,
-            { _tag: "Failed", error: new Interrupted({ cause: "crash" }) },
-            messageId,
-            () => lastKnownUsage(state)
-          )
+          Ending.push(log, crashed, messageId, () => lastKnownUsage(state))
           yield* log.flush
         }).pipe(Effect.catchTag("JournalFailure", (error) => error.retryable ? error : leave(turnId, error))),
       { concurrency: together, discard: true }

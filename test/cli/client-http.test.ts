@@ -153,6 +153,7 @@ describe("turns of a server", () => {
         phase: "failed",
         text: "",
         reasoning: "",
+        usage: null,
         lastSeq: 2,
         provider: "nope",
         model: "m",

@@ -108,7 +108,11 @@ describe("settings", () => {
 
   it.scoped("the named file is read, and what it leaves out keeps its default", () =>
     Effect.gen(function*() {
-      const text = JSON.stringify({ limits: { runningTurns: 2 }, ...providers(local), defaults: { provider: "local" } })
+      const text = JSON.stringify({
+        limits: { runningTurns: 2 },
+        ...providers(local),
+        defaults: { provider: "local", model: "m" }
+      })
       const settings = yield* loadWith({ TURNSTREAM_CONFIG: yield* configFile(`\uFEFF${text}`) })
       assert.strictEqual(settings.limits.runningTurns, 2)
       assert.strictEqual(settings.limits.eventStreams, 256)
@@ -149,8 +153,8 @@ describe("settings", () => {
   const badTexts: ReadonlyArray<readonly [string, string | Buffer, RegExp]> = [
     ["an empty file", "", /not valid JSON/],
     ["a trailing comma", '{\n  "drainMs": 1,\n}', /line 3, column 1/],
-    ["an array", "[]", /expected/i],
-    ["null", "null", /expected/i],
+    ["an array", "[]", /: must be an object\./],
+    ["null", "null", /: must be an object\./],
     ["a file of more than 1 MiB", Buffer.alloc(1_048_577, " "), /larger than 1048576 bytes/]
   ]
   for (const [name, text, message] of badTexts) {
@@ -218,6 +222,76 @@ describe("settings", () => {
         assert.match(error.message, /^config\.json: .*\.$/)
       }))
   }
+
+  const words: ReadonlyArray<readonly [string, unknown, string]> = [
+    [
+      "a family",
+      providers({ id: "x", family: "foo" }),
+      'must be "deterministic", "openai-compatible", "openai-responses", "anthropic", "bedrock", "ollama" or "replay".'
+    ],
+    ["a recovery", { recovery: { onRestart: "retry" } }, 'recovery.onRestart: must be "interrupt" or "resume".'],
+    ["models", providers({ ...local, models: "some" }), 'providers[0].models: must be "any" or an array.'],
+    ["an object", { limits: [] }, "limits: must be an object."],
+    ["a switch", { network: { live: "yes" } }, "network.live: must be true or false."],
+    ["an id", providers({ ...local, id: "a b" }), "providers[0].id: must be 1 to 64 characters of A-Z a-z 0-9 _ . -."],
+    ["a number", { limits: { idleMs: 0 } }, "limits.idleMs: must be a number between 1 and 2147483647."]
+  ]
+  for (const [name, file, text] of words) {
+    it.effect(`${name} that does not fit is told what may stand there, in words`, () =>
+      Effect.gen(function*() {
+        const error = yield* faultOf(file)
+        assert.include(error.message, text)
+        assert.notMatch(error.message, /[{}|]|Expected|readonly/)
+      }))
+  }
+
+  const defaultModels: ReadonlyArray<readonly [string, unknown, RegExp]> = [
+    [
+      "one that deterministic has not",
+      { defaults: { model: "nope" } },
+      /Use one of echo, story, slow, fails, stalls, flaky/
+    ],
+    ["an empty name", { defaults: { model: "" } }, /is missing/],
+    [
+      "one that a configured list has not",
+      { ...providers({ ...local, models: [{ id: "a" }, { id: "b" }] }), defaults: { provider: "local", model: "c" } },
+      /Use one of a, b/
+    ],
+    [
+      "one that another deterministic provider has not",
+      { ...providers({ id: "d2", family: "deterministic" }), defaults: { provider: "d2", model: "x" } },
+      /Use one of echo/
+    ],
+    ["none, for a provider with an open list", { ...providers(local), defaults: { provider: "local" } }, /is missing/],
+    ["none, for a provider of the catalogue", { defaults: { provider: "openai" } }, /is missing/],
+    [
+      "none, for an empty list",
+      { ...providers({ ...local, models: [] }), defaults: { provider: "local" } },
+      /is missing/
+    ]
+  ]
+  for (const [name, file, says] of defaultModels) {
+    it.effect(`a default model that is ${name} is refused at the start`, () =>
+      Effect.gen(function*() {
+        const error = yield* faultOf(file)
+        assert.strictEqual(error.path, "defaults.model")
+        assert.match(error.message, says)
+      }))
+  }
+
+  it.effect("a default model of the list, any of an open one, and the first where none is named are accepted", () =>
+    Effect.gen(function*() {
+      const list = { ...local, models: [{ id: "a" }, { id: "b" }] }
+      for (
+        const file of [
+          { defaults: { model: "story" } },
+          { ...providers(list), defaults: { provider: "local", model: "b" } },
+          { ...providers(list), defaults: { provider: "local" } },
+          { ...providers(local), defaults: { provider: "local", model: "whatever" } },
+          { defaults: { provider: "anthropic", model: "whatever" } }
+        ]
+      ) yield* parse("config.json", JSON.stringify(file))
+    }))
 
   it.effect("an unknown default provider is answered with the known ids", () =>
     Effect.gen(function*() {

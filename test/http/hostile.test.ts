@@ -133,7 +133,112 @@ describe("P28: bad bodies", () => {
   })
 })
 
+describe("P28: text that no storage can hold", () => {
+  const half = "\\ud83d"
+  const bodies: ReadonlyArray<readonly [method: string, path: string, body: string, at: string]> = [
+    ["POST", "/v1/sessions", `{"title":"a${half}"}`, "title"],
+    ["POST", "/v1/sessions", `{"system":"\\uDE00${half}"}`, "system"],
+    ["PATCH", "/v1/sessions/:s", `{"title":"${half}b"}`, "title"],
+    ["POST", "/v1/sessions/:s/turns", `{"message":"${half}"}`, "message"],
+    ["POST", "/v1/sessions/:s/turns", `{"message":"x","options":{"system":"${half}"}}`, "options.system"],
+    [
+      "POST",
+      "/v1/sessions/:s/turns",
+      `{"message":{"parts":[{"type":"tool-result","toolCallId":"c","content":{"k":["${half}"]}}]}}`,
+      "message.parts[0].content.k[0]"
+    ],
+    [
+      "POST",
+      "/v1/sessions/:s/turns",
+      `{"message":{"parts":[{"type":"tool-result","toolCallId":"c","content":{"${half}":1}}]}}`,
+      "message.parts[0].content"
+    ],
+    [
+      "POST",
+      "/v1/sessions/import",
+      `{"v":1,"session":{},"messages":[{"role":"user","parts":[{"type":"text","text":"${half}"}]}]}`,
+      "messages[0].parts[0].text"
+    ]
+  ]
+  for (const [method, path, body, at] of bodies) {
+    it(`half a surrogate pair at ${at} of ${method} ${path} is 400`, async () => {
+      const answer = await send(server, method, path.replace(":s", session), body)
+      assert.strictEqual(answer.status, 400, answer.text)
+      assert.deepInclude(answer.body, { code: "InvalidRequest", path: at })
+      assert.include(answer.body.detail, "is not well-formed Unicode")
+    })
+  }
+
+  it("a whole pair, escaped or not, is kept as it is", async () => {
+    for (const title of ["\\ud83d\\ude00", "\u{1f600}", "\\\\ud83d"]) {
+      const answer = await post(server, "/v1/sessions", `{"title":"${title}"}`)
+      assert.strictEqual(answer.status, 201)
+      assert.strictEqual(answer.body.title, JSON.parse(`"${title}"`))
+    }
+  })
+})
+
+describe("P28: one answer a request", () => {
+  const early: ReadonlyArray<readonly [name: string, head: string, status: number]> = [
+    ["an unknown route", "POST /nope HTTP/1.1\r\nContent-Length: 50", 404],
+    ["another method", "PUT /v1/sessions HTTP/1.1\r\nContent-Length: 50", 405],
+    ["another type", "POST /v1/sessions HTTP/1.1\r\nContent-Type: text/plain\r\nContent-Length: 50", 415],
+    ["a size", "POST /v1/sessions HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 99999", 413],
+    ["an expectation", "POST /v1/sessions HTTP/1.1\r\nExpect: tea\r\nContent-Length: 50", 417],
+    ["an unread chunked body", "POST /nope HTTP/1.1\r\nTransfer-Encoding: chunked", 404]
+  ]
+  for (const [name, head, status] of early) {
+    it(`${name} refused before the body came is not answered again when the body never comes`, async () => {
+      const answer = await raw(server.port, `${head}\r\n${host()}\r\n\r\n{`)
+      assert.strictEqual(statusOf(answer), status)
+      assert.lengthOf(answer.match(/HTTP\/1\.1 \d{3}/g) ?? [], 1, answer)
+    })
+  }
+
+  it("an answered request whose body did come leaves the connection as it was: the next may still be 408", async () => {
+    const answer = await raw(
+      server.port,
+      `POST /nope HTTP/1.1\r\n${host()}\r\nContent-Length: 1\r\n\r\nxGET / HTTP/1.1\r\n${host()}\r\nX-Slow: `
+    )
+    assert.deepStrictEqual(answer.match(/HTTP\/1\.1 \d{3}/g), ["HTTP/1.1 404", "HTTP/1.1 408"])
+  })
+})
+
 describe("P28: bad addresses", () => {
+  it("what follows ; or # is not cut off: the request is 400 and changes nothing", async () => {
+    const kept = await newSession(server)
+    for (const junk of [";junk", "#junk", ";", "%3Bjunk", ";a=b?c=d"]) {
+      for (const line of [`DELETE /v1/sessions/${kept}${junk}`, `GET /v1/sessions${junk}`, `GET /health/live${junk}`]) {
+        const answer = await rawRequest(server.port, `${line} HTTP/1.1`, [host()])
+        assert.include([400, 404], statusOf(answer), line)
+      }
+    }
+    assertProblem(
+      await rawRequest(server.port, `DELETE /v1/sessions/${kept};junk HTTP/1.1`, [host()]),
+      400,
+      "InvalidRequest"
+    )
+    assert.strictEqual((await get(server, `/v1/sessions/${kept}`)).status, 200)
+    assert.strictEqual((await get(server, "/v1/usage?by=session;day")).status, 400)
+  })
+
+  it("a query parameter that comes twice is 400 and told so", async () => {
+    for (const path of ["/v1/sessions", `/v1/sessions/${session}/turns`, `/v1/sessions/${session}/events`]) {
+      const answer = await get(server, `${path}?after=1&after=2`)
+      assert.strictEqual(answer.status, 400)
+      assert.strictEqual(answer.body.detail, "after: must be given once")
+    }
+  })
+
+  it("any whole number is a limit, however long; anything else is 400", async () => {
+    for (const limit of ["99999999999999999999", "-9999999999999999999", "9".repeat(500), "-0", "007"]) {
+      assert.strictEqual((await get(server, `/v1/sessions?limit=${limit}`)).status, 200, limit)
+    }
+    for (const limit of ["", "1e3", "+1", "0x10", "--1", "NaN"]) {
+      assert.strictEqual((await get(server, `/v1/sessions?limit=${encodeURIComponent(limit)}`)).status, 400, limit)
+    }
+  })
+
   const ids = [
     "..",
     ".",

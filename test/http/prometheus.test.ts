@@ -28,40 +28,58 @@ const parse = (text: string) => {
 describe("Prometheus text", () => {
   it.effect("counters, gauges and frequencies keep their names, kinds and values", () =>
     Effect.gen(function*() {
-      yield* Metric.incrementBy(Metric.counter("prom_test_total", { incremental: true, description: "a \\ b\nc" }), 3)
-      yield* Metric.incrementBy(Metric.counter("prom_test_moves"), -2)
-      yield* Metric.set(Metric.tagged(Metric.gauge("prom_test_gauge"), "who", 'a"b\\c\nd'), 1.5)
-      const frequency = Metric.frequency("prom_test_frequency")
+      yield* Metric.incrementBy(
+        Metric.counter("turnstream_prom_test_total", { incremental: true, description: "a \\ b\nc" }),
+        3
+      )
+      yield* Metric.incrementBy(Metric.counter("turnstream_prom_test_moves"), -2)
+      yield* Metric.set(Metric.tagged(Metric.gauge("turnstream_prom_test_gauge"), "who", 'a"b\\c\nd'), 1.5)
+      const frequency = Metric.frequency("turnstream_prom_test_frequency")
       yield* Metric.update(frequency, "x")
       yield* Metric.update(frequency, "x")
       const text = yield* Prometheus.snapshot
       const { samples, types } = parse(text)
-      assert.include(text, "# HELP prom_test_total a \\\\ b\\nc\n")
-      assert.strictEqual(types.get("prom_test_total"), "counter")
-      assert.strictEqual(samples.get("prom_test_total{}"), "3")
-      assert.strictEqual(types.get("prom_test_moves"), "gauge", "it can fall, so it is no Prometheus counter")
-      assert.strictEqual(samples.get("prom_test_moves{}"), "-2")
-      assert.strictEqual(samples.get('prom_test_gauge{who="a\\"b\\\\c\\nd"}'), "1.5")
-      assert.strictEqual(samples.get('prom_test_frequency{value="x"}'), "2")
+      assert.include(text, "# HELP turnstream_prom_test_total a \\\\ b\\nc\n")
+      assert.strictEqual(types.get("turnstream_prom_test_total"), "counter")
+      assert.strictEqual(samples.get("turnstream_prom_test_total{}"), "3")
+      assert.strictEqual(
+        types.get("turnstream_prom_test_moves"),
+        "gauge",
+        "it can fall, so it is no Prometheus counter"
+      )
+      assert.strictEqual(samples.get("turnstream_prom_test_moves{}"), "-2")
+      assert.strictEqual(samples.get('turnstream_prom_test_gauge{who="a\\"b\\\\c\\nd"}'), "1.5")
+      assert.strictEqual(samples.get('turnstream_prom_test_frequency{value="x"}'), "2")
+    }))
+
+  it.effect("only the engine's own names are shown, not what a library registers", () =>
+    Effect.gen(function*() {
+      yield* Metric.set(Metric.gauge("effect_fiber_prom_test"), 1)
+      yield* Metric.set(Metric.gauge("my_turnstream_prom_test"), 1)
+      yield* Metric.set(Metric.gauge("gen_ai_client_prom_test"), 1)
+      yield* Metric.set(Metric.gauge("turnstream_prom_test_own"), 1)
+      const { types } = parse(yield* Prometheus.snapshot)
+      assert.isTrue(types.has("gen_ai_client_prom_test") && types.has("turnstream_prom_test_own"))
+      for (const name of types.keys()) assert.match(name, /^(turnstream_|gen_ai_)/)
     }))
 
   it.effect("a histogram's buckets are cumulative and end with +Inf = count", () =>
     Effect.gen(function*() {
-      const histogram = Metric.histogram("prom_test_seconds", MetricBoundaries.fromIterable([0.1, 1]))
+      const histogram = Metric.histogram("turnstream_prom_test_seconds", MetricBoundaries.fromIterable([0.1, 1]))
       for (const value of [0.05, 0.5, 0.6, 7]) yield* Metric.update(histogram, value)
       const { samples, types } = parse(yield* Prometheus.snapshot)
-      assert.strictEqual(types.get("prom_test_seconds"), "histogram")
-      assert.strictEqual(samples.get('prom_test_seconds_bucket{le="0.1"}'), "1")
-      assert.strictEqual(samples.get('prom_test_seconds_bucket{le="1"}'), "3")
-      assert.strictEqual(samples.get('prom_test_seconds_bucket{le="+Inf"}'), "4")
-      assert.strictEqual(samples.get("prom_test_seconds_count{}"), "4")
-      assert.strictEqual(Number(samples.get("prom_test_seconds_sum{}")), 8.15)
+      assert.strictEqual(types.get("turnstream_prom_test_seconds"), "histogram")
+      assert.strictEqual(samples.get('turnstream_prom_test_seconds_bucket{le="0.1"}'), "1")
+      assert.strictEqual(samples.get('turnstream_prom_test_seconds_bucket{le="1"}'), "3")
+      assert.strictEqual(samples.get('turnstream_prom_test_seconds_bucket{le="+Inf"}'), "4")
+      assert.strictEqual(samples.get("turnstream_prom_test_seconds_count{}"), "4")
+      assert.strictEqual(Number(samples.get("turnstream_prom_test_seconds_sum{}")), 8.15)
     }))
 
   it.effect("a summary shows its quantiles, sum and count", () =>
     Effect.gen(function*() {
       const summary = Metric.summary({
-        name: "prom_test_summary",
+        name: "turnstream_prom_test_summary",
         maxAge: "1 day",
         maxSize: 100,
         error: 0,
@@ -69,19 +87,19 @@ describe("Prometheus text", () => {
       })
       for (const value of [1, 2, 3]) yield* Metric.update(summary, value)
       const { samples, types } = parse(yield* Prometheus.snapshot)
-      assert.strictEqual(types.get("prom_test_summary"), "summary")
-      assert.strictEqual(samples.get('prom_test_summary{quantile="1"}'), "3")
-      assert.strictEqual(samples.get("prom_test_summary_sum{}"), "6")
-      assert.strictEqual(samples.get("prom_test_summary_count{}"), "3")
+      assert.strictEqual(types.get("turnstream_prom_test_summary"), "summary")
+      assert.strictEqual(samples.get('turnstream_prom_test_summary{quantile="1"}'), "3")
+      assert.strictEqual(samples.get("turnstream_prom_test_summary_sum{}"), "6")
+      assert.strictEqual(samples.get("turnstream_prom_test_summary_count{}"), "3")
     }))
 
   it.effect("one name with several labels is one family", () =>
     Effect.gen(function*() {
-      const gauge = Metric.gauge("prom_test_family")
+      const gauge = Metric.gauge("turnstream_prom_test_family")
       yield* Metric.set(Metric.tagged(gauge, "k", "1"), 1)
       yield* Metric.set(Metric.tagged(gauge, "k", "2"), 2)
       const { samples } = parse(yield* Prometheus.snapshot)
-      assert.strictEqual(samples.get('prom_test_family{k="1"}'), "1")
-      assert.strictEqual(samples.get('prom_test_family{k="2"}'), "2")
+      assert.strictEqual(samples.get('turnstream_prom_test_family{k="1"}'), "1")
+      assert.strictEqual(samples.get('turnstream_prom_test_family{k="2"}'), "2")
     }))
 })

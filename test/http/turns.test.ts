@@ -31,6 +31,36 @@ const firstDelta = async (turnId: string) => {
   stream.leave()
 }
 
+describe("usage of a turn", () => {
+  it("is always there: null where nobody reported any, numbers where somebody did", async () => {
+    const session = await newSession(server)
+    const running = await submit(server, session, hanging)
+    assert.isNull(running.usage)
+    await post(server, `/v1/turns/${running.id}/cancel`)
+    const silent = await submit(server, session, { options: { script: { steps: [{ usage: "none" }, { say: "x" }] } } })
+    await follow(server, silent.id)
+    assert.isNull((await get(server, `/v1/turns/${silent.id}`)).body.usage)
+    const refused = await post(server, `/v1/sessions/${session}/turns`, { message: "x", provider: "nobody" })
+    assert.isNull((await get(server, `/v1/turns/${refused.body.turnId}`)).body.usage)
+    const counted = await submit(server, session, { options: script(3) })
+    await follow(server, counted.id)
+    assert.deepInclude((await get(server, `/v1/turns/${counted.id}`)).body.usage, { outputTokens: 3 })
+  })
+})
+
+describe("a message of tool results", () => {
+  it("needs its content, which may be null", async () => {
+    const path = `/v1/sessions/${await newSession(server)}/context/preview`
+    const part = { type: "tool-result", toolCallId: "c" }
+    const missing = await post(server, path, { message: { parts: [part] } })
+    assert.strictEqual(missing.status, 400)
+    assert.strictEqual(missing.body.detail, "message.parts[0].content: is missing")
+    for (const content of [null, "text", 0, { a: [1] }]) {
+      assert.strictEqual((await post(server, path, { message: { parts: [{ ...part, content }] } })).status, 200)
+    }
+  })
+})
+
 describe("submitting", () => {
   it("a submit answers 202 with the turn and its address", async () => {
     const session = await newSession(server)
@@ -287,8 +317,29 @@ describe("checkpoints", () => {
     const one = await get(server, `/v1/turns/${turn.id}/checkpoints/1`)
     assert.deepStrictEqual(one.body, items[0])
     assert.strictEqual(one.body.text, scriptText(5))
-    assert.strictEqual((await get(server, `/v1/turns/${turn.id}/checkpoints/99`)).status, 404)
-    assert.strictEqual((await get(server, `/v1/turns/${turn.id}/checkpoints/x`)).status, 400)
+    const unknown = await get(server, `/v1/turns/${turn.id}/checkpoints/99`)
+    assert.strictEqual(unknown.status, 404)
+    assert.deepInclude(unknown.body, {
+      code: "NotFound",
+      detail: `No checkpoint 99; the last is ${items.length}.`,
+      last: items.length
+    })
+    for (const malformed of ["x", "01", "-1", "1.0", "%201"]) {
+      assert.strictEqual((await get(server, `/v1/turns/${turn.id}/checkpoints/${malformed}`)).status, 400, malformed)
+    }
     assert.strictEqual((await get(server, `/v1/turns/${turn.id}/checkpoints/0`)).status, 404)
+  })
+
+  it("page like every list: limit is clamped, a cursor goes on behind it, what is malformed is 400", async () => {
+    const turn = await submit(server, await newSession(server), { options: script(1) })
+    await follow(server, turn.id)
+    const path = `/v1/turns/${turn.id}/checkpoints`
+    const all = (await get(server, path)).body.items as ReadonlyArray<{ checkpoint: number }>
+    assert.deepStrictEqual((await get(server, `${path}?limit=0`)).body.items, all.slice(0, 1))
+    assert.deepStrictEqual((await get(server, `${path}?after=1`)).body.items, all.slice(1))
+    assert.deepStrictEqual((await get(server, `${path}?cursor=999`)).body, { items: [] })
+    for (const query of ["limit=abc", "limit=1.5", "after=x", "cursor=-1"]) {
+      assert.strictEqual((await get(server, `${path}?${query}`)).status, 400, query)
+    }
   })
 })

@@ -99,6 +99,7 @@ export const contract = <E>(name: string, layer: Layer.Layer<Journal, E>): void 
           phase: "accepted",
           text: "",
           reasoning: "",
+          usage: null,
           lastSeq: 1,
           provider: "deterministic",
           model: "echo",
@@ -527,7 +528,7 @@ export const contract = <E>(name: string, layer: Layer.Layer<Journal, E>): void 
         const byDay = yield* journal.usage(["day", "model"])
         assert.deepStrictEqual(byDay.map(({ by, turns }) => [by, turns]), [[{ day: "2026-01-02", model: "echo" }, 3]])
         assert.strictEqual((yield* journal.usage([]))[0]?.usage.outputTokens, 8)
-        assert.strictEqual((yield* journal.turn(turnId("t3"))).turn.usage, undefined)
+        assert.strictEqual((yield* journal.turn(turnId("t3"))).turn.usage, null)
       }))
   })
 

@@ -73,7 +73,14 @@ describe("turn", () => {
       const cases: ReadonlyArray<readonly [code: number, says: RegExp, args: ReadonlyArray<string>]> = [
         [4, /No provider "nope".* Known: deterministic/, ["turn", "x", "--provider", "nope"]],
         [4, /has no model "nope"/, ["turn", "x", "--model", "nope"]],
-        [4, /is blocked: .* Set ANTHROPIC_API_KEY/, ["turn", "x", "--provider", "anthropic", "--model", "any"]],
+        [4, /is blocked: .*ANTHROPIC_API_KEY is not set.* Use the provider "deterministic"\./, [
+          "turn",
+          "x",
+          "--provider",
+          "anthropic",
+          "--model",
+          "any"
+        ]],
         [3, /No session "nope"/, ["turn", "x", "--session", "nope"]],
         [5, /failed with quota/, ["turn", "x", ...script({ steps: [{ fail: { kind: "quota" } }] })]],
         [2, /--script: is not a script/, ["turn", "x", "--script", '{"deltas":-1}']],
@@ -93,12 +100,13 @@ describe("turn", () => {
     Effect.gen(function*() {
       const dataDir = yield* folder
       const server = yield* serve({ dataDir })
-      const env = { TURNSTREAM_PORT: new URL(server.url).port }
       for (const command of [["turn", "hello"], ["chat"], ["import", join(dataDir, "session.json")]]) {
         writeFileSync(join(dataDir, "session.json"), '{"v":1,"session":{},"messages":[]}')
-        const refused = yield* run(command, { dataDir, env })
+        const refused = yield* run(command, { dataDir })
         assert.strictEqual(refused.code, 8)
-        assert.include(refused.stderr, `--url ${server.url}`)
+        assert.include(refused.stderr, "--url http://<host>:<port>")
+        assert.notInclude(refused.stderr, "--take-over", "a flag that it does not have")
+        assert.strictEqual(lines(refused.stderr).length, 1, refused.stderr)
       }
       const { code, stdout } = yield* run(["turn", "hello", "--json", "--url", server.url], { dataDir })
       assert.strictEqual(code, 0)
@@ -284,6 +292,81 @@ describe("data", () => {
       bytes.fill(0xff, 4_096, 12_288)
       writeFileSync(database, bytes)
       assert.strictEqual((yield* run(["doctor"], { dataDir })).code, 7)
+    }))
+})
+
+describe("what is not there or does not fit", () => {
+  it.scopedLive("sessions of a folder without a database are none, and that is no error", () =>
+    Effect.gen(function*() {
+      const dataDir = yield* folder
+      for (const place of [dataDir, join(dataDir, "not", "there")]) {
+        const plain = yield* run(["sessions", "--data-dir", place], { dataDir })
+        assert.deepInclude(plain, { code: 0, stdout: "" })
+        assert.match(plain.stderr, /^No database yet at /)
+        const asJson = yield* run(["sessions", "--json", "--data-dir", place], { dataDir })
+        assert.deepStrictEqual(asJson, { code: 0, stdout: "", stderr: "" })
+      }
+      assert.strictEqual((yield* run(["inspect", "t_1"], { dataDir })).code, 7)
+    }))
+
+  it.scopedLive("a data folder that is a file is told as that by every command", () =>
+    Effect.gen(function*() {
+      const dataDir = yield* folder
+      const file = join(dataDir, "file")
+      writeFileSync(file, "")
+      for (const place of [file, join(file, "below")]) {
+        for (const command of [["serve"], ["turn", "x"], ["sessions"], ["doctor"]]) {
+          const refused = yield* run([...command, "--data-dir", place], { dataDir })
+          assert.strictEqual(refused.code, 7, command.join(" "))
+          assert.include(refused.stderr + refused.stdout, `${file} (it is a file, not a folder)`)
+        }
+      }
+    }))
+
+  it.scopedLive("a configuration file that is missing is named by where it came from: the option or the variable", () =>
+    Effect.gen(function*() {
+      const dataDir = yield* folder
+      const byOption = yield* run(["serve", "--config", "/nope"], { dataDir })
+      assert.strictEqual(byOption.code, 2)
+      assert.match(byOption.stderr, /\/nope: does not exist\. --config names it/)
+      assert.notInclude(byOption.stderr, "TURNSTREAM_CONFIG")
+      const byVariable = yield* run(["serve"], { dataDir, env: { TURNSTREAM_CONFIG: "/nope" } })
+      assert.match(byVariable.stderr, /TURNSTREAM_CONFIG names it/)
+    }))
+
+  it.scopedLive("replay begins at a seq: nothing before 1, nothing beyond the last", () =>
+    Effect.gen(function*() {
+      const dataDir = yield* folder
+      const { stdout } = yield* run(["turn", "hello", "--json"], { dataDir })
+      const id = eventsOf(stdout)[0]?.turnId ?? ""
+      for (const from of ["-1", "0", "9999"]) {
+        const refused = yield* run(["replay", id, "--from", from, "--speed", "max"], { dataDir })
+        assert.deepInclude(refused, { code: 2, stdout: "" }, from)
+        assert.include(refused.stderr, "--from: ")
+      }
+    }))
+
+  it.scopedLive("a file to import that does not fit is told in words", () =>
+    Effect.gen(function*() {
+      const dataDir = yield* folder
+      const file = join(dataDir, "session.json")
+      const cases: ReadonlyArray<readonly [string, string]> = [
+        ["[]", "is not a transcript: must be an object"],
+        ['{"v":1,"session":null,"messages":[]}', "is not a transcript: session: must be an object"],
+        ['{"v":1,"session":{"title":"\\ud800"},"messages":[]}', "session.title: is not well-formed Unicode"]
+      ]
+      for (const [text, says] of cases) {
+        writeFileSync(file, text)
+        const refused = yield* run(["import", file], { dataDir })
+        assert.strictEqual(refused.code, 2)
+        assert.include(refused.stderr, says)
+      }
+    }))
+
+  it.scopedLive("a refusal of the system names its code once", () =>
+    Effect.gen(function*() {
+      const { stderr } = yield* run(["turn", "x", "--data-dir", "/proc/turnstream"], { dataDir: yield* folder })
+      assert.match(stderr, /\((E[A-Z]+): (?!\1)/)
     }))
 })
 

@@ -102,6 +102,15 @@ describe("short form", () => {
       assert.deepStrictEqual(deltas(events).map((delta) => delta.text), ["0000000 ", "0000001 ", "0000002 "])
     }))
 
+  it.effect("from 1 character a delta, where the number alone sets the length, to 16 MiB", () =>
+    Effect.gen(function*() {
+      const { events } = yield* run({ script: { deltas: 12, bytes: 1 } })
+      assert.strictEqual(textOf(events), "0 1 2 3 4 5 6 7 8 9 10 11 ")
+      const large = yield* run({ script: { deltas: 1, bytes: 16_777_216 } })
+      assert.strictEqual(textOf(large.events).length, 16_777_216)
+      for (const bytes of [0, 16_777_217, 1.5]) assert.throws(() => decode({ deltas: 1, bytes }))
+    }))
+
   it.effect("no deltas: usage and an end", () =>
     Effect.gen(function*() {
       const { events } = yield* observe(ask({ script: { deltas: 0 } }))
@@ -458,7 +467,7 @@ describe("resume", () => {
     "P8: a prefix that ends anywhere, also within a delta, is continued without a repeat or a gap",
     {
       deltas: FastCheck.integer({ min: 0, max: 50 }),
-      bytes: FastCheck.integer({ min: 2, max: 20 }),
+      bytes: FastCheck.integer({ min: 1, max: 20 }),
       cut: FastCheck.nat()
     },
     ({ bytes, cut, deltas: count }) =>

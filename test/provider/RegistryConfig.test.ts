@@ -150,9 +150,19 @@ describe("unknown ids", () => {
       assert.strictEqual((yield* refusal({ file }, "anthropic", "claude-x"))._tag, "ProviderBlocked")
     }))
 
-  it.effect("an open list takes any model but not an empty name", () =>
+  it.effect("no model named: a blocked provider is blocked, one that could be called asks for a name", () =>
     Effect.gen(function*() {
-      assert.strictEqual((yield* refusal({}, "ollama", ""))._tag, "UnknownModel")
+      for (const id of ["openai", "anthropic", "bedrock", "ollama"]) {
+        assert.strictEqual((yield* refusal({}, id, ""))._tag, "ProviderBlocked", id)
+      }
+      const ready = { file: live, adapters: { ollama: ({ id }: { readonly id: string }) => adapter(id) } }
+      const error = yield* refusal(ready, "ollama", "")
+      assert.strictEqual(error._tag, "UnknownModel")
+      assert.match(error.message, /^No model is named for provider "ollama"\. Name one/)
+    }))
+
+  it.effect("an open list takes any model", () =>
+    Effect.gen(function*() {
       assert.strictEqual((yield* refusal({}, "ollama", "llama"))._tag, "ProviderBlocked")
     }))
 })
@@ -229,6 +239,21 @@ describe("readiness", () => {
         'this version has no adapter for family "openai-responses"'
       )
       assert.match((yield* blocked({}, "openai")).reason, /live network.*OPENAI_API_KEY.*no adapter/)
+    }))
+
+  it.effect("what to do about it follows from the reasons, and never tells to set what would not help", () =>
+    Effect.gen(function*() {
+      const adapters: Adapters = { anthropic: ({ id }) => adapter(id) }
+      const advice = (world: World) => Effect.map(refusal(world, "anthropic", "m"), ({ message }) => message)
+      const none = yield* advice({})
+      assert.match(none, /\. Use the provider "deterministic"\.$/)
+      assert.notMatch(none, /Set |start again/)
+      assert.include(yield* advice({ adapters }), "Set network.live to true, set ANTHROPIC_API_KEY and start again")
+      assert.match(
+        yield* advice({ adapters, env: { ANTHROPIC_API_KEY: secret } }),
+        /\. Set network\.live to true and start again/
+      )
+      assert.match(yield* advice({ adapters, file: live }), /\. Set ANTHROPIC_API_KEY and start again/)
     }))
 
   it.effect("a variable that is set after the start counts", () =>
