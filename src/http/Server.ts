@@ -179,6 +179,8 @@ const makeServer = (settings: SettingsShape): Http.Server => {
   }
   server.on("request", track)
   const stallMs = Math.max(limits.writeStallMs, 2 * limits.heartbeatMs)
+  // what a client is told of how long it may reuse its connection must be true
+  server.keepAliveTimeout = Math.min(server.keepAliveTimeout, stallMs)
   server.setTimeout(stallMs, (socket) => {
     // nothing moved: a handler that is at work is left alone, a reader that takes nothing and an idle connection are not
     const answer = answers.get(socket)
