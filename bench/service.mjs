@@ -1,6 +1,7 @@
 // How fast the service starts, how much it holds, how soon a turn speaks: npm run bench [-- --json]
 // Each figure is of this machine in this run; other work on it makes them worse, never better. The load is bounded:
-// 5 starts and 400 short turns, against a server of its own on a free loopback port and a database in a temporary folder.
+// 5 starts and 800 short turns, against a server of its own on a free loopback port and a database in a temporary folder.
+// Turns are measured twice: in sessions of ten turns, and in one session that grows, where each turn sends all before it.
 import { spawn } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { loadavg, tmpdir } from "node:os"
@@ -11,6 +12,7 @@ const main = fileURLToPath(new URL("../dist/main.js", import.meta.url))
 const starts = 5
 const warmUps = 100
 const turns = 300
+const turnsPerSession = 10
 
 const quantile = (values, q) =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))]
@@ -84,27 +86,38 @@ try {
     await service.stop()
   }
   const service = await start(dataDir)
-  const { id } = await (await post(`${service.url}/v1/sessions`, {})).json()
-  for (let i = 0; i < warmUps; i++) await turn(service.url, id)
-  const measured = []
-  for (let i = 0; i < turns; i++) measured.push(await turn(service.url, id))
+  const newSession = async () => (await (await post(`${service.url}/v1/sessions`, {})).json()).id
+  const measure = async (count, perSession) => {
+    const measured = []
+    for (let i = 0, id; i < count; i++) {
+      if (i % perSession === 0) id = await newSession()
+      measured.push(await turn(service.url, id))
+    }
+    return measured
+  }
+  await measure(warmUps, turnsPerSession)
+  const short = await measure(turns, turnsPerSession)
+  const long = await measure(warmUps + turns, warmUps + turns)
   const resident = residentMb(service.pid)
   await service.stop()
 
-  const first = measured.map(({ firstMs }) => firstMs)
-  const whole = measured.map(({ wholeMs }) => wholeMs)
+  const first = short.map(({ firstMs }) => firstMs)
+  const whole = short.map(({ wholeMs }) => wholeMs)
   const figures = {
     "start to ready, median (ms)": round(quantile(readyMs, 0.5)),
     "RSS when ready, median (MB)": residents.includes(undefined) ? null : round(quantile(residents, 0.5)),
     "first delta after the POST, median (ms)": round(quantile(first, 0.5)),
     "first delta after the POST, p95 (ms)": round(quantile(first, 0.95)),
     "20-delta turn, median (ms)": round(quantile(whole, 0.5)),
-    [`RSS after ${warmUps + turns} turns (MB)`]: resident === undefined ? null : round(resident),
+    [`first delta at turn ${long.length} of a session, median of 20 (ms)`]: round(
+      quantile(long.slice(-20).map(({ firstMs }) => firstMs), 0.5)
+    ),
+    [`RSS after ${warmUps + short.length + long.length} turns (MB)`]: resident === undefined ? null : round(resident),
     "load of the machine (1 min)": round(loadavg()[0])
   }
   if (process.argv.includes("--json")) console.log(JSON.stringify(figures, null, 2))
   else {for (const [name, value] of Object.entries(figures)) {
-      console.log(`${name.padEnd(46)}${value ?? "not known here"}`)
+      console.log(`${name.padEnd(58)}${value ?? "not known here"}`)
     }}
 } finally {
   rmSync(dataDir, { recursive: true, force: true })
