@@ -199,7 +199,7 @@ const tryEnd = (engine: TurnEngine, turnId: TurnId, log: TurnLog.TurnLog, contro
       control.ended = Deferred.unsafeMake(FiberId.none)
       return Effect.zipRight(
         engine.journal.endFollowers(error._tag === "Fenced" ? "fenced" : "storage", turnId),
-        Deferred.fail(refused, error)
+        Effect.zipRight(Deferred.fail(refused, error), Deferred.succeed(control.settled, undefined))
       )
     })
   )
