@@ -78,7 +78,7 @@ const sessionLine = (session: Session, style: Style): string => {
   const title = session.title === undefined ? "" : ` ${printable(session.title)}`
   return `${session.id.padEnd(idWidth)} ${session.updatedAt} ${
     String(session.turnCount).padStart(turnsWidth)
-  } turns${state}${title}`
+  } ${session.turnCount === 1 ? "turn " : "turns"}${state}${title}`
 }
 
 /** Oldest first, a line each; as JSON lines with `json`. */

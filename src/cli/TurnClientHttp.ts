@@ -26,6 +26,18 @@ import { type EventType, eventTypes, isTerminalType } from "../domain/TurnEvent.
 import type { JournaledEvent } from "../journal/Journal.ts"
 import { ServerRefused, ServerUnreachable, TurnClient } from "./TurnClient.ts"
 
+/** What the server's words for a program mean at a prompt. */
+const adviceHere: ReadonlyMap<string, string> = new Map([
+  [
+    "Unauthorized",
+    "The server wants a token, or another one. Set TURNSTREAM_TOKEN here to the one that it was started with."
+  ],
+  [
+    "NotFound",
+    "The server has nothing at this address. Give --url as the address alone, for example http://127.0.0.1:4790."
+  ]
+])
+
 /** The `problem+json` of the server, as far as it is used here. */
 const Problem = Schema.parseJson(Schema.Struct({
   code: Schema.String,
@@ -111,7 +123,7 @@ const make = Effect.fn("TurnClientHttp.make")(function*(address: string) {
               status,
               detail: `${url} answered with HTTP ${status}, and not as turnstream does. Correct --url.`
             }
-            : { code: problem.code, status, detail: problem.detail }
+            : { code: problem.code, status, detail: adviceHere.get(problem.code) ?? problem.detail }
         )
       }
     })

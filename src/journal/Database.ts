@@ -45,7 +45,7 @@ export class DatabaseError extends Schema.TaggedError<DatabaseError>("turnstream
       case "owned":
         return `${this.path} is owned by a running process (${this.detail}). Stop it, talk to it with --url, or take over with --take-over.`
       case "locked":
-        return `${this.path} is locked by another program (${this.detail}). Close it and start again.`
+        return `${this.path} is locked by another process (${this.detail}). Close it, or continue or end it if it was stopped in the middle of a write, and start again.`
       case "migration":
         return `The schema of ${this.path} does not fit (${this.detail}). Start the service to migrate it; if that fails, the copy kept beside it is unchanged: please report this.`
       case "io":
