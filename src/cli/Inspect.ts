@@ -76,9 +76,9 @@ const turnsWidth = 6
 const sessionLine = (session: Session, style: Style): string => {
   const state = session.running === null ? "" : style.green(" running")
   const title = session.title === undefined ? "" : ` ${printable(session.title)}`
-  return `${session.id.padEnd(idWidth)} ${session.updatedAt} ${
-    String(session.turnCount).padStart(turnsWidth)
-  } ${session.turnCount === 1 ? "turn " : "turns"}${state}${title}`
+  return `${session.id.padEnd(idWidth)} ${session.updatedAt} ${String(session.turnCount).padStart(turnsWidth)} ${
+    session.turnCount === 1 ? "turn " : "turns"
+  }${state}${title}`
 }
 
 /** Oldest first, a line each; as JSON lines with `json`. */
