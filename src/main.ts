@@ -14,12 +14,22 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import { fileURLToPath } from "node:url"
+import { setFlagsFromString } from "node:v8"
 import * as ExitCode from "./cli/ExitCode.ts"
 import * as Output from "./cli/Output.ts"
 import { type Program, Served } from "./cli/Program.ts"
 import * as Report from "./cli/Report.ts"
 import * as Serve from "./cli/Serve.ts"
 import { version } from "./http/Version.ts"
+
+/**
+ * A service lives on some 20 MB of heap. Left to itself V8 lets several times as much garbage lie before it collects: a
+ * 24 MB answer followed by 40 stuck readers then grew the process by 125 MB, and with these by 38 MB, for 20 % more CPU
+ * in that burst. Before anything heavy is loaded, so that the heap is small from the start.
+ */
+if (process.argv.includes("serve")) {
+  for (const flag of ["--semi-space-growth-factor=1", "--heap-growing-percent=20"]) setFlagsFromString(flag)
+}
 
 const loadLayers = Effect.promise(() => import("./layers.ts"))
 

@@ -1,6 +1,6 @@
 /**
  * Events as rows hold them: from a batch to the bytes that readers get, to values, to a folded state. Reads are paged,
- * so that no turn or session is ever in memory as a whole; the fold alone keeps a turn's text.
+ * so that no turn or session is ever in memory as a whole; the fold alone keeps a turn's text, up to a limit.
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
@@ -8,13 +8,16 @@ import * as Effect from "effect/Effect"
 import type { SessionId, TurnId } from "../domain/Ids.ts"
 import * as TurnEvent from "../domain/TurnEvent.ts"
 import * as TurnState from "../domain/TurnState.ts"
+import { heldCharsMax } from "./Answers.ts"
+import { tick } from "./EventLoop.ts"
 import type { JournaledEvent } from "./Journal.ts"
+import { within } from "./Paging.ts"
 import type { BatchRow } from "./Rows.ts"
 import * as Rows from "./Rows.ts"
 import { StorageFault } from "./Storage.ts"
 
 /** A page of batches ends before it passes this many stored bytes: what a follower that fell behind holds. */
-export const pageBytesMax = 256 * 1024
+export const pageBytesMax = 64 * 1024
 /** And at most this many batches, one a commit: 256 commits of a slow stream are a few kilobytes. */
 export const pageBatchesMax = 256
 
@@ -66,7 +69,7 @@ export const foldEvents = (
   from: TurnState.TurnState | undefined
 ): Effect.Effect<TurnState.TurnState | undefined, StorageFault> =>
   Effect.try({
-    try: () => TurnState.fold(events.map((event) => valueOf(event.json)), from),
+    try: () => TurnState.fold(events.map((event) => valueOf(event.json)), from, heldCharsMax),
     catch: () => unreadable
   })
 
@@ -87,18 +90,12 @@ export interface StoredEvents {
   readonly batchOf: (db: Connection, id: TurnId, seq: number) => Effect.Effect<BatchPage | undefined, StorageFault>
   /** The fold of all events of a turn; undefined where there are none. */
   readonly fold: (db: Connection, id: TurnId) => Effect.Effect<TurnState.TurnState | undefined, StorageFault>
-}
-
-/** How many of these rows, by size, make a page: at least one. */
-const within = (sizes: ReadonlyArray<{ readonly size: number }>): number => {
-  let bytes = 0
-  let count = 0
-  for (const { size } of sizes) {
-    bytes += size
-    if (count > 0 && bytes > pageBytesMax) break
-    count++
-  }
-  return count
+  /** The fold of its events up to `seq`. */
+  readonly foldUpTo: (
+    db: Connection,
+    id: TurnId,
+    seq: number
+  ) => Effect.Effect<TurnState.TurnState | undefined, StorageFault>
 }
 
 export const make = (sql: SqlClient.SqlClient): StoredEvents => {
@@ -138,7 +135,7 @@ export const make = (sql: SqlClient.SqlClient): StoredEvents => {
       )
       const rest = sizes.filter((row) => row.lastSeq > seq)
       const first = rest[0]
-      const last = rest[within(rest) - 1]
+      const last = rest[within(rest, pageBytesMax) - 1]
       if (first === undefined || last === undefined) return { events: [], pos: 0, last: true }
       const all = sizes.length < pageBatchesMax && last === rest.at(-1)
       const batches = yield* Rows.batchRows(
@@ -154,7 +151,7 @@ export const make = (sql: SqlClient.SqlClient): StoredEvents => {
         db,
         sql`SELECT ${sizeColumns} FROM batches WHERE session_id = ${id} AND pos > ${pos} ORDER BY pos LIMIT ${pageBatchesMax}`
       )
-      const last = sizes[within(sizes) - 1]
+      const last = sizes[within(sizes, pageBytesMax) - 1]
       if (last === undefined) return { events: [], pos, last: true }
       const batches = yield* Rows.batchRows(
         db,
@@ -172,16 +169,20 @@ export const make = (sql: SqlClient.SqlClient): StoredEvents => {
       return batches.length === 0 ? undefined : yield* pageOf(batches, seq, 0, false)
     })
 
-  const fold = (db: Connection, id: TurnId) =>
+  const foldUpTo = (db: Connection, id: TurnId, seq: number) =>
     Effect.gen(function*() {
       let state: TurnState.TurnState | undefined
       while (true) {
         const page = yield* turnPage(db, id, state?.lastSeq ?? 0)
-        if (page.events.length === 0) return state
-        state = yield* foldEvents(page.events, state)
-        if (page.last) return state
+        const events = (page.events.at(-1)?.seq ?? 0) <= seq ? page.events : page.events.filter((one) => one.seq <= seq)
+        if (events.length === 0) return state
+        state = yield* foldEvents(events, state)
+        if (page.last || events.length < page.events.length) return state
+        yield* tick
       }
     })
 
-  return { turnPage, sessionPage, batchOf, fold }
+  const fold = (db: Connection, id: TurnId) => foldUpTo(db, id, Number.MAX_SAFE_INTEGER)
+
+  return { turnPage, sessionPage, batchOf, fold, foldUpTo }
 }

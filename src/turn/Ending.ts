@@ -50,7 +50,7 @@ const pushTerminal = (log: TurnLog, outcome: Outcome, messageId: MessageId): voi
     type: "turn.failed",
     data: {
       error: TurnError.toInfo(outcome.error),
-      ...(state.text === "" ? {} : { partial: { messageId, chars: state.text.length } }),
+      ...(state.textChars === 0 ? {} : { partial: { messageId, chars: state.textChars } }),
       ...(checkpoint === undefined ? {} : { checkpoint })
     }
   })

@@ -5,7 +5,7 @@
  * while the append before it was being committed: batches grow under load, one event alone goes at once. Appends never
  * overlap. What the journal refused stays here, in its order, and is written again with the next append.
  *
- * Bound: a turn that runs ahead of the disk waits (`room`) at `pendingMax` events.
+ * Bound: a turn that runs ahead of the disk waits (`room`) at `pendingMax` events or `pendingCharsMax` characters.
  */
 import type * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
@@ -17,6 +17,11 @@ import type { Append, Journal, WriteError } from "../journal/Journal.ts"
 
 /** Some 100 kB of small deltas: far above what one commit (0.3 ms) lets gather, small against the output cap. */
 const pendingMax = 1_024
+
+/** Characters said in one append, but for a single delta that is larger: a row, and a write to each follower. */
+const pendingCharsMax = 65_536
+
+const charsOf = (event: TurnEvent): number => event.type === "model.delta" ? event.data.text.length : 0
 
 export interface TurnLog {
   /** Everything pushed so far, committed or not. */
@@ -48,8 +53,12 @@ export const make = (
   ids: { readonly turnId: TurnId; readonly sessionId: SessionId },
   initial: TurnState.TurnState
 ): TurnLog => {
-  let state = initial
+  // the journal has the words: nothing here needs them
+  const folding = TurnState.makeFold(initial, 0)
+  // it begins with a state, so it has one
+  const state = () => folding.state() as TurnState.TurnState
   let pending: Array<TurnEvent> = []
+  let pendingChars = 0
   let contents: Array<NonNullable<Append["contents"]>[number]> = []
   const some = Effect.unsafeMakeLatch(false)
   const none = Effect.unsafeMakeLatch(true)
@@ -73,19 +82,20 @@ export const make = (
       v: 1,
       turnId: ids.turnId,
       sessionId: ids.sessionId,
-      seq: state.lastSeq + 1,
+      seq: state().lastSeq + 1,
       at: time(),
       ...body
     } as TurnEvent
-    state = TurnState.apply(state, event)
+    const wrong = folding.add(event)
+    if (wrong !== undefined) throw new RangeError(wrong)
     pending.push(event)
+    pendingChars += charsOf(event)
     if (slotContents !== undefined) contents.push(...slotContents)
     if (pending.length === 1) {
       none.unsafeClose()
       some.unsafeOpen()
-    } else if (pending.length === pendingMax) {
-      roomLeft.unsafeClose()
     }
+    if (pending.length >= pendingMax || pendingChars >= pendingCharsMax) roomLeft.unsafeClose()
   }
 
   const keep = (events: Array<TurnEvent>, slotContents: typeof contents) =>
@@ -99,6 +109,7 @@ export const make = (
     const slotContents = contents
     if (events.length === 0) return Effect.void
     pending = []
+    pendingChars = 0
     contents = []
     roomLeft.unsafeOpen()
     some.unsafeClose()
@@ -117,7 +128,7 @@ export const make = (
   const flush = Effect.uninterruptible(alone.withPermits(1)(append))
 
   return {
-    state: () => state,
+    state,
     push,
     room: roomLeft.await,
     committed: none.await,
