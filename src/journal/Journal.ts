@@ -200,6 +200,8 @@ export class Journal extends Context.Tag("turnstream/journal/Journal")<Journal, 
   readonly turn: (id: TurnId) => Effect.Effect<TurnRecord, TurnNotFound | JournalFailure>
   /** The fold of the committed events. */
   readonly state: (id: TurnId) => Effect.Effect<TurnState, TurnNotFound | JournalFailure>
+  /** The same of many turns at once, for a restart. One that is not there or cannot be read is left out: `state` says why. */
+  readonly states: (ids: ReadonlyArray<TurnId>) => Effect.Effect<ReadonlyMap<TurnId, TurnState>, JournalFailure>
   /** Up to `limit` events after `seq`, ascending. */
   readonly readAfter: (
     id: TurnId,

@@ -234,6 +234,13 @@ const make = () => {
         })
       }),
     state: (id) => withTurn(id, (turn) => Effect.succeed(turn.state)),
+    states: (ids) =>
+      Effect.sync(() =>
+        new Map(ids.flatMap((id) => {
+          const state = store.turns.get(id)?.state
+          return state === undefined ? [] : [[id, state] as const]
+        }))
+      ),
     readAfter: (id, seq, limit) => withTurn(id, (turn) => Effect.succeed(store.eventsAfter(turn, seq, limit))),
     answer: (id, kind, upTo = Number.MAX_SAFE_INTEGER) =>
       Stream.fromIterableEffect(withTurn(id, (turn) => Effect.succeed(partsAt(turn, kind, upTo)))),

@@ -76,6 +76,7 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
     turn: reads.turn,
     byKey: reads.byKey,
     state: reads.state,
+    states: reads.states,
     readAfter: reads.readAfter,
     answer: reads.answer,
     checkpoints: reads.checkpoints,

@@ -243,6 +243,19 @@ export const make = ({ live, owned, pages, sql, stored }: Options) => {
     )
   })
 
+  const states = Effect.fn("Journal.states")((ids: ReadonlyArray<TurnId>) => {
+    const seen = live.version()
+    return Effect.tap(
+      read("states", (db) => stored.foldMany(db, ids)),
+      (found) =>
+        owned
+          ? Effect.sync(() => {
+            for (const state of found.values()) live.adopt(state, seen)
+          })
+          : Effect.void
+    )
+  })
+
   const readAfter = Effect.fn("Journal.readAfter")((id: TurnId, seq: number, limit: number) =>
     read("readAfter", (db) =>
       Effect.gen(function*() {
@@ -384,6 +397,7 @@ export const make = ({ live, owned, pages, sql, stored }: Options) => {
     turn,
     byKey,
     state,
+    states,
     readAfter,
     answer,
     checkpoints,

@@ -23,6 +23,16 @@ const pendingCharsMax = 65_536
 
 const charsOf = (event: TurnEvent): number => event.type === "model.delta" ? event.data.text.length : 0
 
+export interface TurnIds {
+  readonly turnId: TurnId
+  readonly sessionId: SessionId
+}
+
+export interface Pen {
+  readonly state: () => TurnState.TurnState
+  readonly write: (body: EventBody) => TurnEvent
+}
+
 export interface TurnLog {
   /** Everything pushed so far, committed or not. */
   readonly state: () => TurnState.TurnState
@@ -42,27 +52,17 @@ export const isoTime = (millis: number): string => DateTime.formatIso(DateTime.u
 
 /** The events that open a turn, before there is a log. */
 export const firstEvents = (
-  ids: { readonly turnId: TurnId; readonly sessionId: SessionId },
+  ids: TurnIds,
   at: string,
   bodies: ReadonlyArray<EventBody>
 ): ReadonlyArray<TurnEvent> => bodies.map((body, index) => ({ v: 1, ...ids, seq: index + 1, at, ...body }) as TurnEvent)
 
-export const make = (
-  journal: Journal["Type"],
-  clock: Clock.Clock,
-  ids: { readonly turnId: TurnId; readonly sessionId: SessionId },
-  initial: TurnState.TurnState
-): TurnLog => {
+/** Gives events their place and time after `initial`, and folds them. A `RangeError` for one that may not come. */
+export const makePen = (clock: Clock.Clock, ids: TurnIds, initial: TurnState.TurnState): Pen => {
   // the journal has the words: nothing here needs them
   const folding = TurnState.makeFold(initial, 0)
   // it begins with a state, so it has one
   const state = () => folding.state() as TurnState.TurnState
-  let pending: Array<TurnEvent> = []
-  let pendingChars = 0
-  let contents: Array<NonNullable<Append["contents"]>[number]> = []
-  const some = Effect.unsafeMakeLatch(false)
-  const none = Effect.unsafeMakeLatch(true)
-  const roomLeft = Effect.unsafeMakeLatch(true)
 
   // events of one millisecond share their time's text
   let atMillis = -1
@@ -76,7 +76,7 @@ export const make = (
     return at
   }
 
-  const push: TurnLog["push"] = (body, slotContents) => {
+  const write: Pen["write"] = (body) => {
     // a body carries the data of its own type: the spread keeps that pairing, which the checker cannot follow
     const event = {
       v: 1,
@@ -88,6 +88,28 @@ export const make = (
     } as TurnEvent
     const wrong = folding.add(event)
     if (wrong !== undefined) throw new RangeError(wrong)
+    return event
+  }
+
+  return { state, write }
+}
+
+export const make = (
+  journal: Journal["Type"],
+  clock: Clock.Clock,
+  ids: TurnIds,
+  initial: TurnState.TurnState
+): TurnLog => {
+  const pen = makePen(clock, ids, initial)
+  let pending: Array<TurnEvent> = []
+  let pendingChars = 0
+  let contents: Array<NonNullable<Append["contents"]>[number]> = []
+  const some = Effect.unsafeMakeLatch(false)
+  const none = Effect.unsafeMakeLatch(true)
+  const roomLeft = Effect.unsafeMakeLatch(true)
+
+  const push: TurnLog["push"] = (body, slotContents) => {
+    const event = pen.write(body)
     pending.push(event)
     pendingChars += charsOf(event)
     if (slotContents !== undefined) contents.push(...slotContents)
@@ -128,7 +150,7 @@ export const make = (
   const flush = Effect.uninterruptible(alone.withPermits(1)(append))
 
   return {
-    state,
+    state: pen.state,
     push,
     room: roomLeft.await,
     committed: none.await,
