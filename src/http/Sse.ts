@@ -24,7 +24,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ServerResponse } from "node:http"
 import { Settings } from "../config/Settings.ts"
-import { Overloaded, type SessionNotFound, type TurnNotFound } from "../domain/RequestError.ts"
+import { type Gone, Overloaded, type SessionNotFound, type TurnNotFound } from "../domain/RequestError.ts"
 import type { JournalFailure } from "../domain/TurnError.ts"
 import type { FollowEnded, JournaledEvent } from "../journal/Journal.ts"
 
@@ -91,7 +91,7 @@ export const encode = (page: Chunk.Chunk<JournaledEvent>, idOf: IdOf): Buffer =>
   return bytes
 }
 
-export type FollowError = JournalFailure | FollowEnded | TurnNotFound | SessionNotFound
+export type FollowError = JournalFailure | FollowEnded | TurnNotFound | SessionNotFound | Gone
 
 const followEndedCodes: Readonly<Record<FollowEnded["reason"], string>> = {
   deleted: "SessionNotFound",
