@@ -168,9 +168,12 @@ const makeServer = (settings: SettingsShape): Http.Server => {
   const answers = new WeakMap<Duplex, Http.ServerResponse>()
   /** Sockets on which the rest of an answered request is still awaited. */
   const answeredEarly = new WeakSet<Duplex>()
+  /** Sockets that have sent a request: until then the header timeout judges them, not the stall limit. */
+  const spoken = new WeakSet<Duplex>()
   const track = (request: Http.IncomingMessage, response: Http.ServerResponse) => {
     const { socket } = request
     answers.set(socket, response)
+    spoken.add(socket)
     request.on("close", () => answeredEarly.delete(socket))
     response.on("close", () => {
       answers.delete(socket)
@@ -184,7 +187,7 @@ const makeServer = (settings: SettingsShape): Http.Server => {
   server.setTimeout(stallMs, (socket) => {
     // nothing moved: a handler that is at work is left alone, a reader that takes nothing and an idle connection are not
     const answer = answers.get(socket)
-    if (answer === undefined || answer.writableLength > 0) socket.destroy()
+    if (answer === undefined ? spoken.has(socket) : answer.writableLength > 0) socket.destroy()
     else socket.setTimeout(stallMs)
   })
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {
