@@ -6,7 +6,7 @@
  * `checkJournal`: the events. `checkProjection`: a turn's rows against its events. `checkSession`: turns of a session side
  * by side. `checkFollower`: what a reader saw against what is committed.
  */
-import { type JournalChecker, journalChecker, type JournalOptions, type Violation } from "./JournalInvariants.ts"
+import { journalChecker, type JournalOptions, type Violation } from "./JournalInvariants.ts"
 import type { Message, Part } from "./Message.ts"
 import type { Checkpoint, Turn } from "./Resources.ts"
 import { type EventType, isTerminalType, type TurnEvent } from "./TurnEvent.ts"
