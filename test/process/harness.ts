@@ -65,7 +65,8 @@ const environment = ({ config, dataDir, env = {} }: Settings): Record<string, st
   }
 }
 
-const open = (args: ReadonlyArray<string>, settings: Settings): Program => {
+/** Starts `turnstream <args>`; whoever calls this ends it. */
+export const open = (args: ReadonlyArray<string>, settings: Settings): Program => {
   const { dataDir, fileBytesMax, nodeArgs = [] } = settings
   const command = [process.execPath, ...nodeArgs, main, ...args]
   // the shell counts blocks of 512 bytes, and becomes the program
