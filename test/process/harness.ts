@@ -142,12 +142,15 @@ export const run = (args: ReadonlyArray<string>, settings: Settings, input = "")
     return { code, stdout: program.stdout(), stderr: program.stderr() }
   }))
 
+/** Where a service answers, once it does. */
+export const readyOf = (program: Program) =>
+  Effect.map(program.line(/^turnstream ready on (http:\S+)$/), ([, url = ""]) => url)
+
 /** Starts the service and waits until it is ready. */
 export const serve = (settings: Settings, args: ReadonlyArray<string> = []) =>
   Effect.gen(function*() {
     const program = yield* start(["serve", ...args], settings)
-    const [, url = ""] = yield* program.line(/^turnstream ready on (http:\S+)$/)
-    return { ...program, url }
+    return { ...program, url: yield* readyOf(program) }
   })
 
 export interface Answer {
