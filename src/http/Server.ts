@@ -25,7 +25,7 @@ import * as Schema from "effect/Schema"
 import * as Http from "node:http"
 import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import { Settings, type SettingsShape } from "../config/Settings.ts"
+import { connectionsBesideStreams, Settings, type SettingsShape } from "../config/Settings.ts"
 import { InvalidRequest } from "../domain/RequestError.ts"
 import { Journal } from "../journal/Journal.ts"
 import { TurnRuntime } from "../turn/TurnRuntime.ts"
@@ -67,8 +67,6 @@ export class ServerError extends Schema.TaggedError<ServerError>("turnstream/htt
   }
 }
 
-/** Connections beyond the event streams: short requests, keep-alive, and readers of health. */
-const connectionsBesideStreams = 1_024
 /** Header lines; a browser sends about 20. */
 const headersMax = 100
 /** How long open answers have to end once the listener is closed. */
@@ -164,7 +162,7 @@ const makeServer = (settings: SettingsShape): Http.Server => {
     requireHostHeader: false
   })
   server.maxHeadersCount = headersMax
-  server.maxConnections = limits.eventStreams + connectionsBesideStreams
+  server.maxConnections = limits.connections ?? limits.eventStreams + connectionsBesideStreams
   const answers = new WeakMap<Duplex, Http.ServerResponse>()
   /** Sockets on which the rest of an answered request is still awaited. */
   const answeredEarly = new WeakSet<Duplex>()
