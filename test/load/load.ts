@@ -72,11 +72,11 @@ export const fastReader = (url: string, turnId: string) =>
     return { bytes, ms: performance.now() - begun, last: tail.toString("latin1") }
   })
 
-/** The value of one gauge of `/metrics`. */
+/** The value of one metric; 0 before its first. */
 export const gauge = (url: string, name: string): Effect.Effect<number> =>
   Effect.promise(async () => {
     const text = await (await fetch(`${url}/metrics`)).text()
-    return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1])
+    return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1] ?? 0)
   })
 
 /** Starts a turn of `bytes` characters in deltas of `each`, without pauses. */
