@@ -93,6 +93,21 @@ const checkText = (world: World, facts: SessionFacts, turn: Turn) => {
   if (turn.status === "completed" && whole !== kept) world.violate("P5", turn.id, "it completed without its whole text")
 }
 
+/** `recovery.maxResumes` by default. */
+const resumesMax = 3
+
+const resumesBefore = (facts: SessionFacts, turn: Turn): number => {
+  const parent = turn.resumedFrom === undefined ? undefined : facts.turns.get(turn.resumedFrom)
+  return parent === undefined ? 0 : 1 + resumesBefore(facts, parent)
+}
+
+/** Where the policy says so, a start goes on with what it closed, within its budget; all else has ended. */
+const isResumedAtStart = (world: World, facts: SessionFacts, turn: Turn): boolean => {
+  if (turn.status !== "running" || !world.resumes || turn.resumedFrom === undefined) return false
+  if (resumesBefore(facts, turn) > resumesMax) world.violate("P6", turn.id, "resumed beyond the budget")
+  return true
+}
+
 /** P6: ended, once, with a checkpoint, as whoever ended it says. */
 const checkEnd = (world: World, turn: Turn) => {
   if (turn.status === "running") return world.violate("P6", turn.id, "an orphan was not closed before ready")
@@ -180,14 +195,17 @@ export const check = async (world: World, url: string, all: boolean): Promise<Re
   for (const id of all ? world.sessions : world.active) {
     const facts = await factsOf(url, id)
     checkSubmits(world, facts)
+    const resumed = [...facts.turns.values()].filter((turn) => isResumedAtStart(world, facts, turn))
     for (const turn of facts.turns.values()) {
+      if (resumed.includes(turn)) continue
       const isNew = !world.digests.has(turn.id)
       if (isNew && turn.error?._tag === "Interrupted") orphans.push(turn)
       if (!isNew && !all) continue
       checkEnd(world, turn)
       await checkTurn(world, url, facts, turn)
     }
-    await checkSession(world, url, facts)
+    // its journal and its ledger do not grow between two answers
+    if (resumed.length === 0) await checkSession(world, url, facts)
   }
   for (const [what, id] of world.acknowledged) {
     if (!world.digests.has(id) && !world.submits.has(what)) {

@@ -10,7 +10,7 @@ describe("the kill loop", () => {
       assert.strictEqual(figures.cycles, 20)
       // a loop that killed nothing in mid-turn, or saw nothing, has shown nothing
       assert.isAbove(figures.orphans, 10)
-      assert.isAbove(figures.killsInRecovery, 0)
+      assert.isAbove(figures.killsBeforeReady, 0)
       assert.isAbove(figures.eventsSeen, 1_000)
     },
     180_000

@@ -10,7 +10,7 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import type { Violation } from "../../src/domain/Invariants.ts"
-import { open, type Program } from "../process/harness.ts"
+import { open, type Program, readyOf, type Settings } from "../process/harness.ts"
 import { check } from "./check.ts"
 import { follow, goOn, send, talk } from "./clients.ts"
 import { request, World } from "./world.ts"
@@ -18,14 +18,15 @@ import { request, World } from "./world.ts"
 const cyclesPerEra = 20
 /** Sessions that are talked in at a time; each cycle one is new. */
 const activeMax = 4
-const config = { drainMs: 200, recovery: { onRestart: "interrupt" } }
+const drainMs = 200
 /** A start or an end that takes longer hangs. */
 const hangMs = 30_000
 
 export interface Figures {
   cycles: number
   kills: number
-  killsInRecovery: number
+  /** Of the kills, those of a start that had not said that it is ready. */
+  killsBeforeReady: number
   terminations: number
   /** Turns that a kill left without an end. */
   orphans: number
@@ -47,7 +48,7 @@ export interface Report {
 const noFigures = (): Figures => ({
   cycles: 0,
   kills: 0,
-  killsInRecovery: 0,
+  killsBeforeReady: 0,
   terminations: 0,
   orphans: 0,
   turns: 0,
@@ -72,13 +73,21 @@ interface Era {
   readonly world: World
   readonly dataDir: string
   readonly figures: Figures
+  readonly durability: "full" | "relaxed"
 }
 
-const start = async ({ dataDir, figures }: Era): Promise<{ readonly program: Program; readonly url: string }> => {
+/** No process of ours that dies loses anything in either mode. */
+const settingsOf = ({ dataDir, durability, world }: Era): Settings => ({
+  dataDir,
+  config: { drainMs, recovery: { onRestart: world.resumes ? "resume" : "interrupt" } },
+  env: { TURNSTREAM_DURABILITY: durability }
+})
+
+const start = async (era: Era): Promise<{ readonly program: Program; readonly url: string }> => {
   const begun = performance.now()
-  const program = open(["serve"], { dataDir, config })
-  const [, url = ""] = await orHang("a start", program, program.line(/^turnstream ready on (http:\S+)$/))
-  figures.slowestReadyMs = Math.max(figures.slowestReadyMs, Math.round(performance.now() - begun))
+  const program = open(["serve"], settingsOf(era))
+  const url = await orHang("a start", program, readyOf(program))
+  era.figures.slowestReadyMs = Math.max(era.figures.slowestReadyMs, Math.round(performance.now() - begun))
   return { program, url }
 }
 
@@ -98,14 +107,15 @@ const end = async (era: Era, program: Program, signal: "SIGKILL" | "SIGTERM") =>
 
 /** Kills a start before, in or just after its recovery. */
 const killInRecovery = async (era: Era) => {
-  const program = open(["serve"], { dataDir: era.dataDir, config })
+  const program = open(["serve"], settingsOf(era))
   await sleep(era.world.chance.between(50, 400))
   if (program.child.exitCode !== null) {
     return era.world.violate("P6", "", `a start after a kill ended with ${program.child.exitCode}: ${program.stderr()}`)
   }
+  if (program.stdout() === "") era.figures.killsBeforeReady++
   program.child.kill("SIGKILL")
   await orHang("a kill", program, program.ended)
-  era.figures.killsInRecovery++
+  era.figures.kills++
 }
 
 const newSession = async (world: World, url: string) => {
@@ -160,6 +170,8 @@ const cycle = async (era: Era): Promise<void> => {
 
 /** A last start, in which everything is held against the clients once more and their readers read to the end. */
 const close = async (era: Era): Promise<void> => {
+  // nothing may run while everything is held against the clients
+  era.world.resumes = false
   const { program, url } = await start(era)
   try {
     era.figures.orphans += (await check(era.world, url, false)).length
@@ -186,7 +198,8 @@ export interface Options {
 const runEra = async (seed: number, cycles: number, figures: Figures): Promise<Report> => {
   const dataDir = Fs.mkdtempSync(Path.join(Os.tmpdir(), "turnstream-torture-"))
   const world = new World(seed)
-  const era: Era = { world, dataDir, figures }
+  world.resumes = world.chance.is(0.25)
+  const era: Era = { world, dataDir, figures, durability: world.chance.is(0.25) ? "relaxed" : "full" }
   let at = 0
   try {
     for (; at < cycles && world.violations.length === 0; at++) await cycle(era)

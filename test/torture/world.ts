@@ -71,6 +71,8 @@ export class World {
   /** Connections that are read from now. */
   readonly legs = new Set<Promise<void>>()
   stopping = false
+  /** Whether a restart goes on with the turns that it closes. */
+  resumes = false
   #count = 0
   #url: string | undefined
   #waiting: Array<(url: string) => void> = []
