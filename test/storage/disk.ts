@@ -13,12 +13,62 @@ const source = fileURLToPath(new URL("shim.c", import.meta.url))
 
 interface Shim {
   /** Environment of the program that is to run on it. */
-  readonly env: (folder: string) => Readonly<Record<string, string>>
+  readonly env: (folder: string, options?: { readonly trace: boolean }) => Readonly<Record<string, string>>
   /** Syncs of database files so far. */
   readonly syncs: (folder: string) => number
   readonly refuse: (folder: string, error: keyof typeof Os.constants.errno) => void
   readonly allow: (folder: string) => void
+  /** Makes what a power loss would have left of a folder's database; `keep` decides on each write that was not synced. */
+  readonly afterPowerLoss: (folder: string, target: string, keep: (index: number) => boolean) => void
 }
+
+interface Operation {
+  readonly kind: "write" | "truncate" | "sync"
+  readonly file: "turnstream.db" | "turnstream.db-wal"
+  readonly offset: number
+  readonly bytes: Buffer
+}
+
+/** The records of the shim's trace. One that a kill cut off was not carried out before it. */
+const operationsOf = (trace: Buffer): ReadonlyArray<Operation> => {
+  const kinds = { W: "write", T: "truncate", S: "sync" } as const
+  const operations: Array<Operation> = []
+  for (let at = 0; at + 14 <= trace.length;) {
+    const length = trace.readUInt32LE(at + 10)
+    if (at + 14 + length > trace.length) break
+    operations.push({
+      kind: kinds[trace.toString("latin1", at, at + 1) as keyof typeof kinds],
+      file: trace[at + 1] === 0x4c ? "turnstream.db-wal" : "turnstream.db",
+      offset: Number(trace.readBigInt64LE(at + 2)),
+      bytes: trace.subarray(at + 14, at + 14 + length)
+    })
+    at += 14 + length
+  }
+  return operations
+}
+
+/** What a file holds after some operations. */
+const contentAfter = (operations: ReadonlyArray<Operation>): Buffer => {
+  const content = Buffer.alloc(Math.max(0, ...operations.map(({ bytes, offset }) => offset + bytes.length)))
+  let length = 0
+  for (const { bytes, kind, offset } of operations) {
+    if (kind === "truncate") {
+      content.fill(0, Math.min(offset, length))
+      length = offset
+    } else {
+      bytes.copy(content, offset)
+      length = Math.max(length, offset + bytes.length)
+    }
+  }
+  return content.subarray(0, length)
+}
+
+const afterPowerLoss = (operations: ReadonlyArray<Operation>, keep: (index: number) => boolean) =>
+  (["turnstream.db", "turnstream.db-wal"] as const).map((file) => {
+    const own = operations.filter((operation) => operation.file === file)
+    const synced = own.findLastIndex(({ kind }) => kind === "sync")
+    return { file, content: contentAfter(own.filter(({ kind }, i) => kind !== "sync" && (i < synced || keep(i)))) }
+  })
 
 const compile = (): Shim | string => {
   if (process.platform !== "linux") return "LD_PRELOAD is Linux's"
@@ -34,8 +84,19 @@ const compile = (): Shim | string => {
   if (status !== 0) return `cc failed: ${stderr.slice(0, 200)}`
   const fault = (at: string) => join(at, "shim-fault")
   const syncs = (at: string) => join(at, "shim-syncs")
+  const trace = (at: string) => join(at, "shim-trace")
   return {
-    env: (at) => ({ LD_PRELOAD: library, SHIM_FAULT: fault(at), SHIM_SYNCS: syncs(at) }),
+    env: (at, options = { trace: false }) => ({
+      LD_PRELOAD: library,
+      SHIM_FAULT: fault(at),
+      SHIM_SYNCS: syncs(at),
+      ...(options.trace ? { SHIM_TRACE: trace(at) } : {})
+    }),
+    afterPowerLoss: (at, target, keep) => {
+      for (const { content, file } of afterPowerLoss(operationsOf(Fs.readFileSync(trace(at))), keep)) {
+        Fs.writeFileSync(join(target, file), content)
+      }
+    },
     syncs: (at) => Fs.statSync(syncs(at), { throwIfNoEntry: false })?.size ?? 0,
     refuse: (at, error) => Fs.writeFileSync(fault(at), String(Os.constants.errno[error])),
     allow: (at) => Fs.rmSync(fault(at))
