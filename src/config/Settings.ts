@@ -72,6 +72,8 @@ export const Limits = Schema.Struct({
   runningTurns: setting(64),
   /** Open event streams. */
   eventStreams: setting(256),
+  /** Open connections; absent: the event streams and `connectionsBesideStreams` more. */
+  connections: Schema.optional(positive),
   /** Turns that wait behind a running one, per session. */
   queuedTurns: setting(16),
   /** UTF-8 bytes of everything a model says in one turn. */
@@ -92,6 +94,9 @@ export const Limits = Schema.Struct({
   writeStallMs: setting(30_000)
 })
 export type Limits = typeof Limits.Type
+
+/** Short requests, keep-alive, and readers of health. */
+export const connectionsBesideStreams = 1_024
 
 export const ConfigFile = Schema.Struct({
   defaults: Schema.optionalWith(
