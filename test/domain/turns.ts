@@ -38,13 +38,15 @@ const said: FastCheck.Arbitrary<EventBody> = FastCheck.oneof(
 /** What an attempt says, its usage, and whether another follows: a failed one, with its visible output taken back. */
 const attempt = FastCheck.record({
   said: FastCheck.array(said, { maxLength: 12 }),
-  outputTokens: FastCheck.option(FastCheck.nat(1000))
+  outputTokens: FastCheck.option(FastCheck.nat(1000)),
+  source: FastCheck.constantFrom("reported" as const, "estimated" as const)
 })
 
 export const bodies: FastCheck.Arbitrary<ReadonlyArray<EventBody>> = FastCheck.record({
   attempts: FastCheck.array(attempt, { minLength: 1, maxLength: 3 }),
   ending: FastCheck.constantFrom("completed", "cancelled", "open")
 }).map(({ attempts, ending }) => {
+  const usages: Array<Parameters<typeof Usage.reported>[0][number]> = []
   const events: Array<EventBody> = [
     { type: "turn.started", data: { provider: "p", model: "m", userMessageId: ids.messageId } },
     {
@@ -61,7 +63,8 @@ export const bodies: FastCheck.Arbitrary<ReadonlyArray<EventBody>> = FastCheck.r
     events.push(...one.said)
     if (ending === "open" && index === attempts.length - 1) return
     const usage = Usage.make({ outputTokens: one.outputTokens })
-    events.push({ type: "telemetry.usage", data: { usage, source: "reported", contextPercent: 12.5 } })
+    usages.push({ usage, source: one.source })
+    events.push({ type: "telemetry.usage", data: { usage, source: one.source, contextPercent: 12.5 } })
     if (index === attempts.length - 1) return
     const error = toInfo(providerFailure("p", "overloaded"))
     events.push({ type: "attempt.failed", data: { attempt: index + 1, error, retryInMs: 5 } })
@@ -69,10 +72,22 @@ export const bodies: FastCheck.Arbitrary<ReadonlyArray<EventBody>> = FastCheck.r
   })
   if (ending === "open") return events
   events.push({ type: "checkpoint.saved", data: { checkpoint: 1, phase: "committing", seq: events.length } })
+  const chars = (attempts.at(-1)?.said ?? [])
+    .reduce((sum, { data }) => "kind" in data && data.kind === "text" ? sum + data.text.length : sum, 0)
   events.push(
     ending === "completed"
-      ? { type: "turn.completed", data: { finishReason: "stop", messageId: ids.messageId, usage: null } }
-      : { type: "turn.failed", data: { error: toInfo(new Cancelled({ cause: "user_stop" })), checkpoint: 1 } }
+      ? {
+        type: "turn.completed",
+        data: { finishReason: "stop", messageId: ids.messageId, usage: Usage.reported(usages) }
+      }
+      : {
+        type: "turn.failed",
+        data: {
+          error: toInfo(new Cancelled({ cause: "user_stop" })),
+          checkpoint: 1,
+          ...(chars === 0 ? {} : { partial: { messageId: ids.messageId, chars } })
+        }
+      }
   )
   return events
 })
