@@ -111,4 +111,3 @@ export const open = (path: string) => {
 }
 
 export type JournalView = ReturnType<typeof open>
-

@@ -7,7 +7,7 @@ import type { Turn } from "../../src/domain/Resources.ts"
 import * as TurnEvent from "../../src/domain/TurnEvent.ts"
 import * as TurnState from "../../src/domain/TurnState.ts"
 import type { JournaledEvent, SessionCursor } from "../../src/journal/Journal.ts"
-import type { Submitted, SubmitRequest } from "../../src/turn/TurnRuntime.ts"
+import type { SubmitRequest, Submitted } from "../../src/turn/TurnRuntime.ts"
 import type { JournalView, SeenEvent } from "./JournalView.ts"
 import type { Call } from "./SteeredProvider.ts"
 
@@ -28,6 +28,8 @@ export interface Follower {
     readonly after: SessionCursor | undefined
   }
   readonly seen: Array<SeenEvent>
+  /** Reads only when it is let. */
+  readonly slow: boolean
   state: "joined" | "ended" | "broken" | "left" | "lost"
 }
 
@@ -94,7 +96,13 @@ export const make = (view: JournalView) => {
       ? last.parts.map((part) => (part.type === "text" ? part.text : "")).join("")
       : ""
     const due = resumedFrom === null ? "" : chainText(resumedFrom)
-    if (given !== due) violate("P8", turnId, `the provider was given ${JSON.stringify(given)}, not what was said: ${JSON.stringify(due)}`)
+    if (given !== due) {
+      violate(
+        "P8",
+        turnId,
+        `the provider was given ${JSON.stringify(given)}, not what was said: ${JSON.stringify(due)}`
+      )
+    }
   }
 
   /** A provider was called: for a turn that is committed, attempt and all, alone in its session. */
@@ -126,11 +134,15 @@ export const make = (view: JournalView) => {
     ask.state = "answered"
     ask.turnId = turn.id
     const gone = session(ask.sessionId).deleteAsked
-    if (committed(turn.id, 1) === undefined && !gone) violate("P4", turn.id, "an acknowledged submit is not in the journal")
+    if (committed(turn.id, 1) === undefined && !gone) {
+      violate("P4", turn.id, "an acknowledged submit is not in the journal")
+    }
     const key = ask.request?.idempotencyKey
     if (ask.parent !== undefined) {
       const linked = ask.parent.kind === "resume" ? turn.resumedFrom : turn.retryOf
-      if (linked !== ask.parent.id) violate("P9", turn.id, `${ask.parent.kind} of ${ask.parent.id} answered with another turn`)
+      if (linked !== ask.parent.id) {
+        violate("P9", turn.id, `${ask.parent.kind} of ${ask.parent.id} answered with another turn`)
+      }
     } else if (key !== undefined) {
       const scoped = `${ask.sessionId}/${key}`
       const body = JSON.stringify(ask.request)
@@ -190,7 +202,9 @@ export const make = (view: JournalView) => {
 
   /** Before a recovered process is ready: no turn of the dead one is open. */
   const recovered = (before: ReadonlySet<string>, callsMade: number, resumes: boolean): void => {
-    const open = view.rows<{ id: string }>("SELECT id FROM turns WHERE status = 'running'").filter(({ id }) => before.has(id))
+    const open = view.rows<{ id: string }>("SELECT id FROM turns WHERE status = 'running'").filter(({ id }) =>
+      before.has(id)
+    )
     for (const { id } of open) violate("P6", id, "an orphan is still open when the process is ready")
     if (callsMade > 0 && !resumes) violate("P6", "", `${callsMade} calls of a provider at the start`)
   }

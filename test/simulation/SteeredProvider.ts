@@ -91,7 +91,7 @@ const makeCall = (number: number, request: ProviderRequest) => {
     Stream.repeatEffectChunkOption(pull),
     Effect.suspend(() => {
       call.open = false
-      return call.sticky ? Effect.never : Effect.void
+      return call.sticky ? Effect.async<never>(() => undefined) : Effect.void
     })
   )
   return { call, stream }

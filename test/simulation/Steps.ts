@@ -14,7 +14,7 @@ const weights = {
   leave: 4,
   page: 6,
   submit: 16,
-  duplicate: 4,
+  duplicate: 5,
   cancel: 5,
   resume: 3,
   retry: 3,
@@ -25,10 +25,10 @@ const weights = {
   full: 1,
   healed: 2,
   commitFault: 2,
-  crash: 2,
-  crashAt: 2,
-  crashInRecovery: 1,
-  shutdown: 1
+  crash: 1.2,
+  crashAt: 1.6,
+  crashInRecovery: 0.6,
+  shutdown: 0.6
 } as const
 
 export type StepName = keyof typeof weights

@@ -114,7 +114,9 @@ export const make = ({ dataDir, model, note, onRestart, sim, view }: WorldOption
     const exit = await sim.finish(Layer.buildWithScope(layer, scope), patienceMs)
     if (exit?._tag !== "Success" || faults.dead) {
       note(() => `  the start fails: ${exit === undefined ? "it hangs" : whyNot(exit)}`)
-      if (!faults.dead) model.violate("P6", "", `a start without a fault fails: ${exit === undefined ? "it hangs" : whyNot(exit)}`)
+      if (!faults.dead) {
+        model.violate("P6", "", `a start without a fault fails: ${exit === undefined ? "it hangs" : whyNot(exit)}`)
+      }
       await bury(faults, scope)
       return
     }
@@ -142,12 +144,19 @@ export const make = ({ dataDir, model, note, onRestart, sim, view }: WorldOption
     live.length = 0
     const open = view.rows<{ id: string }>("SELECT id FROM turns WHERE status = 'running'")
     const mayBeLeft = faults.full || faults.busy > 0
+    // the next start finds them as a crash leaves them
+    if (open.length > 0) model.had.crash = true
     for (const { id } of open) if (!mayBeLeft) model.violate("P22", id, "a turn is open after a shutdown")
     for (const follower of model.followers) {
-      if (follower.state === "joined") model.violate("P22", "", `follower ${follower.number} is open after a shutdown`)
+      if (follower.state === "joined" && follower.slow) follower.state = "lost"
+      else if (follower.state === "joined") {
+        model.violate("P22", "", `follower ${follower.number} is open after a shutdown`)
+      }
     }
     for (const ask of model.asks) {
-      if (ask.state === "waiting") model.violate("P22", ask.turnId ?? "", `ask ${ask.number} is not answered after a shutdown`)
+      if (ask.state === "waiting") {
+        model.violate("P22", ask.turnId ?? "", `ask ${ask.number} is not answered after a shutdown`)
+      }
     }
   }
 
