@@ -13,7 +13,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
@@ -41,7 +41,7 @@ export const make = ({ seed, shuffle }: SimOptions) => {
   let mono = 0
   let wall = startMillis
   let sleepers: Array<Sleeper> = []
-  let tasks: Array<Scheduler.Task> = []
+  const tasks: Array<Scheduler.Task> = []
   let ran = 0
   const order = new PCGRandom(seed ^ 0x5eed)
 
