@@ -4,6 +4,7 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import { parseArgs } from "node:util"
 import { type JournalKind, journals } from "./engine.ts"
+import * as Latency from "./latency.ts"
 import * as Races from "./races.ts"
 
 const { values } = parseArgs({ options: { rounds: { type: "string", default: "2000" } } })
@@ -32,3 +33,20 @@ await onBoth("deletion against a running turn", (kind) => Races.deletes(kind, pa
 await onBoth("P22 submits against a drain", (kind) => Races.submitsAgainstDrain(kind, part(0.1)))
 await onBoth("P10 supersede storms of 20", (kind) => Races.supersedes(kind, part(0.1)))
 await onBoth("P8, P9 resumes and retries at once", (kind) => Races.children(kind, part(0.1)))
+
+const latency = async (name: string, limitMs: number, measure: Effect.Effect<Latency.Latencies, unknown>) => {
+  const { ms, wrong } = await Effect.runPromise(Logger.withMinimumLogLevel(measure, LogLevel.None))
+  const round = (value: number) => Math.round(value * 10) / 10
+  for (const phase of Latency.phases) {
+    const [median, p99] = [Latency.quantile(ms[phase], 0.5), Latency.quantile(ms[phase], 0.99)]
+    console.log(
+      `P11 cancel ${name}, ${phase}: ${ms[phase].length} rounds, median ${round(median)} ms, p99 ${round(p99)} ms`
+    )
+    if (p99 >= limitMs) process.exitCode = 1
+  }
+  for (const what of wrong.slice(0, 5)) console.log(`  ${what}`)
+  if (wrong.length > 0) process.exitCode = 1
+}
+
+await latency("in process", 50, Latency.inProcess(part(0.1)))
+await latency("over HTTP", 250, Latency.overHttp(part(0.1)))
