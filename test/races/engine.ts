@@ -9,6 +9,7 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import * as SettingsLoader from "../../src/config/SettingsLoader.ts"
+import { textOf as partsText } from "../../src/domain/Message.ts"
 import { UnknownProvider } from "../../src/domain/TurnError.ts"
 import * as TurnEvent from "../../src/domain/TurnEvent.ts"
 import * as Usage from "../../src/domain/Usage.ts"
@@ -35,9 +36,16 @@ const freshFolder = Effect.acquireRelease(
 
 const word = (index: number): ProviderEvent => ({ _tag: "Delta", kind: "text", text: `${index} ` })
 
-const answer = (message: string): Stream.Stream<ProviderEvent> => {
+/** What `n` words are in the end. */
+export const textOf = (count: number): string => Array.from({ length: count }, (_, index) => `${index} `).join("")
+
+/** Goes on behind what was said before, as a model does that is given a prefix. */
+const answer = (message: string, prefix: string): Stream.Stream<ProviderEvent> => {
   const count = message === "hang" ? 1 : Number(message)
-  const words = Stream.mapEffect(Stream.range(0, count - 1), (index) => Effect.as(loopTurn, word(index)))
+  const said = prefix.split(" ").length - 1
+  const words = said >= count
+    ? Stream.empty
+    : Stream.mapEffect(Stream.range(said, count - 1), (index) => Effect.as(loopTurn, word(index)))
   const last: ReadonlyArray<ProviderEvent> = [
     { _tag: "Usage", usage: Usage.make({ inputTokens: 1, outputTokens: count }) },
     { _tag: "Finish", reason: "stop" }
@@ -62,7 +70,9 @@ const layerRegistry = (counter: Counter) =>
               Stream.suspend(() => {
                 counter.calls++
                 const question = messages.findLast(({ role }) => role === "user")?.parts[0]
-                return answer(question?.type === "text" ? question.text : "hang")
+                const last = messages.at(-1)
+                const prefix = last?.role === "assistant" ? partsText(last.parts) : ""
+                return answer(question?.type === "text" ? question.text : "hang", prefix)
               })
           },
           model: { id: "only", contextWindow: 100_000, contextWindowFrom: "configured", maxOutputTokens: 1_000 },

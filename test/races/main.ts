@@ -6,12 +6,14 @@ import { parseArgs } from "node:util"
 import { type JournalKind, journals } from "./engine.ts"
 import * as Latency from "./latency.ts"
 import * as Races from "./races.ts"
+import * as Readers from "./readers.ts"
+import type { Figures } from "./rounds.ts"
 
 const { values } = parseArgs({ options: { rounds: { type: "string", default: "2000" } } })
 const rounds = Number(values.rounds)
 const part = (share: number) => Math.max(1, Math.ceil(rounds * share))
 
-const run = async (name: string, race: Effect.Effect<Races.Figures, unknown>): Promise<void> => {
+const run = async (name: string, race: Effect.Effect<Figures, unknown>): Promise<void> => {
   const begun = performance.now()
   const { counts, rounds, wrong } = await Effect.runPromise(Logger.withMinimumLogLevel(race, LogLevel.None))
   const facts = Object.entries(counts).map(([key, value]) => `${value} ${key}`).join(", ")
@@ -21,15 +23,16 @@ const run = async (name: string, race: Effect.Effect<Races.Figures, unknown>): P
   if (wrong.length > 0) process.exitCode = 1
 }
 
-const onBoth = async (name: string, race: (kind: JournalKind) => Effect.Effect<Races.Figures, unknown>) => {
+const onBoth = async (name: string, race: (kind: JournalKind) => Effect.Effect<Figures, unknown>) => {
   for (const kind of journals) await run(`${name}, ${kind}`, race(kind))
 }
 
 await onBoth("P12 cancel against completion", (kind) => Races.cancelAgainstCompletion(kind, rounds))
-await onBoth("P15 followers that join", (kind) => Races.joins(kind, rounds * 5))
+await onBoth("P15 followers that join", (kind) => Readers.joins(kind, rounds * 5))
+await onBoth("P8 cut and resumed answers", (kind) => Races.continuations(kind, rounds * 5))
 await run("P9 100 callers with one key", Races.sameKey(part(0.5)))
-await onBoth("P13 readers that leave", (kind) => Races.leavers(kind, part(0.25)))
-await onBoth("deletion against a running turn", (kind) => Races.deletes(kind, part(0.25)))
+await onBoth("P13 readers that leave", (kind) => Readers.leavers(kind, part(0.25)))
+await onBoth("deletion against a running turn", (kind) => Readers.deletes(kind, part(0.25)))
 await onBoth("P22 submits against a drain", (kind) => Races.submitsAgainstDrain(kind, part(0.1)))
 await onBoth("P10 supersede storms of 20", (kind) => Races.supersedes(kind, part(0.1)))
 await onBoth("P8, P9 resumes and retries at once", (kind) => Races.children(kind, part(0.1)))

@@ -3,8 +3,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { journals } from "./engine.ts"
 import * as Races from "./races.ts"
+import * as Readers from "./readers.ts"
+import type { Figures } from "./rounds.ts"
 
-const counted = <E>(race: Effect.Effect<Races.Figures, E>, check: (counts: Readonly<Record<string, number>>) => void) =>
+const counted = <E>(race: Effect.Effect<Figures, E>, check: (counts: Readonly<Record<string, number>>) => void) =>
   Effect.map(race, ({ counts, wrong }) => {
     assert.deepStrictEqual(wrong.slice(0, 5), [])
     check(counts)
@@ -19,16 +21,16 @@ for (const kind of journals) {
       }))
 
     it.effect("P15, P1: a follower that joins anywhere, at any moment, gets exactly what follows, once", () =>
-      counted(Races.joins(kind, 300), ({ live = 0, replayed = 0 }) => {
+      counted(Readers.joins(kind, 300), ({ live = 0, replayed = 0 }) => {
         assert.isAtLeast(live, 30)
         assert.isAtLeast(replayed, 10)
       }))
 
     it.effect("P13: 250 readers that leave cancel nothing", () =>
-      counted(Races.leavers(kind, 250), ({ left }) => assert.strictEqual(left, 250)))
+      counted(Readers.leavers(kind, 250), ({ left }) => assert.strictEqual(left, 250)))
 
     it.effect("a deletion of a session whose turns run tells its readers and leaves no row", () =>
-      counted(Races.deletes(kind, 40), ({ told = 0 }) => assert.isAtLeast(told, 40)))
+      counted(Readers.deletes(kind, 40), ({ told = 0 }) => assert.isAtLeast(told, 40)))
 
     it.effect("P22: a submit against a drain is refused, or its turn is ended by it", () =>
       counted(Races.submitsAgainstDrain(kind, 15), ({ accepted = 0, refused = 0 }) => {
@@ -38,6 +40,12 @@ for (const kind of journals) {
 
     it.effect("P10: twenty messages that supersede each other at once are never two at work, and the last is answered", () =>
       counted(Races.supersedes(kind, 10), ({ superseded = 0 }) => assert.isAtLeast(superseded, 50)))
+
+    it.effect("P8: answers that are cut anywhere and resumed are the whole text; a retry says it anew", () =>
+      counted(Races.continuations(kind, 100), ({ cuts = 0, retries = 0 }) => {
+        assert.isAtLeast(cuts, 50)
+        assert.isAtLeast(retries, 10)
+      }))
 
     it.effect("P8, P9: twenty resumes and retries at once make at most one child of each kind", () =>
       counted(Races.children(kind, 20), ({ answered = 0 }) => assert.isAtLeast(answered, 20)))
