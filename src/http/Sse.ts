@@ -75,7 +75,7 @@ type IdOf = (event: JournaledEvent) => string | number
  */
 const recent: Array<{ readonly events: ReadonlyArray<JournaledEvent>; readonly idOf: IdOf; readonly bytes: Buffer }> =
   []
-const recentMax = 16
+const recentMax = 8
 let oldest = 0
 
 /** A page of events as the bytes of one write. */
