@@ -1,6 +1,7 @@
 /** What HTTP, command line and library show: sessions, turns and pages of them, in the form `docs/protocol` fixes. */
 import * as Schema from "effect/Schema"
 import { MessageId, SessionId, TurnId } from "./Ids.ts"
+import { whole } from "./Message.ts"
 import { TurnErrorInfo } from "./TurnError.ts"
 import { FinishReason, Phase } from "./TurnEvent.ts"
 import { Usage } from "./Usage.ts"
@@ -26,6 +27,7 @@ export const Turn = Schema.Struct({
   phase: Phase,
   text: Schema.String,
   reasoning: Schema.String,
+  whole,
   finishReason: Schema.optional(FinishReason),
   error: Schema.optional(TurnErrorInfo),
   /** What providers reported (or the deterministic provider counted) over all attempts; null where nobody did. */
@@ -43,7 +45,9 @@ export const Turn = Schema.Struct({
   startedAt: Schema.String,
   endedAt: Schema.optional(Schema.String),
   /** The last checkpoint's number, for `/checkpoints/{n}`. */
-  checkpoint: Schema.optional(Schema.Int)
+  checkpoint: Schema.optional(Schema.Int),
+  /** When retention folded its events to the lifecycle ones; absent while all of them are there. */
+  foldedAt: Schema.optional(Schema.String)
 }).annotations({ identifier: "Turn" })
 export type Turn = typeof Turn.Type
 
@@ -56,6 +60,7 @@ export const Checkpoint = Schema.Struct({
   /** The partial text at that seq. */
   text: Schema.String,
   reasoning: Schema.String,
+  whole,
   /** Known usage so far; null where nobody reported any. */
   usage: Schema.NullOr(Usage),
   /** Hash of the context manifest; null before the context was built. */

@@ -15,6 +15,7 @@ import { TurnRuntime } from "../turn/TurnRuntime.ts"
 import { Api, CreateSessionBody, PreviewBody, UpdateSessionBody } from "./Api.ts"
 import * as Body from "./Body.ts"
 import * as EventPages from "./EventPages.ts"
+import * as LongJson from "./LongJson.ts"
 import * as Query from "./Query.ts"
 import { bodyLimits, createdSession, importLimits, json, orProblem, toItsEnd } from "./Respond.ts"
 import * as Sse from "./Sse.ts"
@@ -121,7 +122,7 @@ export const layer = HttpApiBuilder.group(Api, "sessions", (handlers) =>
           request,
           Query.pageOf(urlParams).pipe(
             Effect.flatMap((page) => journal.messages(path.id, page)),
-            Effect.map((page) => json(page))
+            Effect.map((page) => LongJson.response(LongJson.page(page, LongJson.message(journal))))
           )
         ))
       .handleRaw("turns", ({ path, request, urlParams }) =>
@@ -129,7 +130,7 @@ export const layer = HttpApiBuilder.group(Api, "sessions", (handlers) =>
           request,
           Query.pageOf(urlParams).pipe(
             Effect.flatMap((page) => journal.turns(path.id, page)),
-            Effect.map((page) => json(page))
+            Effect.map((page) => LongJson.response(LongJson.page(page, LongJson.turn(journal))))
           )
         ))
       .handleRaw("events", ({ path, request, urlParams }) => orProblem(request, events(path.id, request, urlParams)))

@@ -38,6 +38,25 @@ export interface Pages {
   ) => Effect.Effect<SessionPage, SessionNotFound | TurnNotFound | JournalFailure>
 }
 
+/**
+ * Characters of JSON that a follower is given at once from memory, if more than one commit waits: what a reader that then
+ * takes nothing holds. One commit is given as it is: all followers share it, and what is made of it (`Sse.encode`).
+ */
+const givenCharsMax = 64 * 1024
+
+/** How many of these chunks are given at once: at least one. */
+const given = (chunks: ReadonlyArray<Live.FeedChunk> | undefined): ReadonlyArray<Live.FeedChunk> | undefined => {
+  if (chunks === undefined) return undefined
+  let size = 0
+  let count = 0
+  for (const chunk of chunks) {
+    size += chunk.size
+    if (count > 0 && size > givenCharsMax) break
+    count++
+  }
+  return count === chunks.length ? chunks : chunks.slice(0, count)
+}
+
 type Step<S> = readonly [Chunk.Chunk<JournaledEvent>, Option.Option<S>]
 
 const emit = <S>(events: ReadonlyArray<JournaledEvent>, next: S | undefined): Step<S> => [
@@ -81,7 +100,7 @@ export const follow = (
     Effect.suspend(() => {
       const version = live.version()
       const now = live.turn(id) ?? (cursor.seen?.state.status === "running" ? undefined : cursor.seen)
-      const ready = now === undefined ? undefined : Live.chunksAfter(now.feed, cursor.seq)
+      const ready = now === undefined ? undefined : given(Live.chunksAfter(now.feed, cursor.seq))
       if (now !== undefined && ready !== undefined) {
         const events = ready.length === 1 && ready[0]?.events[0]?.seq === cursor.seq + 1
           ? ready[0].events
@@ -129,7 +148,7 @@ export const followSession = (
       }
       const version = live.version()
       const feed = open ? live.sessionFeed(id) : undefined
-      const ready = feed === undefined ? undefined : Live.chunksAfter(feed, place.pos)
+      const ready = feed === undefined ? undefined : given(Live.chunksAfter(feed, place.pos))
       const last = ready?.at(-1)
       if (ready !== undefined && last !== undefined) {
         const events = ready.length === 1 ? last.events : ready.flatMap((chunk) => chunk.events)

@@ -16,7 +16,7 @@ import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type { HistoryReader } from "../domain/History.ts"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
-import type { Message, UserPart } from "../domain/Message.ts"
+import type { Message, Part, UserPart } from "../domain/Message.ts"
 import type { IdempotencyConflict, SessionNotFound, TurnConflict, TurnNotFound } from "../domain/RequestError.ts"
 import type { Checkpoint, Page, Session, Turn } from "../domain/Resources.ts"
 import type { Fenced, JournalFailure } from "../domain/TurnError.ts"
@@ -91,6 +91,9 @@ export interface Append {
   /** Contents of context slots (`ContextBuilder`), stored once per session and hash. */
   readonly contents?: ReadonlyArray<{ readonly hash: string; readonly content: string }>
 }
+
+/** What a model says, by kind: an answer is all of its reasoning, then all of its text, then its calls. */
+export type AnswerKind = "reasoning" | "text" | "tool-call"
 
 /** What a turn was asked, beside its state. */
 export interface TurnRecord {
@@ -197,12 +200,23 @@ export class Journal extends Context.Tag("turnstream/journal/Journal")<Journal, 
   readonly turn: (id: TurnId) => Effect.Effect<TurnRecord, TurnNotFound | JournalFailure>
   /** The fold of the committed events. */
   readonly state: (id: TurnId) => Effect.Effect<TurnState, TurnNotFound | JournalFailure>
+  /** The same of many turns at once, for a restart. One that is not there or cannot be read is left out: `state` says why. */
+  readonly states: (ids: ReadonlyArray<TurnId>) => Effect.Effect<ReadonlyMap<TurnId, TurnState>, JournalFailure>
   /** Up to `limit` events after `seq`, ascending. */
   readonly readAfter: (
     id: TurnId,
     seq: number,
     limit: number
   ) => Effect.Effect<ReadonlyArray<JournaledEvent>, TurnNotFound | JournalFailure>
+  /**
+   * What the model said of one kind (at `upTo`, or so far), in pieces of bounded size: for answers that a Turn, Message or
+   * Checkpoint marks with `whole: false`, because no string should hold them.
+   */
+  readonly answer: (
+    id: TurnId,
+    kind: AnswerKind,
+    upTo?: number
+  ) => Stream.Stream<Part, TurnNotFound | JournalFailure>
   readonly checkpoints: (id: TurnId) => Effect.Effect<ReadonlyArray<Checkpoint>, TurnNotFound | JournalFailure>
   /** Turns without a terminal event, oldest first: what a crash left behind. */
   readonly runningTurns: Effect.Effect<ReadonlyArray<TurnId>, JournalFailure>

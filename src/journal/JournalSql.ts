@@ -14,6 +14,7 @@ import { Database, type DatabaseShape } from "./Database.ts"
 import * as Follow from "./Follow.ts"
 import { Journal } from "./Journal.ts"
 import * as Live from "./Live.ts"
+import * as PageCache from "./PageCache.ts"
 import * as SqlCommands from "./SqlCommands.ts"
 import * as SqlReads from "./SqlReads.ts"
 import * as SqlWrites from "./SqlWrites.ts"
@@ -27,11 +28,13 @@ const readOnly: Pick<Writer.Writer, "append" | "submit"> = {
 
 const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
   const live = Live.make()
+  const pages = PageCache.make()
   const sql = database.writer ?? database.reader
   const reads = SqlReads.make({
     sql: database.reader,
     live,
     stored: StoredEvents.make(database.reader),
+    pages,
     owned: database.writer !== undefined
   })
   const writes = SqlWrites.make({ sql, epoch: database.epoch, live, stored: StoredEvents.make(sql) })
@@ -73,7 +76,9 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
     turn: reads.turn,
     byKey: reads.byKey,
     state: reads.state,
+    states: reads.states,
     readAfter: reads.readAfter,
+    answer: reads.answer,
     checkpoints: reads.checkpoints,
     runningTurns: reads.runningTurns,
     history: reads.history,
@@ -106,7 +111,13 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
           Effect.catchTag("SessionNotFound", (error) => found === undefined ? error : Effect.succeed(found)),
           Effect.map((turns) => {
             found = turns
-            return { value: undefined, publish: () => live.deleted(id, turns) }
+            return {
+              value: undefined,
+              publish: () => {
+                pages.clear()
+                live.deleted(id, turns)
+              }
+            }
           })
         ))
     }),

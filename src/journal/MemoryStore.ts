@@ -8,6 +8,7 @@ import type { Session, Turn } from "../domain/Resources.ts"
 import { JournalFailure } from "../domain/TurnError.ts"
 import type { TurnState } from "../domain/TurnState.ts"
 import * as Admission from "./Admission.ts"
+import * as Answers from "./Answers.ts"
 import type * as Journal from "./Journal.ts"
 import type { Published } from "./Live.ts"
 import * as Projection from "./Projection.ts"
@@ -63,7 +64,7 @@ export const make = () => {
   const turnOf = (entry: TurnEntry): Turn => {
     const session = sessions.get(entry.state.sessionId as SessionId)
     const ahead = session === undefined ? [] : running(session).filter((other) => other.ord < entry.ord)
-    return Projection.turnOf(Projection.summary(entry.state), entry.state, ahead.length)
+    return Projection.turnOf(Projection.summary(entry.state), Answers.saidBy(entry.state), { place: ahead.length })
   }
 
   const endPosition = ({ messages }: SessionEntry): number => {
@@ -95,6 +96,7 @@ export const make = () => {
         turnId: idOf(turn),
         role: "assistant",
         parts: message.parts,
+        ...(message.inEvents === undefined ? {} : { whole: false }),
         state: message.state,
         createdAt: message.createdAt,
         position: own ? question.position + 1 : endPosition(session)
