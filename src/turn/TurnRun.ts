@@ -11,6 +11,7 @@ import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Schedule from "effect/Schedule"
 import type { ContextBuilder, ContextRequest } from "../context/ContextBuilder.ts"
@@ -204,14 +205,23 @@ const tryEnd = (engine: TurnEngine, turnId: TurnId, log: TurnLog.TurnLog, contro
     })
   )
 
-/** Commits the ending: tries on until storage takes it, another process owns the database, or this one closes. */
+/**
+ * Commits the ending: tries on until storage takes it, another process owns the database, or this one closes; then once
+ * more. A cancel that comes meanwhile only cuts the pause short: an interruption reaches the fibers that a pause is made
+ * of, also where the turn itself is past being interrupted, and must not end the trying.
+ */
 const end = (engine: TurnEngine, turnId: TurnId, log: TurnLog.TurnLog, control: TurnControl): Effect.Effect<void> => {
   const once = tryEnd(engine, turnId, log, control)
-  const untilClosing = Effect.raceFirst(
-    Effect.interruptible(Effect.retry(once, { schedule: endingRetry, while: (error) => error._tag !== "Fenced" })),
-    // and then once more, without waiting
-    Effect.zipRight(Effect.interruptible(engine.closing.await), once)
-  )
+  const untilClosing = Effect.gen(function*() {
+    const pauses = yield* Schedule.driver(endingRetry)
+    while (true) {
+      const pause = Effect.as(Effect.interruptible(Effect.ignore(pauses.next(undefined))), false)
+      const closed = Effect.as(Effect.interruptible(engine.closing.await), true)
+      const isLast = Exit.getOrElse(yield* Effect.exit(Effect.raceFirst(pause, closed)), () => false)
+      const tried = yield* Effect.either(once)
+      if (isLast || tried._tag === "Right" || tried.left._tag === "Fenced") return yield* tried
+    }
+  })
   return once.pipe(
     Effect.catchTag("JournalFailure", () => untilClosing),
     Effect.catchAll((error) => Effect.logError(`The ending of turn ${turnId} could not be written: ${error.message}`)),
