@@ -91,10 +91,13 @@ describe.skipIf(needsProc !== undefined)("orphans", () => {
         const empty = yield* readyMs({ dataDir: yield* folder })
         const dataDir = yield* copied
         const start = yield* readyMs({ dataDir })
+        const recoveryMs = start.ms - empty.ms
+        // on a busy machine its own time tells
+        const ownMs = Math.min(recoveryMs, start.processorMs - empty.processorMs)
         yield* figures("P6, 10,000 orphans", {
           "empty start ms": empty.ms,
-          "start ms": ms,
-          "recovery ms": ms - empty.ms
+          "recovery ms": recoveryMs,
+          "own ms": ownMs
         })
         const answering = (yield* ask(`${start.server.url}/v1/turns/t7`)).body
         assert.deepInclude(answering["error"], { _tag: "Interrupted", cause: "crash" })
