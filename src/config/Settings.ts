@@ -124,6 +124,13 @@ export const ConfigFile = Schema.Struct({
     }),
     { default: () => ({ onRestart: "interrupt" as const, maxResumes: 3 }) }
   ),
+  /** Absent: every event is kept for ever. */
+  retention: Schema.optional(Schema.Struct({
+    /** Events of turns that closed more than so many days ago are folded to their lifecycle events; parts of a day count. */
+    days: Schema.Number.pipe(Schema.between(0, 36_500)),
+    /** Between two passes. */
+    everyMs: setting(3_600_000)
+  })),
   /** How long a shutdown waits for running turns. */
   drainMs: Schema.optionalWith(Schema.Int.pipe(Schema.between(0, 2_147_483_647)), { default: () => 10_000 }),
   /** Host names, with or without port, accepted besides loopback. */

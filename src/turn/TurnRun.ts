@@ -12,7 +12,6 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
-import * as Schedule from "effect/Schedule"
 import type { ContextBuilder, ContextRequest } from "../context/ContextBuilder.ts"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
 import { Cancelled, JournalFailure, providerFailure, type TurnError } from "../domain/TurnError.ts"
@@ -73,10 +72,8 @@ export interface TurnEngine {
   readonly closing: Effect.Latch
 }
 
-/** Pause between two tries to write an ending that storage refused. */
-const endingRetry = Schedule.exponential("100 millis").pipe(
-  Schedule.modifyDelay((_, delay) => Duration.min(delay, "5 seconds"))
-)
+/** Pause between two tries to write an ending that storage refused: doubled from one to the next, up to the longest. */
+const endingPauseMs = { first: 100, longest: 5_000 }
 
 /**
  * The whole life of a turn. Never fails: its end is an event. Fork it where interruption is off, so that it cannot be
@@ -204,16 +201,26 @@ const tryEnd = (engine: TurnEngine, turnId: TurnId, log: TurnLog.TurnLog, contro
     })
   )
 
+/**
+ * True once the process closes. An interruption of the turn reaches the children of this race although the turn itself is
+ * past interrupting: whoever cancels it again ends the pause early.
+ */
+const pause = (engine: TurnEngine, ms: number): Effect.Effect<boolean> =>
+  Effect.raceFirst(
+    Effect.interruptible(Effect.as(Effect.sleep(Duration.millis(ms)), false)),
+    Effect.interruptible(Effect.as(engine.closing.await, true))
+  ).pipe(Effect.catchAllCause(() => Effect.succeed(false)))
+
 /** Commits the ending: tries on until storage takes it, another process owns the database, or this one closes. */
 const end = (engine: TurnEngine, turnId: TurnId, log: TurnLog.TurnLog, control: TurnControl): Effect.Effect<void> => {
   const once = tryEnd(engine, turnId, log, control)
-  const untilClosing = Effect.raceFirst(
-    Effect.interruptible(Effect.retry(once, { schedule: endingRetry, while: (error) => error._tag !== "Fenced" })),
-    // and then once more, without waiting
-    Effect.zipRight(Effect.interruptible(engine.closing.await), once)
-  )
+  const again = (ms: number): Effect.Effect<void, WriteError> =>
+    Effect.flatMap(pause(engine, ms), (closing) =>
+      closing
+        ? once
+        : Effect.catchTag(once, "JournalFailure", () => again(Math.min(ms * 2, endingPauseMs.longest))))
   return once.pipe(
-    Effect.catchTag("JournalFailure", () => untilClosing),
+    Effect.catchTag("JournalFailure", () => again(endingPauseMs.first)),
     Effect.catchAll((error) => Effect.logError(`The ending of turn ${turnId} could not be written: ${error.message}`)),
     Effect.zipRight(Effect.suspend(() => Deferred.succeed(control.ended, undefined))),
     Effect.zipRight(Deferred.succeed(control.settled, undefined)),

@@ -155,7 +155,8 @@ const make = Effect.gen(function*() {
         Stream.catchTags({
           FollowEnded: (error) =>
             error.reason === "fenced" ? Stream.unwrap(Effect.map(journal.fenced, Stream.fail)) : broken(error),
-          TurnNotFound: (error) => broken(error)
+          TurnNotFound: (error) => broken(error),
+          Gone: (error) => broken(error)
         }),
         Stream.concat(Stream.unwrap(Effect.map(committedTurn(turnId), ({ error }) =>
           error === undefined ? Stream.empty : Stream.fail(fromInfo(error)))))

@@ -1,0 +1,57 @@
+/** 200 histories in each run of the tests; `npm run simulate` runs 10,000 of each mode. */
+import { assert, describe, it } from "@effect/vitest"
+import { runAll, stepsDefault, withTemplate } from "./Seeds.ts"
+import { run } from "./Simulation.ts"
+import { draw } from "./Steps.ts"
+
+const plan = { first: 1, seeds: 100, steps: stepsDefault, twice: false }
+const reports = ({ failed }: { readonly failed: ReadonlyArray<{ readonly report: string }> }) =>
+  failed.map(({ report }) => report).join("\n\n")
+
+/** Ids by their first appearance, times and days left out: what is left does not know what time it was. */
+const timeless = (dump: string): string => {
+  const names = new Map<string, string>()
+  return dump
+    .replace(/\b[stm]_[0-9a-z]{22}\b/g, (id) => {
+      const name = names.get(id) ?? `${id.slice(0, 1)}${names.size}`
+      names.set(id, name)
+      return name
+    })
+    .replace(/\d{4}-\d\d-\d\d(T[\d:.]+Z)?/g, "then")
+}
+
+describe("seeded histories of crashes, faults and clients", () => {
+  it("P1-P6, P8-P10, P12-P15: 100 seeds that end in a crash break no promise", { timeout: 120_000 }, async () => {
+    const figures = await runAll({ ...plan, mode: "safety" })
+    assert.strictEqual(reports(figures), "")
+    assert.isAbove(figures.crashes, 150)
+    assert.isAbove(figures.events, 2_000)
+  })
+
+  it("P23: 100 seeds whose faults stop end every turn within 60 virtual seconds", { timeout: 120_000 }, async () => {
+    const figures = await runAll({ ...plan, first: 101, mode: "liveness" })
+    assert.strictEqual(reports(figures), "")
+    assert.isAbove(figures.turns, 200)
+  })
+
+  it("P32: the same seed writes the same rows, ids and times included", { timeout: 120_000 }, async () => {
+    const figures = await runAll({ ...plan, first: 1_001, seeds: 20, mode: "safety", twice: true })
+    assert.deepStrictEqual([reports(figures), figures.unequal], ["", []])
+  })
+
+  it(
+    "P21: a wall clock that is set back and forth changes nothing but times",
+    { timeout: 120_000 },
+    () =>
+      withTemplate(async (template) => {
+        for (let seed = 2_001; seed <= 2_020; seed++) {
+          const steps = draw(seed, stepsDefault)
+          const [jumping, steady] = [
+            await run({ seed, mode: "liveness", steps, template }),
+            await run({ seed, mode: "liveness", steps, template, clockJumps: false })
+          ]
+          assert.strictEqual(timeless(jumping.dump), timeless(steady.dump), `seed ${seed}`)
+        }
+      })
+  )
+})
