@@ -14,10 +14,10 @@ export const peakMb = (pid: number | undefined): number =>
 /** Makes the peak what it holds now. */
 export const resetPeak = (pid: number | undefined): void => Fs.writeFileSync(`/proc/${pid}/clear_refs`, "5")
 
-/** CPU time of a process so far, user and system, ms. */
-export const cpuMs = (pid: number | undefined): number => {
+/** Processor time that a process has used, ms: what it needs itself, however busy the machine is. */
+export const processorMs = (pid: number | undefined): number => {
   const fields = Fs.readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1)?.split(" ") ?? []
-  // fields 14 and 15, in ticks of 10 ms (USER_HZ is 100 on every Linux that Node runs on)
+  // fields 14 and 15 of the whole line, in hundredths of a second
   return (Number(fields[11]) + Number(fields[12])) * 10
 }
 

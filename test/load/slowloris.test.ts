@@ -18,8 +18,11 @@ const dribble = (port: number, head: string): Promise<Dribble> =>
   new Promise((resolve) => {
     const begun = performance.now()
     let answer = ""
-    const socket = connect(port, "127.0.0.1", () => socket.write(head))
-    const timer = setInterval(() => socket.write("x"), 50)
+    let timer: NodeJS.Timeout | undefined
+    const socket = connect(port, "127.0.0.1", () => {
+      socket.write(head)
+      timer = setInterval(() => socket.write("x"), 50)
+    })
     socket.setEncoding("latin1").on("data", (part: string) => {
       answer += part
     })
@@ -33,24 +36,24 @@ const dribble = (port: number, head: string): Promise<Dribble> =>
 
 const portOf = (url: string): number => Number(new URL(url).port)
 
-/** The longest of some asks for health that are made one after another until `done`. */
-const slowestHealth = async (url: string, done: () => boolean): Promise<number> => {
-  let slowest = 0
+/** The median of asks for health that are made one after another until `done`. */
+const healthUntil = async (url: string, done: () => boolean): Promise<number> => {
+  const times: Array<number> = []
   while (!done()) {
     const begun = performance.now()
     const response = await fetch(`${url}/health/ready`)
     assert.strictEqual(response.status, 200)
     await response.text()
-    slowest = Math.max(slowest, performance.now() - begun)
+    times.push(performance.now() - begun)
   }
-  return slowest
+  return times.toSorted((a, b) => a - b)[times.length >> 1] ?? 0
 }
 
 const all = (url: string, head: string) =>
   Effect.promise(async () => {
     let open = crowd
     const dribbles = Array.from({ length: crowd }, () => dribble(portOf(url), head).finally(() => open--))
-    const healthMs = await slowestHealth(url, () => open === 0)
+    const healthMs = await healthUntil(url, () => open === 0)
     return { healthMs, ended: await Promise.all(dribbles) }
   })
 

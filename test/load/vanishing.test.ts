@@ -2,15 +2,24 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { once } from "node:events"
+import type { Socket } from "node:net"
 import { ask, folder, serve } from "../process/harness.ts"
 import { fastReader, figures, gauge, needsProc, openRaw, socketsOf, startLong, stuckReader } from "./load.ts"
 
 const streams = "turnstream_event_streams"
 
-const patience = Schedule.intersect(Schedule.spaced("25 millis"), Schedule.recurs(800))
+/** What a reader that took nothing gets when it reads at last. */
+const rest = (socket: Socket) =>
+  Effect.async<string>((resume) => {
+    let text = ""
+    socket.setEncoding("latin1").on("data", (part: string) => {
+      text += part
+    })
+    socket.on("close", () => resume(Effect.succeed(text)))
+    socket.resume()
+  })
 
-const opened = (url: string, count: number) =>
-  gauge(url, streams).pipe(Effect.filterOrFail((open) => open >= count), Effect.retry(patience))
+const patience = Schedule.intersect(Schedule.spaced("25 millis"), Schedule.recurs(800))
 
 /** Nothing outside tells when a server has dropped a peer: it is asked until it has, for a bounded time. */
 const gone = (url: string, pid: number | undefined, socketsMax: number) =>
@@ -68,8 +77,11 @@ describe.skipIf(needsProc !== undefined)("readers that vanish", () => {
         yield* gauge(server.url, streams)
         const before = socketsOf(server.child.pid)
         const { turnId } = yield* startLong(server.url, 16_777_216, 4_096)
-        yield* Effect.forEach(Array.from({ length: 40 }), () => stuckReader(server.url, turnId), { concurrency: 10 })
-        yield* opened(server.url, 40)
+        const stuck = yield* Effect.forEach(
+          Array.from({ length: 40 }),
+          () => stuckReader(server.url, turnId),
+          { concurrency: 10 }
+        )
         const { last } = yield* fastReader(server.url, turnId)
         assert.include(last, "event: turn.completed")
         const begun = performance.now()
@@ -78,6 +90,10 @@ describe.skipIf(needsProc !== undefined)("readers that vanish", () => {
         yield* figures("P18", { "stall limit ms": limits.writeStallMs, "all 40 dropped after ms": ms })
         // 45 s by default is one and a half stall limits
         assert.isBelow(ms, 3 * limits.writeStallMs)
+        for (const text of yield* Effect.forEach(stuck, rest, { concurrency: "unbounded" })) {
+          assert.match(text, /^HTTP\/1\.1 200 /)
+          assert.notInclude(text, "event: turn.completed", "it was served to its end")
+        }
       }),
     60_000
   )

@@ -15,11 +15,16 @@ const wholeText = scriptText(talking.deltas, talking.bytes)
 /** How long an answer may take while storage is in trouble (P19). */
 const healthMsMax = 500
 
+/** The best of three: a busy machine delays one, a blocked event loop all of them. */
 const health = (url: string) =>
   Effect.gen(function*() {
-    const begun = performance.now()
-    assert.strictEqual((yield* ask(`${url}/health/live`)).status, 200)
-    assert.isBelow(performance.now() - begun, healthMsMax)
+    const times: Array<number> = []
+    for (let i = 0; i < 3; i++) {
+      const begun = performance.now()
+      assert.strictEqual((yield* ask(`${url}/health/live`)).status, 200)
+      times.push(performance.now() - begun)
+    }
+    assert.isBelow(Math.min(...times), healthMsMax)
   })
 
 /** Asks until the turn has ended: an ending that storage refused is tried again within seconds. */

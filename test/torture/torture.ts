@@ -59,6 +59,19 @@ const noFigures = (): Figures => ({
   slowestReadyMs: 0
 })
 
+/** Processes of this run; whoever ends the run in the middle ends them too. */
+const alive = new Set<Program>()
+process.on("exit", () => {
+  for (const { child } of alive) child.kill("SIGKILL")
+})
+
+const spawn = (era: Era): Program => {
+  const program = open(["serve"], settingsOf(era))
+  alive.add(program)
+  program.child.once("close", () => alive.delete(program))
+  return program
+}
+
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
 const orHang = <A>(what: string, program: Program, effect: Effect.Effect<A>): Promise<A> =>
@@ -85,7 +98,7 @@ const settingsOf = ({ dataDir, durability, world }: Era): Settings => ({
 
 const start = async (era: Era): Promise<{ readonly program: Program; readonly url: string }> => {
   const begun = performance.now()
-  const program = open(["serve"], settingsOf(era))
+  const program = spawn(era)
   const url = await orHang("a start", program, readyOf(program))
   era.figures.slowestReadyMs = Math.max(era.figures.slowestReadyMs, Math.round(performance.now() - begun))
   return { program, url }
@@ -107,7 +120,7 @@ const end = async (era: Era, program: Program, signal: "SIGKILL" | "SIGTERM") =>
 
 /** Kills a start before, in or just after its recovery. */
 const killInRecovery = async (era: Era) => {
-  const program = open(["serve"], settingsOf(era))
+  const program = spawn(era)
   await sleep(era.world.chance.between(50, 400))
   if (program.child.exitCode !== null) {
     return era.world.violate("P6", "", `a start after a kill ended with ${program.child.exitCode}: ${program.stderr()}`)
