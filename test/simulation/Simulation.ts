@@ -231,6 +231,7 @@ export const run = async (options: Options): Promise<Result> => {
       history.push(mode === "liveness" ? "faults stop" : "the end: crash and recovery", ...taken)
       FinalChecks.check(view, model, { ended: mode === "liveness" || onRestart === "interrupt", failedStorage: true })
     }
+    await world.end()
     return {
       violations: model.violations,
       history,

@@ -55,6 +55,7 @@ export const make = ({ dataDir, model, note, onRestart, sim, view }: WorldOption
   let life: Life | undefined
   let crashes = 0
   const live: Array<SteeredProvider.Call> = []
+  const made: Array<SteeredProvider.Call> = []
   let answering = false
 
   const answer = (call: SteeredProvider.Call) => {
@@ -66,6 +67,7 @@ export const make = ({ dataDir, model, note, onRestart, sim, view }: WorldOption
   const makeLife = () => {
     const faults = makeFaults(() => view.catchUp())
     const provider = SteeredProvider.make((call) => {
+      made.push(call)
       // what a dead process asks for, nobody hears
       if (faults.dead) return
       model.called(call)
@@ -168,6 +170,11 @@ export const make = ({ dataDir, model, note, onRestart, sim, view }: WorldOption
     crashes: () => crashes,
     /** Calls that may still be steered. */
     calls: () => live.filter((call) => call.open),
+    /** Nothing of this world waits any more. */
+    end: () => {
+      for (const call of made) call.letGo()
+      return sim.end()
+    },
     /** From now on providers answer at once. */
     answerAll: () => {
       answering = true
