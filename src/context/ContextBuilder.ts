@@ -12,6 +12,12 @@ import type { HistoryReader } from "../domain/History.ts"
 import type { Message, PromptMessage } from "../domain/Message.ts"
 import type { ContextOverflow } from "../domain/TurnError.ts"
 
+/**
+ * Characters a token, at the most, by the builder's own count: a text of more than `window * charsPerToken` characters
+ * fits into no context, so that nobody need read it whole to know.
+ */
+export const charsPerToken = 3
+
 export interface ContextRequest<E> {
   readonly sessionId: string
   readonly system: string | undefined

@@ -90,7 +90,8 @@ export const offer = (selection: Selection, exchange: Exchange, limit: number): 
   if (selection.full) return selection
   const user = plain(exchange.user)
   const answer = exchange.answer === undefined ? undefined : plain(exchange.answer)
-  const pendingTokens = selection.pendingTokens + weigh({ user, answer })
+  const unread = Tokens.countChars(exchange.answer?.unreadChars ?? 0)
+  const pendingTokens = selection.pendingTokens + weigh({ user, answer }) + unread
   const next = { ...selection, pending: List.prepend(selection.pending, { user, answer }), pendingTokens }
   if (selection.keptTokens + pendingTokens > limit) {
     // The nearest answer knows none of the ids: they belong to no call, and nothing that was needed is lost.

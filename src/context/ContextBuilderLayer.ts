@@ -18,6 +18,7 @@ import type { PromptMessage } from "../domain/Message.ts"
 import { ContextOverflow } from "../domain/TurnError.ts"
 import {
   type BuiltContext,
+  charsPerToken,
   ContextBuilder,
   type ContextRequest,
   type ContextSource,
@@ -117,7 +118,7 @@ const askedOf = (message: PromptMessage, prefix: string | undefined): ReadonlyAr
     : [message, { role: "assistant", parts: [{ type: "text", text: prefix }] }]
 
 /** Offer history to the selection until it is full, has ended, or `stop` says so. Pages are read when needed. */
-const historyCursor = <E>(reader: HistoryReader<E>) => {
+const historyCursor = <E>(reader: HistoryReader<E>, charsMax: number) => {
   let page: Effect.Effect.Success<ReturnType<HistoryReader<E>>> | undefined
   let index = 0
   const isRead = () => page !== undefined && page.cursor === undefined && index >= page.exchanges.length
@@ -130,7 +131,7 @@ const historyCursor = <E>(reader: HistoryReader<E>) => {
     while (!selection.full && !stop(selection)) {
       if (page === undefined || index >= page.exchanges.length) {
         if (isRead()) return Budget.end(selection)
-        page = yield* reader(page?.cursor)
+        page = yield* reader(page?.cursor, charsMax)
         index = 0
         continue
       }
@@ -227,7 +228,7 @@ const make = (sources: ReadonlyArray<ContextSource>) => {
     const asking = messageSlot(asked)
 
     let room = budget - head.slot.tokens - asking.tokens
-    const cursor = historyCursor(request.history)
+    const cursor = historyCursor(request.history, window * charsPerToken)
     const needed = yield* cursor.take(Budget.start(message), room, ({ required }) => required.size === 0)
     if (room < 0 || Budget.isOverflow(needed)) {
       return yield* tooLarge(head, asking, needed.pendingTokens, window, reserve)

@@ -34,12 +34,19 @@ export type Part = typeof Part.Type
 export const Role = Schema.Literal("user", "assistant")
 export type Role = typeof Role.Type
 
+/**
+ * False on what holds an answer of more than a million characters: its text is left empty in memory, `Journal.answer`
+ * streams it, and over HTTP it is there in full. Absent otherwise.
+ */
+export const whole = Schema.optional(Schema.Literal(false))
+
 /** `turnId` is null for imported messages: no turn of this engine made them. */
 export const Message = Schema.Struct({
   id: MessageId,
   turnId: Schema.NullOr(TurnId),
   role: Role,
   parts: Schema.Array(Part),
+  whole,
   state: Schema.Literal("complete", "partial"),
   createdAt: Schema.String
 }).annotations({ identifier: "Message" })

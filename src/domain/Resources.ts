@@ -1,6 +1,8 @@
 /** What HTTP, command line and library show: sessions, turns and pages of them, in the form `docs/protocol` fixes. */
 import * as Schema from "effect/Schema"
 import { MessageId, SessionId, TurnId } from "./Ids.ts"
+import { whole } from "./Message.ts"
+import { Gone } from "./RequestError.ts"
 import { TurnErrorInfo } from "./TurnError.ts"
 import { FinishReason, Phase } from "./TurnEvent.ts"
 import { Usage } from "./Usage.ts"
@@ -26,6 +28,7 @@ export const Turn = Schema.Struct({
   phase: Phase,
   text: Schema.String,
   reasoning: Schema.String,
+  whole,
   finishReason: Schema.optional(FinishReason),
   error: Schema.optional(TurnErrorInfo),
   /** What providers reported (or the deterministic provider counted) over all attempts; null where nobody did. */
@@ -43,9 +46,20 @@ export const Turn = Schema.Struct({
   startedAt: Schema.String,
   endedAt: Schema.optional(Schema.String),
   /** The last checkpoint's number, for `/checkpoints/{n}`. */
-  checkpoint: Schema.optional(Schema.Int)
+  checkpoint: Schema.optional(Schema.Int),
+  /** When retention folded its events to the lifecycle ones; absent while all of them are there. */
+  foldedAt: Schema.optional(Schema.String)
 }).annotations({ identifier: "Turn" })
 export type Turn = typeof Turn.Type
+
+/** Its events are not kept any more. */
+export const goneOf = (turn: Pick<Turn, "id" | "sessionId" | "messageId">, foldedAt: string): Gone =>
+  new Gone({
+    turnId: turn.id,
+    sessionId: turn.sessionId,
+    foldedAt,
+    ...(turn.messageId === undefined ? {} : { messageId: turn.messageId })
+  })
 
 export const Checkpoint = Schema.Struct({
   checkpoint: Schema.Int,
@@ -56,6 +70,7 @@ export const Checkpoint = Schema.Struct({
   /** The partial text at that seq. */
   text: Schema.String,
   reasoning: Schema.String,
+  whole,
   /** Known usage so far; null where nobody reported any. */
   usage: Schema.NullOr(Usage),
   /** Hash of the context manifest; null before the context was built. */

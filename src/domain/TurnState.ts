@@ -2,7 +2,8 @@
  * The one fold of events to state, and the one table of legal transitions. Server, command line, page and tests use
  * these. Pure; imports types only, so that a browser loads it without the Effect runtime.
  *
- * `apply` never mutates; text grows by string concatenation (the engine keeps it as a rope, so a delta costs O(1)).
+ * Text grows by string concatenation (the engine keeps it as a rope, so a delta costs O(1)). A fold that may meet a very
+ * long answer is given `heldMax`: beyond it the answer is counted and no longer held (`whole`).
  */
 import type { ContextManifest } from "./Context.ts"
 import type { ToolCallPart } from "./Message.ts"
@@ -41,9 +42,17 @@ export interface TurnState {
   readonly attemptOpen: boolean
   /** Anything the model said in this attempt: from here on a retry would repeat text. */
   readonly visible: boolean
+  /** The answer since the last reset: text, reasoning and complete calls. Empty where `whole` is false. */
   readonly text: string
   readonly reasoning: string
   readonly toolCalls: ReadonlyArray<ToolCallPart>
+  /** UTF-16 units of the answer's text, and of all of it (calls as JSON), held or not. */
+  readonly textChars: number
+  readonly chars: number
+  /** False where the answer grew beyond `heldMax`: the events after `answerAfter` hold it. */
+  readonly whole: boolean
+  /** The seq after which events count towards the answer: the last reset's, or 0. */
+  readonly answerAfter: number
   readonly deltas: number
   readonly firstDeltaAt: string | undefined
   readonly context: ContextManifest | undefined
@@ -126,6 +135,31 @@ export const violation = (state: TurnState | undefined, event: TurnEvent): strin
   }
 }
 
+const nothingSaid = {
+  visible: false,
+  text: "",
+  reasoning: "",
+  toolCalls: [],
+  textChars: 0,
+  chars: 0,
+  whole: true,
+  deltas: 0,
+  firstDeltaAt: undefined
+} satisfies Partial<TurnState>
+
+type Growing = { -readonly [K in keyof TurnState]: TurnState[K] }
+
+/** Counts what was said; lets go of the answer where it is more than may be held. */
+const grow = (state: Growing, chars: number, heldMax: number): void => {
+  state.visible = true
+  state.chars += chars
+  if (!state.whole || state.chars <= heldMax) return
+  state.whole = false
+  state.text = ""
+  state.reasoning = ""
+  state.toolCalls = []
+}
+
 const start = (event: Extract<TurnEvent, { readonly type: "turn.started" }>): TurnState => ({
   turnId: event.turnId,
   sessionId: event.sessionId,
@@ -141,12 +175,8 @@ const start = (event: Extract<TurnEvent, { readonly type: "turn.started" }>): Tu
   endedAt: undefined,
   attempts: 0,
   attemptOpen: false,
-  visible: false,
-  text: "",
-  reasoning: "",
-  toolCalls: [],
-  deltas: 0,
-  firstDeltaAt: undefined,
+  ...nothingSaid,
+  answerAfter: 0,
   context: undefined,
   usages: [],
   checkpoints: [],
@@ -155,72 +185,107 @@ const start = (event: Extract<TurnEvent, { readonly type: "turn.started" }>): Tu
   error: undefined
 })
 
+/** Puts an event that `violation` lets pass into `state`, which is changed. */
+const put = (state: Growing, event: TurnEvent, heldMax: number): void => {
+  state.lastSeq = event.seq
+  state.phase = nextPhase(state.phase, event.type) ?? state.phase
+  switch (event.type) {
+    case "turn.started":
+      return
+    case "context.built":
+      state.context = event.data
+      return
+    case "attempt.started":
+      state.attempts = event.data.attempt
+      state.attemptOpen = true
+      state.visible = false
+      return
+    case "attempt.failed":
+      state.attemptOpen = false
+      return
+    case "model.delta": {
+      const { kind, text } = event.data
+      state.deltas += 1
+      state.firstDeltaAt ??= event.at
+      if (kind === "text") state.textChars += text.length
+      if (state.whole && kind === "text") state.text += text
+      else if (state.whole && kind === "reasoning") state.reasoning += text
+      grow(state, kind === "tool-input" ? 0 : text.length, heldMax)
+      return
+    }
+    case "model.tool-call": {
+      const { arguments: args, toolCallId, toolName } = event.data
+      if (state.whole) {
+        state.toolCalls = [...state.toolCalls, { type: "tool-call", toolCallId, toolName, arguments: args }]
+      }
+      grow(state, (JSON.stringify(args) ?? "").length, heldMax)
+      return
+    }
+    case "model.reset":
+      Object.assign(state, nothingSaid, { answerAfter: event.seq })
+      return
+    case "telemetry.usage": {
+      const { source, usage } = event.data
+      state.usages = [...state.usages, { attempt: state.attempts, usage, source }]
+      return
+    }
+    case "checkpoint.saved":
+      state.checkpoints = [...state.checkpoints, event.data]
+      return
+    case "turn.completed":
+      state.status = "completed"
+      state.attemptOpen = false
+      state.endedAt = event.at
+      state.finishReason = event.data.finishReason
+      state.messageId = event.data.messageId
+      return
+    case "turn.failed":
+      state.status = "failed"
+      state.attemptOpen = false
+      state.endedAt = event.at
+      state.error = event.data.error
+      state.messageId = event.data.partial?.messageId
+      return
+  }
+}
+
+/** A fold in one hand: what `add` takes changes the state in place, so that a delta costs no copy of it. */
+export interface Fold {
+  /** Undefined before the first event. Changes with each `add`: keep it only once the fold is done. */
+  readonly state: () => TurnState | undefined
+  /** Why the event may not come next; undefined where it was taken. */
+  readonly add: (event: TurnEvent) => string | undefined
+}
+
+/** `from` itself is left as it is. `heldMax`: UTF-16 units of an answer to hold. */
+export const makeFold = (from?: TurnState, heldMax = Number.POSITIVE_INFINITY): Fold => {
+  let state: Growing | undefined = from === undefined ? undefined : { ...from }
+  return {
+    state: () => state,
+    add: (event) => {
+      const wrong = violation(state, event)
+      if (wrong !== undefined) return wrong
+      if (state !== undefined) put(state, event, heldMax)
+      else if (event.type === "turn.started") state = start(event)
+      return undefined
+    }
+  }
+}
+
+/** Fold a whole journal. Undefined for no events; a `RangeError` for an event that may not come. */
+export const fold = (events: Iterable<TurnEvent>, from?: TurnState, heldMax?: number): TurnState | undefined => {
+  const folding = makeFold(from, heldMax)
+  for (const event of events) {
+    const wrong = folding.add(event)
+    if (wrong !== undefined) throw new RangeError(wrong)
+  }
+  return folding.state()
+}
+
 /**
  * The state after one more event. An event that `violation` refuses throws a `RangeError`: a writer checks first, a
  * reader that may see an event twice drops what is not after `lastSeq`.
  */
-export const apply = (state: TurnState | undefined, event: TurnEvent): TurnState => {
-  const wrong = violation(state, event)
-  if (wrong !== undefined) throw new RangeError(wrong)
-  if (event.type === "turn.started") return start(event)
-  const before = state as TurnState
-  const next = { ...before, lastSeq: event.seq, phase: nextPhase(before.phase, event.type) ?? before.phase }
-  switch (event.type) {
-    case "context.built":
-      return { ...next, context: event.data }
-    case "attempt.started":
-      return { ...next, attempts: event.data.attempt, attemptOpen: true, visible: false }
-    case "attempt.failed":
-      return { ...next, attemptOpen: false }
-    case "model.delta": {
-      next.visible = true
-      next.deltas = before.deltas + 1
-      next.firstDeltaAt = before.firstDeltaAt ?? event.at
-      if (event.data.kind === "text") next.text = before.text + event.data.text
-      else if (event.data.kind === "reasoning") next.reasoning = before.reasoning + event.data.text
-      return next
-    }
-    case "model.tool-call": {
-      const { arguments: args, toolCallId, toolName } = event.data
-      return {
-        ...next,
-        visible: true,
-        toolCalls: [...before.toolCalls, { type: "tool-call", toolCallId, toolName, arguments: args }]
-      }
-    }
-    case "model.reset":
-      return { ...next, visible: false, text: "", reasoning: "", toolCalls: [], deltas: 0, firstDeltaAt: undefined }
-    case "telemetry.usage":
-      return {
-        ...next,
-        usages: [...before.usages, { attempt: before.attempts, usage: event.data.usage, source: event.data.source }]
-      }
-    case "checkpoint.saved":
-      return { ...next, checkpoints: [...before.checkpoints, event.data] }
-    case "turn.completed":
-      return {
-        ...next,
-        status: "completed",
-        attemptOpen: false,
-        endedAt: event.at,
-        finishReason: event.data.finishReason,
-        messageId: event.data.messageId
-      }
-    case "turn.failed":
-      return {
-        ...next,
-        status: "failed",
-        attemptOpen: false,
-        endedAt: event.at,
-        error: event.data.error,
-        messageId: event.data.partial?.messageId
-      }
-  }
-}
-
-/** Fold a whole journal. Undefined for no events. */
-export const fold = (events: Iterable<TurnEvent>, from?: TurnState): TurnState | undefined => {
-  let state = from
-  for (const event of events) state = apply(state, event)
-  return state
-}
+export const apply = (state: TurnState | undefined, event: TurnEvent): TurnState =>
+  // a fold of one event has a state
+  fold([event], state) as TurnState

@@ -8,6 +8,7 @@ import type { Limits } from "../config/Settings.ts"
 import type { Session, Turn } from "../domain/Resources.ts"
 import type { Submitted } from "../turn/TurnRuntime.ts"
 import type { BodyLimits } from "./Body.ts"
+import * as LongJson from "./LongJson.ts"
 import * as Problem from "./Problem.ts"
 
 export const bodyLimits = (limits: Limits): BodyLimits => ({
@@ -30,8 +31,14 @@ export const createdSession = (session: Session) => json(session, 201, `/v1/sess
 export const locationOf = (turn: Turn): string => `/v1/turns/${turn.id}`
 
 /** A turn that was started, resumed or retried: 202, or 422 where it was refused before a call. */
-export const submitted = ({ turn }: Submitted, request: HttpServerRequest) =>
-  Problem.isRefused(turn) ? Problem.refusedTurn(turn, request.url) : json(turn, 202, locationOf(turn))
+export const submitted = (
+  journal: Parameters<typeof LongJson.turn>[0],
+  { turn }: Submitted,
+  request: HttpServerRequest
+) =>
+  Problem.isRefused(turn)
+    ? Problem.refusedTurn(turn, request.url)
+    : LongJson.response(LongJson.turn(journal)(turn), { status: 202, headers: { location: locationOf(turn) } })
 
 /**
  * Runs `command` in the server's scope and waits for it: a client that leaves in the middle only stops waiting. (Making

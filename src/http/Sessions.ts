@@ -8,13 +8,14 @@ import * as Stream from "effect/Stream"
 import { Settings } from "../config/Settings.ts"
 import { type SessionId, TurnId } from "../domain/Ids.ts"
 import { InvalidRequest } from "../domain/RequestError.ts"
-import type { Session } from "../domain/Resources.ts"
+import { goneOf, type Session } from "../domain/Resources.ts"
 import { Journal, type SessionCursor } from "../journal/Journal.ts"
 import * as Transcript from "../journal/Transcript.ts"
 import { TurnRuntime } from "../turn/TurnRuntime.ts"
 import { Api, CreateSessionBody, PreviewBody, UpdateSessionBody } from "./Api.ts"
 import * as Body from "./Body.ts"
 import * as EventPages from "./EventPages.ts"
+import * as LongJson from "./LongJson.ts"
 import * as Query from "./Query.ts"
 import { bodyLimits, createdSession, importLimits, json, orProblem, toItsEnd } from "./Respond.ts"
 import * as Sse from "./Sse.ts"
@@ -39,6 +40,9 @@ const cursorOf = Effect.fnUntraced(function*(
   const unknown = new InvalidRequest({ path: position.name, reason: "names no event of this session" })
   const { turn } = yield* journal.turn(turnId).pipe(Effect.catchTag("TurnNotFound", () => unknown))
   const cursor: SessionCursor = { turnId, seq: Number(digits) }
+  if (turn.foldedAt !== undefined && turn.sessionId === sessionId && cursor.seq < turn.lastSeq) {
+    return yield* goneOf(turn, turn.foldedAt)
+  }
   return turn.sessionId === sessionId && cursor.seq <= turn.lastSeq ? cursor : yield* unknown
 })
 
@@ -121,7 +125,7 @@ export const layer = HttpApiBuilder.group(Api, "sessions", (handlers) =>
           request,
           Query.pageOf(urlParams).pipe(
             Effect.flatMap((page) => journal.messages(path.id, page)),
-            Effect.map((page) => json(page))
+            Effect.map((page) => LongJson.response(LongJson.page(page, LongJson.message(journal))))
           )
         ))
       .handleRaw("turns", ({ path, request, urlParams }) =>
@@ -129,7 +133,7 @@ export const layer = HttpApiBuilder.group(Api, "sessions", (handlers) =>
           request,
           Query.pageOf(urlParams).pipe(
             Effect.flatMap((page) => journal.turns(path.id, page)),
-            Effect.map((page) => json(page))
+            Effect.map((page) => LongJson.response(LongJson.page(page, LongJson.turn(journal))))
           )
         ))
       .handleRaw("events", ({ path, request, urlParams }) => orProblem(request, events(path.id, request, urlParams)))

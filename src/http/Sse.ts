@@ -24,7 +24,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ServerResponse } from "node:http"
 import { Settings } from "../config/Settings.ts"
-import { Overloaded, type SessionNotFound, type TurnNotFound } from "../domain/RequestError.ts"
+import { type Gone, Overloaded, type SessionNotFound, type TurnNotFound } from "../domain/RequestError.ts"
 import type { JournalFailure } from "../domain/TurnError.ts"
 import type { FollowEnded, JournaledEvent } from "../journal/Journal.ts"
 
@@ -67,14 +67,31 @@ const frame = (id: string | number, event: JournaledEvent): string =>
 export const turnIdOf = (event: JournaledEvent): number => event.seq
 export const sessionIdOf = (event: JournaledEvent): string => `${event.turnId}.${event.seq}`
 
+type IdOf = (event: JournaledEvent) => string | number
+
+/**
+ * What was encoded last, by the journal's own arrays: one commit, or one page, is encoded once for all who follow. A
+ * `WeakMap` would do so without a bound of its own, and keeps what it holds until a full collection: 30 MB a stream of 30 MB.
+ */
+const recent: Array<{ readonly events: ReadonlyArray<JournaledEvent>; readonly idOf: IdOf; readonly bytes: Buffer }> =
+  []
+const recentMax = 16
+let oldest = 0
+
 /** A page of events as the bytes of one write. */
-export const encode = (page: Chunk.Chunk<JournaledEvent>, idOf: (event: JournaledEvent) => string | number): Buffer => {
+export const encode = (page: Chunk.Chunk<JournaledEvent>, idOf: IdOf): Buffer => {
+  const events = Chunk.toReadonlyArray(page)
+  const known = recent.find((one) => one.events === events && one.idOf === idOf)
+  if (known !== undefined) return known.bytes
   let text = ""
-  for (const event of page) text += frame(idOf(event), event)
-  return Buffer.from(text)
+  for (const event of events) text += frame(idOf(event), event)
+  const bytes = Buffer.from(text)
+  recent[oldest] = { events, idOf, bytes }
+  oldest = (oldest + 1) % recentMax
+  return bytes
 }
 
-export type FollowError = JournalFailure | FollowEnded | TurnNotFound | SessionNotFound
+export type FollowError = JournalFailure | FollowEnded | TurnNotFound | SessionNotFound | Gone
 
 const followEndedCodes: Readonly<Record<FollowEnded["reason"], string>> = {
   deleted: "SessionNotFound",

@@ -8,15 +8,17 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
 import { Settings } from "../config/Settings.ts"
 import type { SessionId, TurnId } from "../domain/Ids.ts"
+import { goneOf, type Turn } from "../domain/Resources.ts"
 import { Journal } from "../journal/Journal.ts"
 import { SubmitBody, TurnRuntime } from "../turn/TurnRuntime.ts"
 import { Api, CommandBody } from "./Api.ts"
 import * as Body from "./Body.ts"
 import * as EventPages from "./EventPages.ts"
 import { NotFound } from "./HttpError.ts"
+import * as LongJson from "./LongJson.ts"
 import * as Problem from "./Problem.ts"
 import * as Query from "./Query.ts"
-import { bodyLimits, json, locationOf, orProblem, submitted, toItsEnd } from "./Respond.ts"
+import { bodyLimits, locationOf, orProblem, submitted, toItsEnd } from "./Respond.ts"
 import * as Sse from "./Sse.ts"
 
 export const layer = HttpApiBuilder.group(Api, "turns", (handlers) =>
@@ -29,6 +31,8 @@ export const layer = HttpApiBuilder.group(Api, "turns", (handlers) =>
     const readSubmit = Body.reader(SubmitBody, bodyLimits(limits))
     const readCommand = Body.reader(CommandBody, bodyLimits(limits), { optional: true })
 
+    const shown = (turn: Turn) => LongJson.response(LongJson.turn(journal)(turn))
+
     const start = Effect.fnUntraced(function*(sessionId: SessionId, request: HttpServerRequest) {
       const idempotencyKey = yield* Query.idempotencyKeyOf(request)
       const body = yield* readSubmit(request)
@@ -36,7 +40,7 @@ export const layer = HttpApiBuilder.group(Api, "turns", (handlers) =>
       // before the submit: a turn that nobody could be shown is not journaled
       if (streaming) yield* streams.open
       const result = yield* toItsEnd(scope, runtime.submit({ ...body, sessionId, idempotencyKey }))
-      if (!streaming || Problem.isRefused(result.turn)) return submitted(result, request)
+      if (!streaming || Problem.isRefused(result.turn)) return submitted(journal, result, request)
       return yield* Sse.respond(request, journal.follow(result.turn.id, 0), {
         idOf: Sse.turnIdOf,
         limits,
@@ -49,9 +53,12 @@ export const layer = HttpApiBuilder.group(Api, "turns", (handlers) =>
       const after = yield* Query.seqOf(Query.positionOf(request, params), turn.lastSeq)
       if (!Query.wantsEventStream(request)) {
         const limit = yield* Query.limitOf(params)
-        return yield* EventPages.turnPage(journal, id, { after, limit, lastSeq: turn.lastSeq })
+        return turn.foldedAt === undefined
+          ? yield* EventPages.turnPage(journal, id, { after, limit, lastSeq: turn.lastSeq })
+          : yield* EventPages.foldedPage(journal, id, after, limit)
       }
       if (turn.status !== "running" && after === turn.lastSeq) return HttpServerResponse.empty({ status: 204 })
+      if (turn.foldedAt !== undefined) return yield* goneOf(turn, turn.foldedAt)
       yield* streams.open
       return yield* Sse.respond(request, journal.follow(id, after), { idOf: Sse.turnIdOf, limits })
     })
@@ -60,7 +67,9 @@ export const layer = HttpApiBuilder.group(Api, "turns", (handlers) =>
       const checkpoints = yield* journal.checkpoints(id)
       const found = checkpoints.find((entry) => entry.checkpoint === n)
       const last = checkpoints.at(-1)?.checkpoint ?? 0
-      return found === undefined ? yield* new NotFound({ checkpoint: n, last }) : json(found)
+      return found === undefined
+        ? yield* new NotFound({ checkpoint: n, last })
+        : LongJson.response(LongJson.checkpoint(journal)(found))
     })
 
     const checkpointPage = Effect.fnUntraced(function*(id: TurnId, params: Query.PageParams) {
@@ -68,16 +77,17 @@ export const layer = HttpApiBuilder.group(Api, "turns", (handlers) =>
       const rest = (yield* journal.checkpoints(id)).filter(({ checkpoint }) => checkpoint > Number(cursor ?? 0))
       const items = rest.slice(0, limit)
       const last = items.at(-1)
-      return json(
-        rest.length > limit && last !== undefined ? { items, nextCursor: String(last.checkpoint) } : { items }
-      )
+      return LongJson.response(LongJson.page(
+        { items, ...(rest.length > limit && last !== undefined ? { nextCursor: String(last.checkpoint) } : {}) },
+        LongJson.checkpoint(journal)
+      ))
     })
 
     return handlers
       .handleRaw("start", ({ path, request }) => orProblem(request, start(path.id, request)))
       .handleRaw(
         "get",
-        ({ path, request }) => orProblem(request, Effect.map(journal.turn(path.id), ({ turn }) => json(turn)))
+        ({ path, request }) => orProblem(request, Effect.map(journal.turn(path.id), ({ turn }) => shown(turn)))
       )
       .handleRaw("events", ({ path, request, urlParams }) => orProblem(request, events(path.id, request, urlParams)))
       .handleRaw("cancel", ({ path, request }) =>
@@ -85,7 +95,7 @@ export const layer = HttpApiBuilder.group(Api, "turns", (handlers) =>
           request,
           readCommand(request).pipe(
             Effect.zipRight(toItsEnd(scope, runtime.cancel(path.id))),
-            Effect.map((turn) => json(turn))
+            Effect.map(shown)
           )
         ))
       .handleRaw("resume", ({ path, request }) =>
@@ -93,7 +103,7 @@ export const layer = HttpApiBuilder.group(Api, "turns", (handlers) =>
           request,
           readCommand(request).pipe(
             Effect.zipRight(toItsEnd(scope, runtime.resume(path.id))),
-            Effect.map((result) => submitted(result, request))
+            Effect.map((result) => submitted(journal, result, request))
           )
         ))
       .handleRaw("retry", ({ path, request }) =>
@@ -101,7 +111,7 @@ export const layer = HttpApiBuilder.group(Api, "turns", (handlers) =>
           request,
           readCommand(request).pipe(
             Effect.zipRight(toItsEnd(scope, runtime.retry(path.id))),
-            Effect.map((result) => submitted(result, request))
+            Effect.map((result) => submitted(journal, result, request))
           )
         ))
       .handleRaw(

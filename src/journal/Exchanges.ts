@@ -6,6 +6,7 @@
  * - Imported messages pair up in order: an answer belongs to the question just before it. A message without a partner
  *   is an exchange of its own, so that nothing is lost or moved.
  * - `asOf` hides what was committed after that pos.
+ * - An answer too long for any context is left out but for its size, which takes the place of its parts.
  */
 import type { Exchange } from "../domain/History.ts"
 import type { MessageId, TurnId } from "../domain/Ids.ts"
@@ -46,8 +47,35 @@ export const choose = (turns: ReadonlyArray<AnswerRow>, asOf: number): Chosen | 
   return { messages }
 }
 
+/** Pieces of an answer as its parts: neighbours of one kind are one. */
+export const merged = (pieces: Iterable<Part>): ReadonlyArray<Part> => {
+  const parts: Array<Part> = []
+  for (const piece of pieces) {
+    const last = parts.at(-1)
+    if (piece.type === "text" && last?.type === "text") {
+      parts[parts.length - 1] = { ...last, text: last.text + piece.text }
+    } else parts.push(piece)
+  }
+  return parts
+}
+
+/** What is read of one answer message. */
+export interface AnswerRead {
+  readonly parts: ReadonlyArray<Part>
+  /** Above 0 where it was too long to be read. */
+  readonly unreadChars: number
+}
+
 /** One answer of a completed turn and the partials before it: the texts joined, the rest as the last one has it. */
-const joined = (parts: ReadonlyArray<ReadonlyArray<Part>>): ReadonlyArray<Part> => {
+const joined = (found: ReadonlyArray<AnswerRead>): Exchange["answer"] => {
+  if (found.length === 0) return undefined
+  const unreadChars = found.reduce((sum, one) => sum + one.unreadChars, 0)
+  return unreadChars > 0
+    ? { role: "assistant", parts: [], unreadChars }
+    : { role: "assistant", parts: joinedParts(found.map((one) => one.parts)) }
+}
+
+const joinedParts = (parts: ReadonlyArray<ReadonlyArray<Part>>): ReadonlyArray<Part> => {
   const last = parts.at(-1) ?? []
   if (parts.length < 2) return last
   const text = parts.map(textOf).join("")
@@ -57,13 +85,13 @@ const joined = (parts: ReadonlyArray<ReadonlyArray<Part>>): ReadonlyArray<Part> 
 }
 
 /**
- * Exchanges of a page, newest first. `rows` come newest first, as `taken` left them. `chosen` by question, `parts` by
- * answer message.
+ * Exchanges of a page, newest first. `rows` come newest first, as `taken` left them. `chosen` by question, `answers`
+ * by answer message.
  */
 export const pair = (
   rows: ReadonlyArray<Turned>,
   chosen: ReadonlyMap<MessageId, Chosen | undefined>,
-  parts: ReadonlyMap<MessageId, ReadonlyArray<Part>>
+  answers: ReadonlyMap<MessageId, AnswerRead>
 ): ReadonlyArray<Exchange> => {
   const exchanges: Array<Exchange> = []
   let answer: Turned | undefined
@@ -87,13 +115,10 @@ export const pair = (
     const counted = chosen.get(row.id)
     if (counted === undefined) continue
     const found = counted.messages.flatMap((id) => {
-      const own = parts.get(id)
+      const own = answers.get(id)
       return own === undefined ? [] : [own]
     })
-    exchanges.push({
-      user: plain(row),
-      answer: found.length === 0 ? undefined : { role: "assistant", parts: joined(found) }
-    })
+    exchanges.push({ user: plain(row), answer: joined(found) })
   }
   if (answer !== undefined) exchanges.push(alone(answer))
   return exchanges

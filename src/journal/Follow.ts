@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { SessionId, TurnId } from "../domain/Ids.ts"
-import type { SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
+import type { Gone, SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
 import type { JournalFailure } from "../domain/TurnError.ts"
 import { FollowEnded, type JournaledEvent, type SessionCursor } from "./Journal.ts"
 import * as Live from "./Live.ts"
@@ -29,13 +29,32 @@ export interface SessionPage {
 
 /** Committed rows, in pages of bounded size. */
 export interface Pages {
-  readonly turnPage: (id: TurnId, seq: number) => Effect.Effect<TurnPage, TurnNotFound | JournalFailure>
+  readonly turnPage: (id: TurnId, seq: number) => Effect.Effect<TurnPage, TurnNotFound | Gone | JournalFailure>
   readonly sessionPage: (id: SessionId, pos: number) => Effect.Effect<SessionPage, SessionNotFound | JournalFailure>
   /** The rest of the commit that holds the cursor's event, and its pos. */
   readonly sessionStart: (
     id: SessionId,
     cursor: SessionCursor
-  ) => Effect.Effect<SessionPage, SessionNotFound | TurnNotFound | JournalFailure>
+  ) => Effect.Effect<SessionPage, SessionNotFound | TurnNotFound | Gone | JournalFailure>
+}
+
+/**
+ * Characters of JSON that a follower is given at once from memory, if more than one commit waits: what a reader that then
+ * takes nothing holds. One commit is given as it is: all followers share it, and what is made of it (`Sse.encode`).
+ */
+const givenCharsMax = 64 * 1024
+
+/** How many of these chunks are given at once: at least one. */
+const given = (chunks: ReadonlyArray<Live.FeedChunk> | undefined): ReadonlyArray<Live.FeedChunk> | undefined => {
+  if (chunks === undefined) return undefined
+  let size = 0
+  let count = 0
+  for (const chunk of chunks) {
+    size += chunk.size
+    if (count > 0 && size > givenCharsMax) break
+    count++
+  }
+  return count === chunks.length ? chunks : chunks.slice(0, count)
 }
 
 type Step<S> = readonly [Chunk.Chunk<JournaledEvent>, Option.Option<S>]
@@ -57,7 +76,7 @@ interface TurnCursor {
   readonly joined: boolean
 }
 
-type FollowError = TurnNotFound | JournalFailure | FollowEnded
+type FollowError = TurnNotFound | Gone | JournalFailure | FollowEnded
 
 export const follow = (
   live: Live.Live,
@@ -81,7 +100,7 @@ export const follow = (
     Effect.suspend(() => {
       const version = live.version()
       const now = live.turn(id) ?? (cursor.seen?.state.status === "running" ? undefined : cursor.seen)
-      const ready = now === undefined ? undefined : Live.chunksAfter(now.feed, cursor.seq)
+      const ready = now === undefined ? undefined : given(Live.chunksAfter(now.feed, cursor.seq))
       if (now !== undefined && ready !== undefined) {
         const events = ready.length === 1 && ready[0]?.events[0]?.seq === cursor.seq + 1
           ? ready[0].events
@@ -108,7 +127,7 @@ export const follow = (
   )
 }
 
-type SessionFollowError = SessionNotFound | TurnNotFound | JournalFailure | FollowEnded
+type SessionFollowError = SessionNotFound | TurnNotFound | Gone | JournalFailure | FollowEnded
 
 type Place = { readonly pos: number; readonly joined: boolean } | { readonly cursor: SessionCursor }
 
@@ -129,7 +148,7 @@ export const followSession = (
       }
       const version = live.version()
       const feed = open ? live.sessionFeed(id) : undefined
-      const ready = feed === undefined ? undefined : Live.chunksAfter(feed, place.pos)
+      const ready = feed === undefined ? undefined : given(Live.chunksAfter(feed, place.pos))
       const last = ready?.at(-1)
       if (ready !== undefined && last !== undefined) {
         const events = ready.length === 1 ? last.events : ready.flatMap((chunk) => chunk.events)

@@ -4,13 +4,15 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
-import type { Part } from "../domain/Message.ts"
-import { SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
+import type { Message } from "../domain/Message.ts"
+import { Gone, SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
 import { JournalFailure } from "../domain/TurnError.ts"
 import * as TurnEvent from "../domain/TurnEvent.ts"
 import * as TurnState from "../domain/TurnState.ts"
 import * as Usage from "../domain/Usage.ts"
+import * as Answers from "./Answers.ts"
 import * as Exchanges from "./Exchanges.ts"
 import * as Follow from "./Follow.ts"
 import type * as Contract from "./Journal.ts"
@@ -41,14 +43,18 @@ const make = () => {
     Effect.suspend(() => Effect.flatMap(requireTurn(id), f))
 
   const checkpointsOf = (turn: MemoryStore.TurnEntry) => {
-    let state: TurnState.TurnState | undefined
+    if (turn.folded !== undefined) {
+      return turn.checkpoints.map((row) => ({ ...row, ...Answers.shown(Answers.saidBy(turn.state)) }))
+    }
+    const folding = TurnState.makeFold(undefined, Answers.heldCharsMax)
     let index = 0
     const events = store.eventsAfter(turn, 0, Number.MAX_SAFE_INTEGER)
     return turn.checkpoints.map((row) => {
       for (let event = events[index]; event !== undefined && event.seq <= row.seq; event = events[++index]) {
-        state = TurnState.apply(state, TurnEvent.parse(event.json))
+        folding.add(TurnEvent.parse(event.json))
       }
-      return { ...row, text: state?.text ?? "", reasoning: state?.reasoning ?? "" }
+      const state = folding.state()
+      return { ...row, ...Answers.shown(state === undefined ? Answers.saidNothing : Answers.saidBy(state)) }
     })
   }
 
@@ -57,9 +63,21 @@ const make = () => {
     store.turns.get(id)?.batches.find((batch) => batch.events.some((event) => event.type === "context.built"))?.pos ??
       Number.MAX_SAFE_INTEGER
 
+  const answerRead = ({ parts, turnId, whole }: Message, charsMax: number): Exchanges.AnswerRead => {
+    const turn = whole === false && turnId !== null ? store.turns.get(turnId) : undefined
+    if (turn === undefined) return { parts, unreadChars: 0 }
+    if (turn.state.chars > charsMax) return { parts: [], unreadChars: turn.state.chars }
+    const pieces = [
+      ...store.partsAt(turn, "text", Number.MAX_SAFE_INTEGER),
+      ...store.partsAt(turn, "tool-call", Number.MAX_SAFE_INTEGER)
+    ]
+    return { parts: Exchanges.merged(pieces), unreadChars: 0 }
+  }
+
   const historyPage = (
     { asOfTurn, before, sessionId }: Parameters<Journal["Type"]["history"]>[0],
-    cursor: number | undefined
+    cursor: number | undefined,
+    charsMax: number
   ) => {
     const session = store.sessions.get(sessionId)
     const messages = session?.messages ?? []
@@ -79,8 +97,8 @@ const make = () => {
         ? []
         : [[row.id, Exchanges.choose(answers.filter((one) => one.userMessageId === row.id), asOf)]]
     ))
-    const parts = new Map<MessageId, ReadonlyArray<Part>>(messages.map((message) => [message.id, message.parts]))
-    return Effect.succeed({ exchanges: Exchanges.pair(page.rows, chosen, parts), cursor: page.cursor })
+    const read = new Map<MessageId, Exchanges.AnswerRead>(messages.map((one) => [one.id, answerRead(one, charsMax)]))
+    return Effect.succeed({ exchanges: Exchanges.pair(page.rows, chosen, read), cursor: page.cursor })
   }
 
   const usageBy = (by: ReadonlyArray<Contract.UsageGroup>): ReadonlyArray<Contract.UsageTotal> => {
@@ -99,16 +117,23 @@ const make = () => {
       .map(([, { by, turns, usage }]) => ({ by, turns: turns.size, usage }))
   }
 
+  const goneOf = ({ state: { messageId, sessionId, turnId } }: MemoryStore.TurnEntry, foldedAt: string) =>
+    new Gone({ turnId, sessionId, foldedAt, ...(messageId === undefined ? {} : { messageId }) })
+
   const pages: Follow.Pages = {
     turnPage: (id, seq) =>
       withTurn(id, (turn) =>
-        Effect.succeed({
-          events: store.eventsAfter(turn, seq, pageEventsMax),
-          ended: turn.state.status !== "running"
-        })),
+        turn.folded !== undefined && seq < turn.state.lastSeq
+          ? goneOf(turn, turn.folded.at)
+          : Effect.succeed({
+            events: store.eventsAfter(turn, seq, pageEventsMax),
+            ended: turn.state.status !== "running"
+          })),
     sessionPage: (id, pos) =>
       withSession(id, (session) => {
-        const batches = session.turns.flatMap((turn) => turn.batches.filter((batch) => batch.pos > pos))
+        const batches = session.turns.flatMap((turn) =>
+          turn.folded === undefined ? turn.batches.filter((batch) => batch.pos > pos) : []
+        )
           .sort((a, b) => a.pos - b.pos)
         const events: Array<Contract.JournaledEvent> = []
         let last = pos
@@ -120,8 +145,13 @@ const make = () => {
         return Effect.succeed({ events, pos: last })
       }),
     sessionStart: (id, { seq, turnId }) =>
-      withSession(id, (session) => {
+      withSession(id, (session): Effect.Effect<Follow.SessionPage, TurnNotFound | Gone> => {
         const turn = session.turns.find((one) => one.state.turnId === turnId)
+        if (turn?.folded !== undefined && turn.endPos !== null) {
+          return seq === turn.state.lastSeq
+            ? Effect.succeed({ events: [], pos: turn.endPos })
+            : goneOf(turn, turn.folded.at)
+        }
         const batch = turn?.batches.find((one) => one.events.some((event) => event.seq === seq))
         return batch === undefined
           ? new TurnNotFound({ turnId })
@@ -213,12 +243,21 @@ const make = () => {
         })
       }),
     state: (id) => withTurn(id, (turn) => Effect.succeed(turn.state)),
+    states: (ids) =>
+      Effect.sync(() =>
+        new Map(ids.flatMap((id) => {
+          const state = store.turns.get(id)?.state
+          return state === undefined ? [] : [[id, state] as const]
+        }))
+      ),
     readAfter: (id, seq, limit) => withTurn(id, (turn) => Effect.succeed(store.eventsAfter(turn, seq, limit))),
+    answer: (id, kind, upTo = Number.MAX_SAFE_INTEGER) =>
+      Stream.fromIterableEffect(withTurn(id, (turn) => Effect.succeed(store.partsAt(turn, kind, upTo)))),
     checkpoints: (id) => withTurn(id, (turn) => Effect.succeed(checkpointsOf(turn))),
     runningTurns: Effect.sync(() =>
       [...store.turns.values()].filter((turn) => turn.state.status === "running").map(store.idOf)
     ),
-    history: (query) => (cursor) => Effect.suspend(() => historyPage(query, cursor)),
+    history: (query) => (cursor, charsMax) => Effect.suspend(() => historyPage(query, cursor, charsMax)),
     contents: (sessionId, hashes) =>
       Effect.sync(() => {
         const all = store.sessions.get(sessionId)?.contents
@@ -231,6 +270,8 @@ const make = () => {
     followSession: (id, after, open) => Follow.followSession(live, pages, id, after, open),
     endFollowers: (reason, turnId) => Effect.sync(() => live.close(reason, turnId)),
     usage: (by) => Effect.sync(() => usageBy([...new Set(by)])),
+    foldTurns: (endedBefore, at, limit) => Effect.sync(() => store.foldTurns(endedBefore, at, limit)),
+    vacuum: Effect.succeed({ bytesBefore: 0, bytesAfter: 0, logEmptied: true }),
     fenced: Effect.never
   })
 }

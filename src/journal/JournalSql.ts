@@ -14,24 +14,32 @@ import { Database, type DatabaseShape } from "./Database.ts"
 import * as Follow from "./Follow.ts"
 import { Journal } from "./Journal.ts"
 import * as Live from "./Live.ts"
+import * as PageCache from "./PageCache.ts"
 import * as SqlCommands from "./SqlCommands.ts"
 import * as SqlReads from "./SqlReads.ts"
+import * as SqlRetention from "./SqlRetention.ts"
 import * as SqlWrites from "./SqlWrites.ts"
 import * as StoredEvents from "./StoredEvents.ts"
 import * as Writer from "./Writer.ts"
 
-const readOnly: Pick<Writer.Writer, "append" | "submit"> = {
-  append: () => new JournalFailure({ operation: "append", retryable: false, reason: "opened for reading only" }),
-  submit: (operation) => new JournalFailure({ operation, retryable: false, reason: "opened for reading only" })
+const forReadingOnly = (operation: string) =>
+  new JournalFailure({ operation, retryable: false, reason: "opened for reading only" })
+
+const readOnly: Pick<Writer.Writer, "append" | "submit" | "maintain"> = {
+  append: () => forReadingOnly("append"),
+  submit: forReadingOnly,
+  maintain: forReadingOnly
 }
 
 const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
   const live = Live.make()
+  const pages = PageCache.make()
   const sql = database.writer ?? database.reader
   const reads = SqlReads.make({
     sql: database.reader,
     live,
     stored: StoredEvents.make(database.reader),
+    pages,
     owned: database.writer !== undefined
   })
   const writes = SqlWrites.make({ sql, epoch: database.epoch, live, stored: StoredEvents.make(sql) })
@@ -57,7 +65,19 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
   if (database.writer === undefined) live.close("fenced")
   const writer = database.writer === undefined ? readOnly : yield* open
 
+  const retention = SqlRetention.make({
+    sql,
+    read: reads.read,
+    stored: StoredEvents.make(database.reader),
+    answer: reads.answer,
+    writer,
+    writes,
+    pages
+  })
+
   return Journal.of({
+    foldTurns: retention.foldTurns,
+    vacuum: retention.vacuum,
     info: Effect.succeed({
       kind: database.kind,
       path: database.path,
@@ -73,7 +93,9 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
     turn: reads.turn,
     byKey: reads.byKey,
     state: reads.state,
+    states: reads.states,
     readAfter: reads.readAfter,
+    answer: reads.answer,
     checkpoints: reads.checkpoints,
     runningTurns: reads.runningTurns,
     history: reads.history,
@@ -106,7 +128,13 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
           Effect.catchTag("SessionNotFound", (error) => found === undefined ? error : Effect.succeed(found)),
           Effect.map((turns) => {
             found = turns
-            return { value: undefined, publish: () => live.deleted(id, turns) }
+            return {
+              value: undefined,
+              publish: () => {
+                pages.clear()
+                live.deleted(id, turns)
+              }
+            }
           })
         ))
     }),

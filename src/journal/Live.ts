@@ -20,7 +20,7 @@ import type { FollowEnded, JournaledEvent } from "./Journal.ts"
  */
 export const feedBytesMax = 256 * 1024
 
-interface FeedChunk {
+export interface FeedChunk {
   /** A turn's last seq, or the commit's pos in a session's feed. */
   readonly key: number
   readonly events: ReadonlyArray<JournaledEvent>

@@ -10,6 +10,7 @@ import type { TurnErrorInfo } from "../domain/TurnError.ts"
 import * as TurnEvent from "../domain/TurnEvent.ts"
 import * as TurnState from "../domain/TurnState.ts"
 import * as Usage from "../domain/Usage.ts"
+import * as Answers from "./Answers.ts"
 import type { JournaledEvent } from "./Journal.ts"
 
 /** What one attempt used, for the ledger. */
@@ -32,6 +33,8 @@ export type CheckpointRow = Omit<Checkpoint, "text" | "reasoning">
 export interface AnswerMessage {
   readonly id: string
   readonly parts: ReadonlyArray<Part>
+  /** Where the answer is too long for `parts`, which are empty then: the events that hold it, and its size. */
+  readonly inEvents: { readonly answerAfter: number; readonly chars: number } | undefined
   readonly state: Message["state"]
   readonly createdAt: string
 }
@@ -71,23 +74,19 @@ export interface TurnSummary {
   readonly endedAt: string | null
 }
 
-/** Reasoning, text (where there is any) and complete tool calls, in the order in which a provider takes them back. */
-export const answerParts = (
-  state: Pick<TurnState.TurnState, "text" | "reasoning" | "toolCalls">
-): ReadonlyArray<Part> => {
-  const parts: Array<Part> = []
-  if (state.reasoning !== "") parts.push({ type: "reasoning", text: state.reasoning })
-  if (state.text !== "") parts.push({ type: "text", text: state.text })
-  parts.push(...state.toolCalls)
-  return parts
-}
-
-const answerOf = (state: TurnState.TurnState, event: TurnEvent.TurnEvent): AnswerMessage | undefined =>
-  event.type === "turn.completed"
-    ? { id: event.data.messageId, parts: answerParts(state), state: "complete", createdAt: event.at }
+const answerOf = (state: TurnState.TurnState, event: TurnEvent.TurnEvent): AnswerMessage | undefined => {
+  const { answerAfter, chars, whole } = state
+  const said = {
+    parts: Answers.partsOfState(state),
+    inEvents: whole ? undefined : { answerAfter, chars },
+    createdAt: event.at
+  }
+  return event.type === "turn.completed"
+    ? { id: event.data.messageId, state: "complete", ...said }
     : event.type === "turn.failed" && event.data.partial !== undefined
-    ? { id: event.data.partial.messageId, parts: answerParts(state), state: "partial", createdAt: event.at }
+    ? { id: event.data.partial.messageId, state: "partial", ...said }
     : undefined
+}
 
 /** The events as committed bytes. `json` is put together here once and shared by every follower. */
 const journaled = (event: TurnEvent.TurnEvent, head: string, tail: string): JournaledEvent => ({
@@ -110,14 +109,14 @@ export const project = (
   const usages: Array<UsageRow> = []
   const checkpoints: Array<CheckpointRow> = []
   let message: AnswerMessage | undefined
-  let state = before
+  const folding = TurnState.makeFold(before, Answers.heldCharsMax)
   for (const event of events) {
-    const wrong = TurnState.violation(state, event)
-    if (wrong !== undefined) return wrong
+    const wrong = folding.add(event)
+    const state = folding.state()
+    if (wrong !== undefined || state === undefined) return wrong ?? "no events"
     if (event.sessionId !== first.sessionId || (before !== undefined && event.sessionId !== before.sessionId)) {
       return `event of session ${event.sessionId} in turn ${event.turnId} of another session`
     }
-    state = TurnState.apply(state, event)
     const tail = TurnEvent.tail(event)
     tails.push(tail)
     encoded.push(journaled(event, head, tail))
@@ -152,6 +151,7 @@ export const project = (
         break
     }
   }
+  const state = folding.state()
   return state === undefined ? "no events" : { before, state, tails, events: encoded, usages, checkpoints, message }
 }
 
@@ -220,18 +220,20 @@ export const summary = (state: TurnState.TurnState): TurnSummary => ({
   endedAt: state.endedAt ?? null
 })
 
-/** The turn as it is shown. `place`: running turns of its session before it; 0 where it holds the slot. */
+/**
+ * The turn as it is shown. `place`: running turns of its session before it; 0 where it holds the slot. `foldedAt`: when
+ * retention folded its events.
+ */
 export const turnOf = (
   row: TurnSummary,
-  said: { readonly text: string; readonly reasoning: string },
-  place: number
+  said: Answers.Said,
+  { foldedAt = null, place = 0 }: { readonly place?: number; readonly foldedAt?: string | null }
 ): Turn => ({
   id: row.id,
   sessionId: row.sessionId,
   status: row.status,
   phase: row.phase,
-  text: said.text,
-  reasoning: said.reasoning,
+  ...Answers.shown(said),
   ...(row.finishReason === null ? {} : { finishReason: row.finishReason }),
   ...(row.error === null ? {} : { error: row.error }),
   usage: row.usage,
@@ -246,5 +248,6 @@ export const turnOf = (
   ...(row.resumedFrom === null ? {} : { resumedFrom: row.resumedFrom }),
   startedAt: row.startedAt,
   ...(row.endedAt === null ? {} : { endedAt: row.endedAt }),
-  ...(row.checkpoint === null ? {} : { checkpoint: row.checkpoint })
+  ...(row.checkpoint === null ? {} : { checkpoint: row.checkpoint }),
+  ...(foldedAt === null ? {} : { foldedAt })
 })

@@ -50,6 +50,8 @@ export const TurnRow = Schema.Struct({
   place: Schema.Int,
   /** Of its message; null where it has none. */
   parts: nullable(json(Parts)),
+  answerAfter: nullable(Schema.Int),
+  foldedAt: nullable(Schema.String),
   resumedBy: nullable(TurnId),
   retriedBy: nullable(TurnId)
 })
@@ -61,12 +63,14 @@ export const MessageRow = Schema.Struct({
   position: Schema.Int,
   role: Message.fields.role,
   parts: json(Parts),
+  /** Of an answer that is too long for `parts`: the seq after which the turn's events hold it. */
+  answerAfter: nullable(Schema.Int),
   state: Message.fields.state,
   createdAt: Schema.String
 })
 export type MessageRow = typeof MessageRow.Type
 export const selectMessage =
-  `SELECT id, turn_id AS "turnId", position, role, parts, state, created_at AS "createdAt" FROM messages`
+  `SELECT id, turn_id AS "turnId", position, role, parts, answer_after AS "answerAfter", state, created_at AS "createdAt" FROM messages`
 
 /** What history needs of a turn. */
 export const AnswerRow = Schema.Struct({
@@ -81,7 +85,23 @@ export const AnswerRow = Schema.Struct({
 })
 export type AnswerRow = typeof AnswerRow.Type
 
-export const PartsRow = Schema.Struct({ id: MessageId, parts: json(Parts) })
+/** An answer for a later context; `chars`: its size where it is too long for `parts`. */
+export const PartsRow = Schema.Struct({
+  id: MessageId,
+  turnId: nullable(TurnId),
+  parts: json(Parts),
+  chars: nullable(Schema.Int)
+})
+export type PartsRow = typeof PartsRow.Type
+
+/** Where an answer is. */
+export const AnswerPlaceRow = Schema.Struct({
+  lastSeq: Schema.Int,
+  foldedAt: nullable(Schema.String),
+  messageId: nullable(MessageId),
+  parts: nullable(json(Parts)),
+  answerAfter: nullable(Schema.Int)
+})
 
 export const BatchRow = Schema.Struct({
   pos: Schema.Int,
@@ -123,6 +143,9 @@ export const turnRows = rows(TurnRow)
 export const messageRows = rows(MessageRow)
 export const answerRows = rows(AnswerRow)
 export const partsRows = rows(PartsRow)
+export const answerPlaceRows = rows(AnswerPlaceRow)
+export const pieceRows = rows(Schema.Struct({ n: Schema.Int, part: json(Part) }))
+export const placeRows = rows(Schema.Struct({ place: Schema.Int, size: Schema.Int }))
 export const batchRows = rows(BatchRow)
 export const checkpointRows = rows(CheckpointRow)
 export const usageTotalRows = rows(UsageTotalRow)
@@ -139,11 +162,29 @@ export const parentRows = rows(Schema.Struct({
   status: Schema.Literal("running", "completed", "failed"),
   child: nullable(TurnId)
 }))
-export const standingRows = rows(Schema.Struct({
+const StandingRow = Schema.Struct({
   status: Schema.Literal("running", "completed", "failed"),
   lastSeq: Schema.Int,
-  sessionId: SessionId
-}))
+  sessionId: SessionId,
+  messageId: nullable(MessageId),
+  foldedAt: nullable(Schema.String),
+  endPos: nullable(Schema.Int)
+})
+export type StandingRow = typeof StandingRow.Type
+export const standingRows = rows(StandingRow)
+/** A closed turn whose events may be folded. */
+const DueRow = Schema.Struct({
+  id: TurnId,
+  messageId: nullable(MessageId),
+  answerAfter: nullable(Schema.Int)
+})
+export type DueRow = typeof DueRow.Type
+export const dueRows = rows(DueRow)
+export const foldedRows = rows(
+  Schema.Struct({ turnId: TurnId, sessionId: SessionId, seq: Schema.Int, pos: Schema.Int, tail: Schema.String })
+)
+export const sizeOfDatabaseRows = rows(Schema.Struct({ bytes: Schema.Int }))
+export const checkpointedRows = rows(Schema.Struct({ busy: Schema.Int }))
 export const keyedRows = rows(Schema.Struct({ turnId: TurnId, bodyHash: Schema.String }))
 export const sizeRows = rows(
   Schema.Struct({ firstSeq: Schema.Int, lastSeq: Schema.Int, pos: Schema.Int, size: Schema.Int })

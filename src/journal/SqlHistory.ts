@@ -5,12 +5,14 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import type { HistoryReader } from "../domain/History.ts"
 import type { SessionId, TurnId } from "../domain/Ids.ts"
 import { JournalFailure } from "../domain/TurnError.ts"
 import * as Exchanges from "./Exchanges.ts"
 import type { Journal } from "./Journal.ts"
 import * as Rows from "./Rows.ts"
+import type * as SqlAnswers from "./SqlAnswers.ts"
 import type { Reader } from "./Storage.ts"
 import type { StoredEvents } from "./StoredEvents.ts"
 
@@ -18,6 +20,7 @@ export interface Options {
   readonly sql: SqlClient.SqlClient
   readonly stored: StoredEvents
   readonly read: Reader
+  readonly answer: ReturnType<typeof SqlAnswers.make>
 }
 
 type Query = Parameters<Journal["Type"]["history"]>[0]
@@ -25,12 +28,14 @@ type Query = Parameters<Journal["Type"]["history"]>[0]
 /** Every stored pos is below it. */
 const unbounded = Number.MAX_SAFE_INTEGER
 
-export const make = ({ read, sql, stored }: Options): (query: Query) => HistoryReader<JournalFailure> => {
+export const make = ({ answer, read, sql, stored }: Options): (query: Query) => HistoryReader<JournalFailure> => {
   const selectMessage = sql.literal(Rows.selectMessage)
 
   /** Before this pos a turn's context was read: the pos of its `context.built`. Unbounded where it was not built yet. */
   const contextPos = (db: Connection, id: TurnId) =>
     Effect.gen(function*() {
+      const folded = yield* stored.foldedAfter(db, id, 0, Number.MAX_SAFE_INTEGER)
+      if (folded.length > 0) return folded.find((event) => event.type === "context.built")?.pos ?? unbounded
       let seq = 0
       while (true) {
         const { events } = yield* stored.turnPage(db, id, seq)
@@ -48,13 +53,13 @@ export const make = ({ read, sql, stored }: Options): (query: Query) => HistoryR
     query: { readonly sessionId: SessionId; readonly below: number; readonly asOf: number }
   ) =>
     Effect.gen(function*() {
-      const found = yield* Rows.messageRows(
+      const newest = yield* Rows.messageRows(
         db,
         sql`${selectMessage} WHERE session_id = ${query.sessionId} AND position < ${query.below} AND (role = 'user' OR turn_id IS NULL) ORDER BY position DESC LIMIT ${
           Exchanges.pageMax + 1
         }`
       )
-      const page = Exchanges.taken(found)
+      const page = Exchanges.taken(newest)
       const questions = page.rows.filter((row) => row.turnId !== null).map((row) => row.id)
       const answers = questions.length === 0 ? [] : yield* Rows.answerRows(
         db,
@@ -67,14 +72,25 @@ export const make = ({ read, sql, stored }: Options): (query: Query) => HistoryR
         Exchanges.choose(answers.filter((row) => row.userMessageId === id), query.asOf)
       ]))
       const wanted = [...chosen.values()].flatMap((one) => one?.messages ?? [])
-      const parts = wanted.length === 0
+      const found = wanted.length === 0
         ? []
-        : yield* Rows.partsRows(db, sql`SELECT id, parts FROM messages WHERE ${sql.in("id", wanted)}`)
-      return {
-        exchanges: Exchanges.pair(page.rows, chosen, new Map(parts.map((row) => [row.id, row.parts]))),
-        cursor: page.cursor
-      }
+        : yield* Rows.partsRows(
+          db,
+          sql`SELECT id, turn_id AS "turnId", parts, chars FROM messages WHERE ${sql.in("id", wanted)}`
+        )
+      return { rows: page.rows, chosen, found, cursor: page.cursor }
     })
+
+  /** A long answer is read from where it is, unless no context could hold it. */
+  const readAnswer = ({ chars, parts, turnId }: Rows.PartsRow, charsMax: number) => {
+    if (chars === null || turnId === null) return Effect.succeed({ parts, unreadChars: 0 })
+    if (chars > charsMax) return Effect.succeed({ parts: [], unreadChars: chars })
+    const kinds = ["text", "tool-call"] as const // reasoning is never sent again
+    return Stream.runCollect(Stream.flatMap(Stream.fromIterable(kinds), (kind) => answer(turnId, kind))).pipe(
+      Effect.map((pieces) => ({ parts: Exchanges.merged(pieces), unreadChars: 0 })),
+      Effect.catchTag("TurnNotFound", () => Effect.succeed({ parts: [], unreadChars: 0 }))
+    )
+  }
 
   const start = (db: Connection, { before, sessionId }: Query) =>
     before === undefined ? Effect.succeed(unbounded) : Effect.flatMap(
@@ -88,11 +104,18 @@ export const make = ({ read, sql, stored }: Options): (query: Query) => HistoryR
           : Effect.succeed(message.position)
     )
 
-  return (query) => (cursor) =>
-    read("history", (db) =>
-      Effect.gen(function*() {
-        const asOf = query.asOfTurn === undefined ? unbounded : yield* contextPos(db, query.asOfTurn)
-        const below = cursor ?? (yield* start(db, query))
-        return yield* historyPage(db, { sessionId: query.sessionId, below, asOf })
-      }))
+  return (query) => (cursor, charsMax) =>
+    Effect.gen(function*() {
+      const page = yield* read("history", (db) =>
+        Effect.gen(function*() {
+          const asOf = query.asOfTurn === undefined ? unbounded : yield* contextPos(db, query.asOfTurn)
+          const below = cursor ?? (yield* start(db, query))
+          return yield* historyPage(db, { sessionId: query.sessionId, below, asOf })
+        }))
+      const answers = yield* Effect.forEach(
+        page.found,
+        (row) => Effect.map(readAnswer(row, charsMax), (one) => [row.id, one] as const)
+      )
+      return { exchanges: Exchanges.pair(page.rows, page.chosen, new Map(answers)), cursor: page.cursor }
+    })
 }

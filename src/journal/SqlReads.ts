@@ -7,16 +7,19 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import * as Effect from "effect/Effect"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
-import { type Message, type Part, textOf } from "../domain/Message.ts"
-import { SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
+import type { Message } from "../domain/Message.ts"
+import { Gone, SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
 import type { Checkpoint, Page, Session, Turn } from "../domain/Resources.ts"
 import { JournalFailure } from "../domain/TurnError.ts"
 import type { TurnState } from "../domain/TurnState.ts"
+import * as Answers from "./Answers.ts"
 import type * as Journal from "./Journal.ts"
 import type * as Live from "./Live.ts"
-import { cursorOf, cutPage } from "./Paging.ts"
+import type { PageCache } from "./PageCache.ts"
+import { cursorOf, cutPage, fitting, pageOf } from "./Paging.ts"
 import * as Projection from "./Projection.ts"
 import * as Rows from "./Rows.ts"
+import * as SqlAnswers from "./SqlAnswers.ts"
 import * as SqlHistory from "./SqlHistory.ts"
 import * as Storage from "./Storage.ts"
 import { foldEvents, type StoredEvents } from "./StoredEvents.ts"
@@ -25,6 +28,7 @@ export interface Options {
   readonly sql: SqlClient.SqlClient
   readonly live: Live.Live
   readonly stored: StoredEvents
+  readonly pages: PageCache
   /** Whether this process is the one that writes: only then does memory know of every commit. */
   readonly owned: boolean
 }
@@ -41,17 +45,15 @@ const sessionOf = (row: Rows.SessionRow): Session => ({
   running: row.running
 })
 
-const messageOf = ({ createdAt, id, parts, role, state, turnId }: Rows.MessageRow): Message => ({
+const messageOf = ({ answerAfter, createdAt, id, parts, role, state, turnId }: Rows.MessageRow): Message => ({
   id,
   turnId,
   role,
   parts,
+  ...(answerAfter === null ? {} : { whole: false }),
   state,
   createdAt
 })
-
-const reasoningOf = (parts: ReadonlyArray<Part>): string =>
-  parts.map((part) => part.type === "reasoning" ? part.text : "").join("")
 
 const usageColumns = {
   inputTokens: "input_tokens",
@@ -69,8 +71,10 @@ const groupColumns: Readonly<Record<Journal.UsageGroup, string>> = {
   day: "day"
 }
 
-export const make = ({ live, owned, sql, stored }: Options) => {
+export const make = ({ live, owned, pages, sql, stored }: Options) => {
   const read = Storage.reader(sql)
+
+  const answer = SqlAnswers.make({ sql, live, stored, read })
 
   const selectSession = sql.literal(`SELECT ord, id, title, provider, model, system, created_at AS "createdAt",
     updated_at AS "updatedAt", turn_count AS "turnCount",
@@ -84,7 +88,7 @@ export const make = ({ live, owned, sql, stored }: Options) => {
     t.finish_reason AS "finishReason", t.error, t.usage, t.started_at AS "startedAt", t.ended_at AS "endedAt", t.options,
     CASE WHEN t.phase = 'accepted' THEN (SELECT count(*) FROM turns r
       WHERE r.session_id = t.session_id AND r.status = 'running' AND r.ord < t.ord) ELSE 0 END AS place,
-    m.parts,
+    m.parts, m.answer_after AS "answerAfter", t.folded_at AS "foldedAt",
     (SELECT c.id FROM turns c WHERE c.resumed_from = t.id) AS "resumedBy",
     (SELECT c.id FROM turns c WHERE c.retry_of = t.id) AS "retriedBy"
     FROM turns t LEFT JOIN messages m ON m.id = t.message_id`
@@ -103,10 +107,13 @@ export const make = ({ live, owned, sql, stored }: Options) => {
     Effect.flatMap(
       Rows.standingRows(
         db,
-        sql`SELECT status, last_seq AS "lastSeq", session_id AS "sessionId" FROM turns WHERE id = ${id}`
+        sql`SELECT status, last_seq AS "lastSeq", session_id AS "sessionId", message_id AS "messageId", folded_at AS "foldedAt", end_pos AS "endPos" FROM turns WHERE id = ${id}`
       ),
       ([row]) => row === undefined ? Effect.fail(new TurnNotFound({ turnId: id })) : Effect.succeed(row)
     )
+
+  const goneOf = (turnId: TurnId, { foldedAt, messageId, sessionId }: Rows.StandingRow) =>
+    new Gone({ turnId, sessionId, foldedAt: foldedAt ?? "", ...(messageId === null ? {} : { messageId }) })
 
   const requireTurn = (db: Connection, id: TurnId) =>
     Effect.flatMap(
@@ -114,15 +121,24 @@ export const make = ({ live, owned, sql, stored }: Options) => {
       ([row]) => row === undefined ? Effect.fail(new TurnNotFound({ turnId: id })) : Effect.succeed(row)
     )
 
+  /** Its lifecycle events, as if nothing had been between them, with the last seq that it really has. */
+  const foldedState = (db: Connection, id: TurnId) =>
+    Effect.gen(function*() {
+      const { lastSeq } = yield* standing(db, id)
+      const events = yield* stored.foldedAfter(db, id, 0, Number.MAX_SAFE_INTEGER)
+      const state = yield* foldEvents(events.map(Answers.closedUp), undefined)
+      return state === undefined ? undefined : { ...state, lastSeq }
+    })
+
   /** The state of a turn whose row or message does not tell: running, or failed without a message. */
   const folded = (db: Connection, id: TurnId) =>
-    Effect.flatMap(
-      stored.fold(db, id),
-      (state) => state === undefined ? Effect.fail(new TurnNotFound({ turnId: id })) : Effect.succeed(state)
-    )
+    Effect.gen(function*() {
+      const state = (yield* stored.fold(db, id)) ?? (yield* foldedState(db, id))
+      return state ?? (yield* new TurnNotFound({ turnId: id }))
+    })
 
   const fromState = (state: TurnState, place: number): Turn =>
-    Projection.turnOf(Projection.summary(state), state, place)
+    Projection.turnOf(Projection.summary(state), Answers.saidBy(state), { place })
 
   /** The row may be older or newer than the live state; each branch shows one committed moment. */
   const turnOf = (db: Connection, row: Rows.TurnRow): Effect.Effect<Turn, TurnNotFound | Storage.StorageFault> => {
@@ -133,12 +149,11 @@ export const make = ({ live, owned, sql, stored }: Options) => {
         : Effect.succeed(fromState(now, row.place))
     }
     if (row.parts !== null) {
-      return Effect.succeed(
-        Projection.turnOf(row, { text: textOf(row.parts), reasoning: reasoningOf(row.parts) }, row.place)
-      )
+      const said = row.answerAfter === null ? Answers.saidIn(row.parts) : Answers.saidElsewhere
+      return Effect.succeed(Projection.turnOf(row, said, row))
     }
-    return row.attempts === 0
-      ? Effect.succeed(Projection.turnOf(row, { text: "", reasoning: "" }, row.place))
+    return row.attempts === 0 || row.foldedAt !== null
+      ? Effect.succeed(Projection.turnOf(row, Answers.saidNothing, row))
       : Effect.map(folded(db, row.id), (state) => fromState(state, row.place))
   }
 
@@ -162,17 +177,22 @@ export const make = ({ live, owned, sql, stored }: Options) => {
 
   const messages = Effect.fn("Journal.messages")(function*(id: SessionId, page: Journal.PageRequest) {
     const after = yield* cursorOf(page)
-    const rows = yield* read("messages", (db) =>
-      Effect.zipRight(
-        requireSession(db, id),
-        Rows.messageRows(
+    return yield* read("messages", (db) =>
+      Effect.gen(function*() {
+        yield* requireSession(db, id)
+        const places = yield* Rows.placeRows(
           db,
-          sql`${selectMessage} WHERE session_id = ${id} AND position > ${after} ORDER BY position LIMIT ${
+          sql`SELECT position AS place, octet_length(parts) AS size FROM messages WHERE session_id = ${id} AND position > ${after} ORDER BY position LIMIT ${
             page.limit + 1
           }`
         )
-      ))
-    return cutPage(rows, page.limit, (row) => row.position, messageOf)
+        const limit = fitting(places, page.limit)
+        const rows = yield* Rows.messageRows(
+          db,
+          sql`${selectMessage} WHERE session_id = ${id} AND position > ${after} ORDER BY position LIMIT ${limit}`
+        )
+        return pageOf(rows, places.length > limit, (row) => row.position, messageOf)
+      }))
   })
 
   const turns = Effect.fn("Journal.turns")(function*(id: SessionId, page: Journal.PageRequest) {
@@ -180,11 +200,18 @@ export const make = ({ live, owned, sql, stored }: Options) => {
     return yield* read("turns", (db) =>
       Effect.gen(function*() {
         yield* requireSession(db, id)
+        const places = yield* Rows.placeRows(
+          db,
+          sql`SELECT t.ord AS place, coalesce(octet_length(m.parts), 0) AS size FROM turns t LEFT JOIN messages m ON m.id = t.message_id WHERE t.session_id = ${id} AND t.ord > ${after} ORDER BY t.ord LIMIT ${
+            page.limit + 1
+          }`
+        )
+        const limit = fitting(places, page.limit)
         const rows = yield* Rows.turnRows(
           db,
-          sql`${selectTurn} WHERE t.session_id = ${id} AND t.ord > ${after} ORDER BY t.ord LIMIT ${page.limit + 1}`
+          sql`${selectTurn} WHERE t.session_id = ${id} AND t.ord > ${after} ORDER BY t.ord LIMIT ${limit}`
         )
-        const cut = cutPage(rows, page.limit, (row) => row.ord, (row) => row)
+        const cut = pageOf(rows, places.length > limit, (row) => row.ord, (row) => row)
         // A session that is deleted between the two reads has no turns any more.
         const items = yield* Effect.forEach(cut.items, (row) => turnOf(db, row)).pipe(
           Effect.catchTag("TurnNotFound", () => new SessionNotFound({ sessionId: id }))
@@ -228,10 +255,24 @@ export const make = ({ live, owned, sql, stored }: Options) => {
     )
   })
 
+  const states = Effect.fn("Journal.states")((ids: ReadonlyArray<TurnId>) => {
+    const seen = live.version()
+    return Effect.tap(
+      read("states", (db) => stored.foldMany(db, ids)),
+      (found) =>
+        owned
+          ? Effect.sync(() => {
+            for (const state of found.values()) live.adopt(state, seen)
+          })
+          : Effect.void
+    )
+  })
+
   const readAfter = Effect.fn("Journal.readAfter")((id: TurnId, seq: number, limit: number) =>
     read("readAfter", (db) =>
       Effect.gen(function*() {
-        yield* standing(db, id)
+        const { foldedAt } = yield* standing(db, id)
+        if (foldedAt !== null) return yield* stored.foldedAfter(db, id, seq, limit)
         const events: Array<Journal.JournaledEvent> = []
         while (events.length < limit) {
           const page = yield* stored.turnPage(db, id, events.at(-1)?.seq ?? seq)
@@ -253,15 +294,23 @@ export const make = ({ live, owned, sql, stored }: Options) => {
       ))
   )
 
+  /** The last checkpoint of a folded turn says what its message says. */
+  const foldedCheckpoint = (db: Connection, id: TurnId, rows: ReadonlyArray<Omit<Checkpoint, "text" | "reasoning">>) =>
+    Effect.map(requireTurn(db, id), (row) => {
+      const said = row.answerAfter === null ? Answers.saidIn(row.parts ?? []) : Answers.saidElsewhere
+      return rows.map((checkpoint): Checkpoint => ({ ...checkpoint, ...Answers.shown(said) }))
+    })
+
   /** The texts come from the events: one pass, page by page, with the state kept at each checkpoint's seq. */
   const checkpoints = Effect.fn("Journal.checkpoints")((id: TurnId) =>
     read("checkpoints", (db) =>
       Effect.gen(function*() {
-        yield* standing(db, id)
+        const { foldedAt } = yield* standing(db, id)
         const rows = yield* Rows.checkpointRows(
           db,
           sql`SELECT n AS checkpoint, turn_id AS "turnId", phase, seq, usage, context_hash AS "contextHash" FROM checkpoints WHERE turn_id = ${id} ORDER BY n`
         )
+        if (foldedAt !== null) return yield* foldedCheckpoint(db, id, rows)
         const items: Array<Checkpoint> = []
         let state: TurnState | undefined
         for (const row of rows) {
@@ -271,7 +320,8 @@ export const make = ({ live, owned, sql, stored }: Options) => {
             if (upTo.length === 0) break
             state = yield* foldEvents(upTo, state)
           }
-          items.push({ ...row, text: state?.text ?? "", reasoning: state?.reasoning ?? "" })
+          const said = state === undefined ? Answers.saidNothing : Answers.saidBy(state)
+          items.push({ ...row, ...Answers.shown(said) })
         }
         return items
       }))
@@ -316,15 +366,23 @@ export const make = ({ live, owned, sql, stored }: Options) => {
     )
   })
 
-  const turnPage = (id: TurnId, seq: number) =>
+  const turnPage = (id: TurnId, seq: number) => {
+    const known = pages.get(id, seq)
+    return known === undefined ? readTurnPage(id, seq) : Effect.succeed({ events: known.events, ended: false })
+  }
+
+  const readTurnPage = (id: TurnId, seq: number) =>
     read("follow", (db) =>
       Effect.gen(function*() {
-        const { events } = yield* stored.turnPage(db, id, seq)
-        if (events.length > 0) return { events, ended: false }
+        const seen = pages.clears()
+        const page = yield* stored.turnPage(db, id, seq)
+        if (pages.clears() === seen) pages.put(id, seq, page)
+        if (page.events.length > 0) return { events: page.events, ended: false }
         const row = yield* standing(db, id)
+        if (row.foldedAt !== null && row.lastSeq > seq) return yield* goneOf(id, row)
         // Committed between the two reads: nobody may come to wake a follower for it.
         if (row.lastSeq > seq) return { ...(yield* stored.turnPage(db, id, seq)), ended: false }
-        return { events, ended: row.status !== "running" }
+        return { events: [], ended: row.status !== "running" }
       }))
 
   const sessionPage = (id: SessionId, pos: number) =>
@@ -340,11 +398,15 @@ export const make = ({ live, owned, sql, stored }: Options) => {
       Effect.gen(function*() {
         yield* requireSession(db, id)
         const row = yield* standing(db, turnId)
+        if (row.sessionId === id && row.foldedAt !== null && row.endPos !== null) {
+          return row.lastSeq === seq ? { events: [], pos: row.endPos } : yield* goneOf(turnId, row)
+        }
         const page = row.sessionId === id ? yield* stored.batchOf(db, turnId, seq) : undefined
         return page ?? (yield* new TurnNotFound({ turnId }))
       }))
 
   return {
+    read,
     session,
     sessions,
     messages,
@@ -353,10 +415,12 @@ export const make = ({ live, owned, sql, stored }: Options) => {
     turn,
     byKey,
     state,
+    states,
     readAfter,
+    answer,
     checkpoints,
     runningTurns,
-    history: SqlHistory.make({ sql, stored, read }),
+    history: SqlHistory.make({ sql, stored, read, answer }),
     contents,
     usage,
     pages: { turnPage, sessionPage, sessionStart }

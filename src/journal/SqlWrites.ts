@@ -143,6 +143,8 @@ export const make = ({ epoch, live, sql, stored }: Options) => {
               position: yield* answerPosition(db, state),
               role: "assistant",
               parts: JSON.stringify(message.parts),
+              answer_after: message.inEvents?.answerAfter ?? null,
+              chars: message.inEvents?.chars ?? null,
               state: message.state,
               created_at: message.createdAt
             })

@@ -1,6 +1,6 @@
 /**
  * Events as rows hold them: from a batch to the bytes that readers get, to values, to a folded state. Reads are paged,
- * so that no turn or session is ever in memory as a whole; the fold alone keeps a turn's text.
+ * so that no turn or session is ever in memory as a whole; the fold alone keeps a turn's text, up to a limit.
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
@@ -8,13 +8,16 @@ import * as Effect from "effect/Effect"
 import type { SessionId, TurnId } from "../domain/Ids.ts"
 import * as TurnEvent from "../domain/TurnEvent.ts"
 import * as TurnState from "../domain/TurnState.ts"
+import { heldCharsMax } from "./Answers.ts"
+import { tick } from "./EventLoop.ts"
 import type { JournaledEvent } from "./Journal.ts"
+import { within } from "./Paging.ts"
 import type { BatchRow } from "./Rows.ts"
 import * as Rows from "./Rows.ts"
 import { StorageFault } from "./Storage.ts"
 
 /** A page of batches ends before it passes this many stored bytes: what a follower that fell behind holds. */
-export const pageBytesMax = 256 * 1024
+export const pageBytesMax = 64 * 1024
 /** And at most this many batches, one a commit: 256 commits of a slow stream are a few kilobytes. */
 export const pageBatchesMax = 256
 
@@ -43,21 +46,54 @@ export const eventsOf = (batch: BatchRow, seq: number): ReadonlyArray<JournaledE
 }
 
 /**
- * The value of a stored event. Deltas, which are nearly all of a journal, are checked by hand: a schema costs many times
- * the parse, and a restart folds every turn that a crash left.
+ * The value of a stored event. Deltas, which are nearly all of a journal, and what every turn begins with are checked by
+ * hand: a schema costs many times the parse, and a restart folds every turn that a crash left.
  */
 const valueOf = (json: string): TurnEvent.TurnEvent => {
   const value: unknown = JSON.parse(json)
-  return isPlainDelta(value) ? value : TurnEvent.decode(value)
+  return isPlain(value) ? value : TurnEvent.decode(value)
 }
 
-const isPlainDelta = (value: unknown): value is TurnEvent.EventOf<"model.delta"> => {
+type Fields = { readonly [key: string]: unknown }
+
+/** Only members that are there, with the type that the fold reads; anything else is for the schema to judge. */
+const plainData: { readonly [type: string]: ((data: Fields) => boolean) | undefined } = {
+  "model.delta": ({ kind, text }) => (kind === "text" || kind === "reasoning") && typeof text === "string",
+  "attempt.started": ({ attempt }) => Number.isSafeInteger(attempt),
+  "turn.started": ({ model, provider, resumedFrom, retryOf, userMessageId }) =>
+    typeof model === "string" && typeof provider === "string" && typeof userMessageId === "string" &&
+    resumedFrom === undefined && retryOf === undefined
+}
+
+const isPlain = (value: unknown): value is TurnEvent.TurnEvent => {
   if (typeof value !== "object" || value === null) return false
-  const { at, data, seq, type, v } = value as { readonly [key: string]: unknown } // an object, read with care below
-  if (type !== "model.delta" || v !== 1 || typeof at !== "string" || !Number.isSafeInteger(seq)) return false
-  if (typeof data !== "object" || data === null) return false
-  const { kind, text } = data as { readonly [key: string]: unknown }
-  return (kind === "text" || kind === "reasoning") && typeof text === "string"
+  const { at, data, seq, type, v } = value as Fields // an object, read with care below
+  if (v !== 1 || typeof type !== "string" || typeof at !== "string" || !Number.isSafeInteger(seq)) return false
+  const isPlainData = plainData[type]
+  return isPlainData !== undefined && typeof data === "object" && data !== null && isPlainData(data as Fields)
+}
+
+/** Turns that `foldMany` reads in one query: 128 short ones are some hundred kilobytes, at most 8 MiB. */
+const foldAtOnce = 128
+
+/** Each turn's batches stand together, in order. */
+const foldBatches = (batches: ReadonlyArray<BatchRow>): ReadonlyMap<TurnId, TurnState.TurnState> => {
+  const states = new Map<TurnId, TurnState.TurnState>()
+  const unreadableTurns = new Set<TurnId>()
+  for (const batch of batches) {
+    if (unreadableTurns.has(batch.turnId)) continue
+    try {
+      const events = eventsOf(batch, 0)?.map((event) => valueOf(event.json)) ?? []
+      const state = TurnState.fold(events, states.get(batch.turnId), heldCharsMax)
+      if (events.length === 0 || state === undefined) throw new RangeError("no events in a batch")
+      states.set(batch.turnId, state)
+    } catch {
+      // whatever is wrong with it, `fold` meets it again and says so
+      states.delete(batch.turnId)
+      unreadableTurns.add(batch.turnId)
+    }
+  }
+  return states
 }
 
 /** The state after these events. */
@@ -66,7 +102,7 @@ export const foldEvents = (
   from: TurnState.TurnState | undefined
 ): Effect.Effect<TurnState.TurnState | undefined, StorageFault> =>
   Effect.try({
-    try: () => TurnState.fold(events.map((event) => valueOf(event.json)), from),
+    try: () => TurnState.fold(events.map((event) => valueOf(event.json)), from, heldCharsMax),
     catch: () => unreadable
   })
 
@@ -78,7 +114,18 @@ export interface BatchPage {
   readonly last: boolean
 }
 
+export interface FoldedEvent extends JournaledEvent {
+  readonly pos: number
+}
+
 export interface StoredEvents {
+  /** Lifecycle events of a folded turn after `seq`, at most `limit`. */
+  readonly foldedAfter: (
+    db: Connection,
+    id: TurnId,
+    seq: number,
+    limit: number
+  ) => Effect.Effect<ReadonlyArray<FoldedEvent>, StorageFault>
   /** Events of a turn after `seq`. */
   readonly turnPage: (db: Connection, id: TurnId, seq: number) => Effect.Effect<BatchPage, StorageFault>
   /** Whole commits of a session after `pos`. */
@@ -87,18 +134,17 @@ export interface StoredEvents {
   readonly batchOf: (db: Connection, id: TurnId, seq: number) => Effect.Effect<BatchPage | undefined, StorageFault>
   /** The fold of all events of a turn; undefined where there are none. */
   readonly fold: (db: Connection, id: TurnId) => Effect.Effect<TurnState.TurnState | undefined, StorageFault>
-}
-
-/** How many of these rows, by size, make a page: at least one. */
-const within = (sizes: ReadonlyArray<{ readonly size: number }>): number => {
-  let bytes = 0
-  let count = 0
-  for (const { size } of sizes) {
-    bytes += size
-    if (count > 0 && bytes > pageBytesMax) break
-    count++
-  }
-  return count
+  /** The folds of many turns; without those that are long, not there or unreadable, which `fold` takes one by one. */
+  readonly foldMany: (
+    db: Connection,
+    ids: ReadonlyArray<TurnId>
+  ) => Effect.Effect<ReadonlyMap<TurnId, TurnState.TurnState>, StorageFault>
+  /** The fold of its events up to `seq`. */
+  readonly foldUpTo: (
+    db: Connection,
+    id: TurnId,
+    seq: number
+  ) => Effect.Effect<TurnState.TurnState | undefined, StorageFault>
 }
 
 export const make = (sql: SqlClient.SqlClient): StoredEvents => {
@@ -138,7 +184,7 @@ export const make = (sql: SqlClient.SqlClient): StoredEvents => {
       )
       const rest = sizes.filter((row) => row.lastSeq > seq)
       const first = rest[0]
-      const last = rest[within(rest) - 1]
+      const last = rest[within(rest, pageBytesMax) - 1]
       if (first === undefined || last === undefined) return { events: [], pos: 0, last: true }
       const all = sizes.length < pageBatchesMax && last === rest.at(-1)
       const batches = yield* Rows.batchRows(
@@ -154,7 +200,7 @@ export const make = (sql: SqlClient.SqlClient): StoredEvents => {
         db,
         sql`SELECT ${sizeColumns} FROM batches WHERE session_id = ${id} AND pos > ${pos} ORDER BY pos LIMIT ${pageBatchesMax}`
       )
-      const last = sizes[within(sizes) - 1]
+      const last = sizes[within(sizes, pageBytesMax) - 1]
       if (last === undefined) return { events: [], pos, last: true }
       const batches = yield* Rows.batchRows(
         db,
@@ -172,16 +218,55 @@ export const make = (sql: SqlClient.SqlClient): StoredEvents => {
       return batches.length === 0 ? undefined : yield* pageOf(batches, seq, 0, false)
     })
 
-  const fold = (db: Connection, id: TurnId) =>
+  const foldUpTo = (db: Connection, id: TurnId, seq: number) =>
     Effect.gen(function*() {
       let state: TurnState.TurnState | undefined
       while (true) {
         const page = yield* turnPage(db, id, state?.lastSeq ?? 0)
-        if (page.events.length === 0) return state
-        state = yield* foldEvents(page.events, state)
-        if (page.last) return state
+        const events = (page.events.at(-1)?.seq ?? 0) <= seq ? page.events : page.events.filter((one) => one.seq <= seq)
+        if (events.length === 0) return state
+        state = yield* foldEvents(events, state)
+        if (page.last || events.length < page.events.length) return state
+        yield* tick
       }
     })
 
-  return { turnPage, sessionPage, batchOf, fold }
+  const foldedAfter = (db: Connection, id: TurnId, seq: number, limit: number) =>
+    Effect.gen(function*() {
+      const rows = yield* Rows.foldedRows(
+        db,
+        sql`SELECT f.turn_id AS "turnId", t.session_id AS "sessionId", f.seq, f.pos, f.tail FROM folded_events f JOIN turns t ON t.id = f.turn_id WHERE f.turn_id = ${id} AND f.seq > ${seq} ORDER BY f.seq LIMIT ${limit}`
+      )
+      const events: Array<FoldedEvent> = []
+      for (const { pos, seq, sessionId, tail, turnId } of rows) {
+        const [event] = eventsOf({ pos, turnId, sessionId, firstSeq: seq, tails: tail }, 0) ?? []
+        if (event === undefined) return yield* unreadable
+        events.push({ ...event, pos })
+      }
+      return events
+    })
+
+  const foldMany = (db: Connection, ids: ReadonlyArray<TurnId>) =>
+    Effect.gen(function*() {
+      const states = new Map<TurnId, TurnState.TurnState>()
+      // The same number of marks each time: the driver keeps its statements by their text.
+      for (let at = 0; at < ids.length; at += foldAtOnce) {
+        const some = ids.slice(at, at + foldAtOnce)
+        const marks = Array.from({ length: foldAtOnce }, (_, index) => some[index] ?? "")
+        const short = sql`SELECT turn_id FROM batches WHERE ${
+          sql.in("turn_id", marks)
+        } GROUP BY turn_id HAVING sum(octet_length(tails)) <= ${pageBytesMax}`
+        const batches = yield* Rows.batchRows(
+          db,
+          sql`SELECT ${columns} FROM batches WHERE turn_id IN (${short}) ORDER BY turn_id, first_seq`
+        )
+        for (const [id, state] of foldBatches(batches)) states.set(id, state)
+        yield* tick
+      }
+      return states
+    })
+
+  const fold = (db: Connection, id: TurnId) => foldUpTo(db, id, Number.MAX_SAFE_INTEGER)
+
+  return { foldedAfter, turnPage, sessionPage, batchOf, fold, foldMany, foldUpTo }
 }

@@ -11,8 +11,8 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { type Message, Role, TextPart } from "../domain/Message.ts"
-import type { SessionNotFound } from "../domain/RequestError.ts"
-import type { Page, Session } from "../domain/Resources.ts"
+import type { SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
+import type { Session } from "../domain/Resources.ts"
 import type { JournalFailure } from "../domain/TurnError.ts"
 import type { Journal } from "./Journal.ts"
 
@@ -31,35 +31,74 @@ export type Transcript = typeof Transcript.Type
 /** Messages read at a time. */
 const pageSize = 200
 
-/** The messages of a page as JSON, without those that have no text. */
-const linesOf = (page: Page<Message>): ReadonlyArray<string> =>
-  page.items.flatMap((message) => {
-    const parts = message.parts.filter((part) => part.type === "text")
-    return parts.length === 0 ? [] : [JSON.stringify({ role: message.role, parts })]
-  })
+type Reader = Pick<Context.Tag.Service<typeof Journal>, "messages" | "answer">
+type Text = Stream.Stream<string, TurnNotFound | JournalFailure>
+
+/** A message as JSON; nothing where it has no text. A long one is read when its turn comes. */
+const messageJson = (journal: Reader, message: Message): ReadonlyArray<string | Text> => {
+  const { role, turnId } = message
+  if (message.whole === false && turnId !== null) {
+    const text = Stream.map(
+      journal.answer(turnId, "text"),
+      (part) => part.type === "text" ? JSON.stringify(part.text).slice(1, -1) : ""
+    )
+    return [`{"role":"${role}","parts":[{"type":"text","text":"`, text, '"}]}']
+  }
+  const parts = message.parts.filter((part) => part.type === "text")
+  return parts.length === 0 ? [] : [JSON.stringify({ role, parts })]
+}
+
+/** Messages as list items; one text as far as no long message parts it. `begun`: there are items before them. */
+const itemsJson = (
+  journal: Reader,
+  messages: ReadonlyArray<Message>,
+  begun: boolean
+): Stream.Stream<string, Failure> => {
+  const pieces: Array<string | Text> = []
+  let text = ""
+  let comma = begun
+  for (const message of messages) {
+    const json = messageJson(journal, message)
+    if (json.length > 0 && comma) text += ","
+    comma ||= json.length > 0
+    for (const piece of json) {
+      if (typeof piece === "string") text += piece
+      else {
+        pieces.push(text, piece)
+        text = ""
+      }
+    }
+  }
+  pieces.push(text)
+  return Stream.flatMap(Stream.fromIterable(pieces), (piece) => typeof piece === "string" ? Stream.make(piece) : piece)
+}
+
+type Failure = SessionNotFound | TurnNotFound | JournalFailure
+
+const hasText = (message: Message) => message.whole === false || message.parts.some((part) => part.type === "text")
 
 /** The session's document as text, in pieces. The first page is read at once: storage that refuses is told before any piece. */
 export const encode = (
-  journal: Pick<Context.Tag.Service<typeof Journal>, "messages">,
+  journal: Reader,
   session: Session
-): Effect.Effect<
-  Stream.Stream<string, SessionNotFound | JournalFailure>,
-  SessionNotFound | JournalFailure
-> =>
+): Effect.Effect<Stream.Stream<string, Failure>, SessionNotFound | JournalFailure> =>
   Effect.gen(function*() {
     const read = (cursor: string | undefined) => journal.messages(session.id, { cursor, limit: pageSize })
     const first = yield* read(undefined)
     const rest = first.nextCursor === undefined ? Stream.empty : Stream.paginateChunkEffect(
       first.nextCursor,
-      (cursor) =>
-        Effect.map(read(cursor), (page) => [
-          Chunk.unsafeFromArray(linesOf(page)),
-          Option.fromNullable(page.nextCursor)
-        ])
+      (cursor) => Effect.map(read(cursor), (page) => [Chunk.of(page.items), Option.fromNullable(page.nextCursor)])
     )
+    const items = Stream.suspend(() => {
+      let begun = false
+      return Stream.flatMap(Stream.concat(Stream.make(first.items), rest), (messages) => {
+        const before = begun
+        begun ||= messages.some(hasText)
+        return itemsJson(journal, messages, before)
+      })
+    })
     return Stream.make(`{"v":1,"session":${JSON.stringify({ title: session.title })},"messages":[`).pipe(
-      Stream.concat(Stream.intersperse(Stream.concat(Stream.fromIterable(linesOf(first)), rest), ",")),
-      Stream.concat(Stream.make("]}")),
-      Stream.mapChunks((texts) => Chunk.of(Chunk.join(texts, "")))
+      Stream.concat(items),
+      Stream.concat(Stream.make("]}"))
     )
   })

@@ -6,9 +6,11 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
-import type { ContextRequest } from "../context/ContextBuilder.ts"
+import * as Stream from "effect/Stream"
+import { charsPerToken, type ContextRequest } from "../context/ContextBuilder.ts"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
 import { Draining, IdempotencyConflict, InvalidRequest, Overloaded } from "../domain/RequestError.ts"
+import type { Turn } from "../domain/Resources.ts"
 import { type JournalFailure, toInfo, type TurnError } from "../domain/TurnError.ts"
 import type { EventBody } from "../domain/TurnEvent.ts"
 import * as TurnState from "../domain/TurnState.ts"
@@ -59,20 +61,38 @@ const makeLocks = () => {
     })
 }
 
-/** Everything a chain of resumed turns said before, oldest first. */
+/** The text of a turn, of a long one no more than `charsMax` and a piece. */
+const textOf = (journal: Journal["Type"], turn: Turn, charsMax: number) => {
+  if (turn.whole !== false) return Effect.succeed(turn.text)
+  return journal.answer(turn.id, "text").pipe(
+    Stream.runFoldWhile(
+      "",
+      (text) => text.length <= charsMax,
+      (text, part) => text + (part.type === "text" ? part.text : "")
+    )
+  )
+}
+
+/**
+ * Everything a chain of resumed turns said before, oldest first. What is longer than the window can hold is cut behind
+ * that: it fits into no context either way, and the build says so.
+ */
 export const prefixOf = (
   journal: Journal["Type"],
-  parent: TurnId
+  parent: TurnId,
+  window: number
 ): Effect.Effect<string, JournalFailure> =>
   Effect.gen(function*() {
+    const charsMax = window * charsPerToken
     let prefix = ""
     let next: TurnId | undefined = parent
-    while (next !== undefined) {
+    while (next !== undefined && prefix.length <= charsMax) {
       const { turn }: TurnRecord = yield* journal.turn(next).pipe(
         // a parent lives as long as its children: both go with their session
         Effect.catchTag("TurnNotFound", (error) => Effect.die(error))
       )
-      prefix = turn.text + prefix
+      prefix = (yield* Effect.catchTag(textOf(journal, turn, charsMax), "TurnNotFound", (error) => Effect.die(error))) +
+        prefix
       next = turn.resumedFrom
     }
     return prefix
@@ -137,6 +157,9 @@ export const make = (parts: Parts) => {
       )
       : Effect.void
 
+  const windowOf = (resolution: Either.Either<Resolved, TurnError>) =>
+    Either.isRight(resolution) ? resolution.right.model.contextWindow : 0
+
   const settle = (control: TurnControl, admitted: Admitted & { readonly _tag: "Started" }, ask: Ask.Ask) =>
     admitted.ahead.length === 0 || ask.onBusy === "supersede" ? Deferred.await(control.settled) : Effect.void
 
@@ -149,7 +172,9 @@ export const make = (parts: Parts) => {
       const message = ask.message._tag === "New"
         ? { role: "user" as const, parts: ask.message.parts }
         : yield* journal.message(ask.sessionId, ask.message.id)
-      const prefix = ask.link.resumedFrom === undefined ? undefined : yield* prefixOf(journal, ask.link.resumedFrom)
+      const prefix = ask.link.resumedFrom === undefined
+        ? undefined
+        : yield* prefixOf(journal, ask.link.resumedFrom, windowOf(resolution))
       const started: EventBody = {
         type: "turn.started",
         data: { provider: ask.provider, model: ask.model, userMessageId, ...ask.link }
@@ -164,7 +189,7 @@ export const make = (parts: Parts) => {
       const job = (resolved: Resolved): TurnJob => ({
         turnId,
         sessionId: ask.sessionId,
-        admitted: events.reduce(TurnState.apply, undefined as TurnState.TurnState | undefined) as TurnState.TurnState,
+        admitted: TurnState.fold(events) as TurnState.TurnState,
         messageId,
         resolved,
         context: contextOf(ask, message, userMessageId, resolved, prefix),

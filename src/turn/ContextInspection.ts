@@ -45,7 +45,9 @@ export const rebuildContext = Effect.fn("ContextInspection.rebuildContext")(
         reason: `turn ${id} ended before its context was built`
       })
     }
-    const prefix = turn.resumedFrom === undefined ? "" : yield* Admit.prefixOf(journal, turn.resumedFrom)
+    const prefix = turn.resumedFrom === undefined
+      ? ""
+      : yield* Admit.prefixOf(journal, turn.resumedFrom, manifest.window)
     const built = yield* builder.build({
       sessionId: turn.sessionId,
       system: undefined,

@@ -9,6 +9,9 @@ import type { TurnState } from "../domain/TurnState.ts"
 import * as Usage from "../domain/Usage.ts"
 import type { TurnLog } from "./TurnLog.ts"
 
+/** Where the events go. */
+type Log = Pick<TurnLog, "state" | "push">
+
 export type Outcome =
   | { readonly _tag: "Completed"; readonly reason: FinishReason }
   | { readonly _tag: "Failed"; readonly error: TurnError.TurnError }
@@ -36,7 +39,7 @@ const owesUsage = (state: TurnState) =>
 /** True for a turn that ended before any provider was called, and not by somebody's command. */
 const isRefusal = (outcome: Outcome) => outcome._tag === "Failed" && TurnError.refusalTags.has(outcome.error._tag)
 
-const pushTerminal = (log: TurnLog, outcome: Outcome, messageId: MessageId): void => {
+const pushTerminal = (log: Log, outcome: Outcome, messageId: MessageId): void => {
   const state = log.state()
   if (outcome._tag === "Completed") {
     log.push({
@@ -50,7 +53,7 @@ const pushTerminal = (log: TurnLog, outcome: Outcome, messageId: MessageId): voi
     type: "turn.failed",
     data: {
       error: TurnError.toInfo(outcome.error),
-      ...(state.text === "" ? {} : { partial: { messageId, chars: state.text.length } }),
+      ...(state.textChars === 0 ? {} : { partial: { messageId, chars: state.textChars } }),
       ...(checkpoint === undefined ? {} : { checkpoint })
     }
   })
@@ -60,7 +63,7 @@ const pushTerminal = (log: TurnLog, outcome: Outcome, messageId: MessageId): voi
  * Pushes what is missing; the caller flushes, so that it all commits as one. `messageId` names the answer or the partial.
  * Pushing again after a storage failure adds nothing: a state that has ended is left alone.
  */
-export const push = (log: TurnLog, outcome: Outcome, messageId: MessageId, usage: () => AttemptUsage): void => {
+export const push = (log: Log, outcome: Outcome, messageId: MessageId, usage: () => AttemptUsage): void => {
   const { phase, status } = log.state()
   if (status !== "running") return
   if (!isRefusal(outcome)) {
@@ -73,7 +76,7 @@ export const push = (log: TurnLog, outcome: Outcome, messageId: MessageId, usage
   pushTerminal(log, outcome, messageId)
 }
 
-export const pushAttemptFailed = (log: TurnLog, error: TurnError.ProviderFailure, retryInMs?: number): void => {
+export const pushAttemptFailed = (log: Log, error: TurnError.ProviderFailure, retryInMs?: number): void => {
   const attempt = log.state().attempts
   log.push({
     type: "attempt.failed",
@@ -82,7 +85,7 @@ export const pushAttemptFailed = (log: TurnLog, error: TurnError.ProviderFailure
   })
 }
 
-const pushCheckpoint = (log: TurnLog, phase: Phase): void => {
+const pushCheckpoint = (log: Log, phase: Phase): void => {
   const state = log.state()
   log.push({
     type: "checkpoint.saved",

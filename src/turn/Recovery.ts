@@ -3,12 +3,14 @@
  * `Interrupted{crash}`, with its usage as far as it is known and a checkpoint. No model is called here. Killed in the
  * middle, the next start goes on: each turn's ending is one transaction.
  */
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { type MessageId, SessionId, type TurnId } from "../domain/Ids.ts"
 import type { TurnNotFound } from "../domain/RequestError.ts"
 import { Interrupted, type JournalFailure } from "../domain/TurnError.ts"
+import type { EventBody, TurnEvent } from "../domain/TurnEvent.ts"
 import type { TurnState } from "../domain/TurnState.ts"
 import * as Usage from "../domain/Usage.ts"
 import type { Journal, WriteError } from "../journal/Journal.ts"
@@ -19,8 +21,8 @@ import * as TurnLog from "./TurnLog.ts"
 import type { TurnEngine } from "./TurnRun.ts"
 import type { ChildError } from "./TurnRuntime.ts"
 
-/** Endings that wait for a commit together: one transaction for hundreds of orphans. */
-const together = 512
+/** Turns that are read at once, and whose endings share a transaction. */
+const together = 128
 
 /** The provider's word died with the process; what it said is in the journal. */
 const lastKnownUsage = (state: TurnState): Ending.AttemptUsage => ({
@@ -36,6 +38,14 @@ const lastKnownUsage = (state: TurnState): Ending.AttemptUsage => ({
 /** One value for all of them: an error with its stack is dear to make. */
 const crashed: Ending.Outcome = { _tag: "Failed", error: new Interrupted({ cause: "crash" }) }
 
+const endingOf = (clock: Clock.Clock, turnId: TurnId, state: TurnState, messageId: MessageId) => {
+  const events: Array<TurnEvent> = []
+  const pen = TurnLog.makePen(clock, { turnId, sessionId: SessionId.make(state.sessionId) }, state)
+  const log = { state: pen.state, push: (body: EventBody) => void events.push(pen.write(body)) }
+  Ending.push(log, crashed, messageId, () => lastKnownUsage(state))
+  return events
+}
+
 /** One turn whose rows cannot be read must not keep the service from all others. */
 const leave = (turnId: TurnId, error: JournalFailure) =>
   Effect.logError(`Turn ${turnId} could not be closed and stays as it is: ${error.message}`)
@@ -47,23 +57,28 @@ export const closeOrphans = (
 ): Effect.Effect<ReadonlyArray<TurnId>, WriteError | TurnNotFound> =>
   Effect.gen(function*() {
     const orphans = yield* engine.journal.runningTurns
-    yield* Effect.forEach(
-      orphans,
-      (turnId) =>
-        Effect.gen(function*() {
-          const state = yield* engine.journal.state(turnId)
-          const messageId: MessageId = yield* ids.messageId
-          const log = TurnLog.make(
-            engine.journal,
-            engine.clock,
-            { turnId, sessionId: SessionId.make(state.sessionId) },
-            state
-          )
-          Ending.push(log, crashed, messageId, () => lastKnownUsage(state))
-          yield* log.flush
-        }).pipe(Effect.catchTag("JournalFailure", (error) => error.retryable ? error : leave(turnId, error))),
-      { concurrency: together, discard: true }
-    )
+    const append = (turnId: TurnId, state: TurnState) =>
+      Effect.flatMap(
+        ids.messageId,
+        (messageId) => engine.journal.append({ turnId, events: endingOf(engine.clock, turnId, state, messageId) })
+      )
+    const close = (turnId: TurnId, known: TurnState | undefined) =>
+      Effect.catchTag(
+        known === undefined
+          ? Effect.flatMap(engine.journal.state(turnId), (state) => append(turnId, state))
+          : append(turnId, known),
+        "JournalFailure",
+        (error) => error.retryable ? error : leave(turnId, error)
+      )
+
+    for (let at = 0; at < orphans.length; at += together) {
+      const some = orphans.slice(at, at + together)
+      const states = yield* engine.journal.states(some)
+      yield* Effect.forEach(some, (turnId) => close(turnId, states.get(turnId)), {
+        concurrency: "unbounded",
+        discard: true
+      })
+    }
     return orphans
   })
 

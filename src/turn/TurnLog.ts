@@ -5,7 +5,7 @@
  * while the append before it was being committed: batches grow under load, one event alone goes at once. Appends never
  * overlap. What the journal refused stays here, in its order, and is written again with the next append.
  *
- * Bound: a turn that runs ahead of the disk waits (`room`) at `pendingMax` events.
+ * Bound: a turn that runs ahead of the disk waits (`room`) at `pendingMax` events or `pendingCharsMax` characters.
  */
 import type * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
@@ -17,6 +17,21 @@ import type { Append, Journal, WriteError } from "../journal/Journal.ts"
 
 /** Some 100 kB of small deltas: far above what one commit (0.3 ms) lets gather, small against the output cap. */
 const pendingMax = 1_024
+
+/** Characters said in one append, but for a single delta that is larger: a row, and a write to each follower. */
+const pendingCharsMax = 65_536
+
+const charsOf = (event: TurnEvent): number => event.type === "model.delta" ? event.data.text.length : 0
+
+export interface TurnIds {
+  readonly turnId: TurnId
+  readonly sessionId: SessionId
+}
+
+export interface Pen {
+  readonly state: () => TurnState.TurnState
+  readonly write: (body: EventBody) => TurnEvent
+}
 
 export interface TurnLog {
   /** Everything pushed so far, committed or not. */
@@ -37,23 +52,17 @@ export const isoTime = (millis: number): string => DateTime.formatIso(DateTime.u
 
 /** The events that open a turn, before there is a log. */
 export const firstEvents = (
-  ids: { readonly turnId: TurnId; readonly sessionId: SessionId },
+  ids: TurnIds,
   at: string,
   bodies: ReadonlyArray<EventBody>
 ): ReadonlyArray<TurnEvent> => bodies.map((body, index) => ({ v: 1, ...ids, seq: index + 1, at, ...body }) as TurnEvent)
 
-export const make = (
-  journal: Journal["Type"],
-  clock: Clock.Clock,
-  ids: { readonly turnId: TurnId; readonly sessionId: SessionId },
-  initial: TurnState.TurnState
-): TurnLog => {
-  let state = initial
-  let pending: Array<TurnEvent> = []
-  let contents: Array<NonNullable<Append["contents"]>[number]> = []
-  const some = Effect.unsafeMakeLatch(false)
-  const none = Effect.unsafeMakeLatch(true)
-  const roomLeft = Effect.unsafeMakeLatch(true)
+/** Gives events their place and time after `initial`, and folds them. A `RangeError` for one that may not come. */
+export const makePen = (clock: Clock.Clock, ids: TurnIds, initial: TurnState.TurnState): Pen => {
+  // the journal has the words: nothing here needs them
+  const folding = TurnState.makeFold(initial, 0)
+  // it begins with a state, so it has one
+  const state = () => folding.state() as TurnState.TurnState
 
   // events of one millisecond share their time's text
   let atMillis = -1
@@ -67,25 +76,48 @@ export const make = (
     return at
   }
 
-  const push: TurnLog["push"] = (body, slotContents) => {
+  const write: Pen["write"] = (body) => {
     // a body carries the data of its own type: the spread keeps that pairing, which the checker cannot follow
     const event = {
       v: 1,
       turnId: ids.turnId,
       sessionId: ids.sessionId,
-      seq: state.lastSeq + 1,
+      seq: state().lastSeq + 1,
       at: time(),
       ...body
     } as TurnEvent
-    state = TurnState.apply(state, event)
+    const wrong = folding.add(event)
+    if (wrong !== undefined) throw new RangeError(wrong)
+    return event
+  }
+
+  return { state, write }
+}
+
+export const make = (
+  journal: Journal["Type"],
+  clock: Clock.Clock,
+  ids: TurnIds,
+  initial: TurnState.TurnState
+): TurnLog => {
+  const pen = makePen(clock, ids, initial)
+  let pending: Array<TurnEvent> = []
+  let pendingChars = 0
+  let contents: Array<NonNullable<Append["contents"]>[number]> = []
+  const some = Effect.unsafeMakeLatch(false)
+  const none = Effect.unsafeMakeLatch(true)
+  const roomLeft = Effect.unsafeMakeLatch(true)
+
+  const push: TurnLog["push"] = (body, slotContents) => {
+    const event = pen.write(body)
     pending.push(event)
+    pendingChars += charsOf(event)
     if (slotContents !== undefined) contents.push(...slotContents)
     if (pending.length === 1) {
       none.unsafeClose()
       some.unsafeOpen()
-    } else if (pending.length === pendingMax) {
-      roomLeft.unsafeClose()
     }
+    if (pending.length >= pendingMax || pendingChars >= pendingCharsMax) roomLeft.unsafeClose()
   }
 
   const keep = (events: Array<TurnEvent>, slotContents: typeof contents) =>
@@ -99,6 +131,7 @@ export const make = (
     const slotContents = contents
     if (events.length === 0) return Effect.void
     pending = []
+    pendingChars = 0
     contents = []
     roomLeft.unsafeOpen()
     some.unsafeClose()
@@ -117,7 +150,7 @@ export const make = (
   const flush = Effect.uninterruptible(alone.withPermits(1)(append))
 
   return {
-    state: () => state,
+    state: pen.state,
     push,
     room: roomLeft.await,
     committed: none.await,

@@ -72,7 +72,7 @@ const historyOf = (session: string, before: string | undefined, asOfTurn?: strin
     const all: Array<Exchange> = []
     let cursor: number | undefined
     do {
-      const page = yield* next(cursor)
+      const page = yield* next(cursor, Number.MAX_SAFE_INTEGER)
       all.unshift(...page.exchanges.toReversed())
       cursor = page.cursor
     } while (cursor !== undefined)

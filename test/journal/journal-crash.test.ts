@@ -139,6 +139,11 @@ describe("the schema refuses", () => {
       yield* admit("t", "s")
       yield* admit("u", "s", { onBusy: "queue" })
       yield* sql`UPDATE turns SET last_seq = 0, start_pos = NULL WHERE id = 'u'`
+      assert.include(
+        reason(yield* Effect.flip(sql`DELETE FROM batches WHERE turn_id = 'u'`)),
+        "until its turn is folded"
+      )
+      yield* sql`DROP TRIGGER batches_kept`
       yield* sql`DELETE FROM batches WHERE turn_id = 'u'`
       const first = { turn_id: "u", first_seq: 1, last_seq: 1 }
       assert.include(yield* refused({ ...first, tails: tail("context.built") }), "begins with turn.started")

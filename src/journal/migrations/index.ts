@@ -2,5 +2,6 @@
 import type { Migration } from "../Migrations.ts"
 import { journal } from "./0001_journal.ts"
 import { ledger } from "./0002_ledger.ts"
+import { answers } from "./0003_answers.ts"
 
-export const migrations: ReadonlyArray<Migration> = [journal, ledger]
+export const migrations: ReadonlyArray<Migration> = [journal, ledger, answers]
