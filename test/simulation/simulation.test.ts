@@ -1,6 +1,17 @@
 /** 200 histories in each run of the tests; `npm run simulate` runs 10,000 of each mode. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import * as Path from "node:path"
+import { SessionId } from "../../src/domain/Ids.ts"
+import { Journal } from "../../src/journal/Journal.ts"
+import * as JournalSql from "../../src/journal/JournalSql.ts"
 import { runAll, stepsDefault, withTemplate } from "./Seeds.ts"
+import * as SimRuntime from "./SimRuntime.ts"
+import * as SimStorage from "./SimStorage.ts"
 import { run } from "./Simulation.ts"
 import { draw } from "./Steps.ts"
 
@@ -54,4 +65,29 @@ describe("seeded histories of crashes, faults and clients", () => {
         }
       })
   )
+
+  for (const hours of [-1, 1]) {
+    it(`P21, P19: a lock is waited for 5 s, also when the wall clock is set by ${hours} h meanwhile`, () =>
+      withTemplate(async (template) => {
+        const sim = SimRuntime.make({ seed: 1, shuffle: false })
+        const faults = SimStorage.makeFaults(() => undefined)
+        const dataDir = Path.join(Path.dirname(template), `locked${hours}`)
+        const scope = Effect.runSync(Scope.make())
+        const layer = Layer.provide(JournalSql.layer, SimStorage.layer(dataDir, faults))
+        const opened = await sim.finish(Layer.buildWithScope(layer, scope), 1_000)
+        if (opened?._tag !== "Success") return assert.fail("it does not open")
+        faults.busy = Number.POSITIVE_INFINITY
+        const { createSession } = Context.get(opened.value, Journal)
+        const session = { title: undefined, provider: undefined, model: undefined, system: undefined, at: "" }
+        const waiting = sim.fork(Effect.flip(createSession({ id: SessionId.make("s"), ...session })))
+        await sim.advance(1_000)
+        sim.setWall(hours * 3_600_000)
+        await sim.advance(3_500)
+        assert.isNull(waiting.unsafePoll())
+        await sim.advance(1_000)
+        const refused = waiting.unsafePoll()
+        assert.strictEqual(refused?._tag === "Success" ? refused.value._tag : "", "JournalFailure")
+        await sim.finish(Scope.close(scope, Exit.void), 10_000)
+      }))
+  }
 })
