@@ -71,9 +71,14 @@ export const make = (view: JournalView) => {
   const endedAs = new Map<string, string>()
   const byKey = new Map<string, { readonly turnId: string; readonly body: string }>()
   const had = { crash: false, shutdown: false }
+  const counts = new Map<string, number>()
 
   const violate = (promise: string, turnId: string, what: string, seq?: number): void => {
     violations.push({ promise, turnId, seq, what })
+  }
+  /** What came about, to see that a run of seeds reaches everything that it is to check. */
+  const count = (what: string): void => {
+    counts.set(what, (counts.get(what) ?? 0) + 1)
   }
   const session = (id: string): SessionFacts => {
     const known = sessions.get(id) ?? { deleteAsked: false, deleted: false, superseded: false }
@@ -96,6 +101,7 @@ export const make = (view: JournalView) => {
       ? last.parts.map((part) => (part.type === "text" ? part.text : "")).join("")
       : ""
     const due = resumedFrom === null ? "" : chainText(resumedFrom)
+    count(due === "" ? "call" : "call with a prefix")
     if (given !== due) {
       violate(
         "P8",
@@ -130,8 +136,9 @@ export const make = (view: JournalView) => {
     checkPrefix(call, turn.id, turn.resumed_from)
   }
 
-  const answered = (ask: Ask, { turn }: Submitted): void => {
+  const answered = (ask: Ask, { existing, turn }: Submitted): void => {
     ask.state = "answered"
+    count(`${ask.parent?.kind ?? "submit"} answered${existing ? " with a turn that was there" : ""}`)
     ask.turnId = turn.id
     const gone = session(ask.sessionId).deleteAsked
     if (committed(turn.id, 1) === undefined && !gone) {
@@ -155,6 +162,7 @@ export const make = (view: JournalView) => {
 
   const refused = (ask: Ask, tag: string): void => {
     ask.state = "refused"
+    count(`refused: ${tag}`)
     if (!refusals.has(tag)) violate("P19", ask.turnId ?? "", `ask ${ask.number} was refused with ${tag}`)
     const known = byKey.get(`${ask.sessionId}/${ask.request?.idempotencyKey ?? ""}`)
     if (tag === "IdempotencyConflict" && known !== undefined && known.body === JSON.stringify(ask.request)) {
@@ -173,6 +181,7 @@ export const make = (view: JournalView) => {
     const stands = ended?.type === "turn.failed" ? ended.data.error._tag : ended?.type
     if (told !== stands) violate("P12", turn.id, `cancel answered ${told}, the journal says ${stands}`)
     endedAs.set(turn.id, told)
+    count(`cancel answered ${told}`)
   }
 
   const delivered = (follower: Follower, event: JournaledEvent): void => {
@@ -184,6 +193,7 @@ export const make = (view: JournalView) => {
 
   const followerEnded = (follower: Follower, why: string | undefined, failedBefore: boolean): void => {
     follower.state = why === undefined ? "ended" : "broken"
+    count(`follower ended: ${why ?? "with its turn"}`)
     const sessionId = "turnId" in follower.of ? sessionOf(follower.of.turnId) : follower.of.sessionId
     const { deleteAsked } = session(sessionId)
     const fair = why === undefined ||
@@ -195,6 +205,7 @@ export const make = (view: JournalView) => {
 
   const sessionDeleted = (id: string): void => {
     session(id).deleted = true
+    count("session deleted")
     const turns = view.events.filter(({ sessionId }) => sessionId === id).map(({ turnId }) => turnId)
     const left = view.traces(id, [...new Set(turns)])
     if (left.length > 0) violate("P23", "", `session ${id} was deleted and has rows in ${left.join(", ")}`)
@@ -221,6 +232,8 @@ export const make = (view: JournalView) => {
     endedAs,
     byKey,
     had,
+    counts,
+    count,
     stateOf,
     sessionOf,
     called,

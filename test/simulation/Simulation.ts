@@ -11,6 +11,7 @@ import * as Clients from "./Clients.ts"
 import * as FinalChecks from "./FinalChecks.ts"
 import * as JournalView from "./JournalView.ts"
 import * as Model from "./Model.ts"
+import * as Readers from "./Readers.ts"
 import * as SimRuntime from "./SimRuntime.ts"
 import * as Speech from "./Speech.ts"
 import type { Step } from "./Steps.ts"
@@ -34,6 +35,8 @@ export interface Result {
   readonly crashes: number
   readonly turns: number
   readonly events: number
+  /** What came about, and how often. */
+  readonly counts: ReadonlyMap<string, number>
   /** Every row at the end. */
   readonly dump: string
 }
@@ -49,6 +52,7 @@ interface Stage {
   readonly sim: SimRuntime.SimRuntime
   readonly world: World.World
   readonly clients: Clients.Clients
+  readonly readers: Readers.Readers
   readonly model: Model.Model
   readonly clockJumps: boolean
 }
@@ -103,7 +107,7 @@ const onStorage = (life: World.Life, { name, picks: [pick] }: Step): string | un
 }
 
 const onEngine = async (stage: Stage, life: World.Life, step: Step): Promise<string> => {
-  const { clients, world } = stage
+  const { clients, readers, world } = stage
   switch (step.name) {
     case "submit":
       return clients.submit(life, step)
@@ -117,11 +121,11 @@ const onEngine = async (stage: Stage, life: World.Life, step: Step): Promise<str
     case "deleteSession":
       return clients.deleteSession(life, step)
     case "join":
-      return clients.join(life, step)
+      return readers.join(life, step)
     case "leave":
-      return clients.leave(step)
+      return readers.leave(step)
     case "page":
-      return clients.page(life, step)
+      return readers.page(life, step)
     case "crash":
       await world.crash()
       return "crash"
@@ -169,11 +173,11 @@ const heal = async ({ world }: Stage): Promise<World.Life | undefined> => {
 
 /** Faults stop: every turn ends, every reader gets to its end, and the engine closes. */
 const endInPeace = async (stage: Stage, view: JournalView.JournalView): Promise<void> => {
-  const { clients, model, sim, world } = stage
+  const { model, readers, sim, world } = stage
   const life = await heal(stage)
   if (life === undefined) return model.violate("P6", "", "no recovery without a fault")
   world.answerAll()
-  clients.openAll()
+  readers.openAll()
   await sim.advance(livenessMs)
   for (
     const { id, phase } of view.rows<{ id: string; phase: string }>(
@@ -219,7 +223,9 @@ export const run = async (options: Options): Promise<Result> => {
     }
     const onRestart = seed % 5 === 4 ? "resume" : "interrupt"
     const world = World.make({ sim, view, model, dataDir, onRestart, note })
-    const stage: Stage = { sim, world, model, clients: Clients.make({ sim, view, model, note }), clockJumps }
+    const clients = Clients.make({ sim, view, model, note })
+    const readers = Readers.make({ sim, view, model, note }, clients.targets)
+    const stage: Stage = { sim, world, model, clients, readers, clockJumps }
     for (const step of steps) {
       const said = await take(stage, step)
       history.push(said, ...taken)
@@ -238,6 +244,7 @@ export const run = async (options: Options): Promise<Result> => {
       crashes: world.crashes(),
       turns: view.turns().size,
       events: view.events.length,
+      counts: model.counts,
       dump: view.dump()
     }
   } finally {

@@ -119,6 +119,7 @@ export const make = ({ dataDir, model, note, onRestart, sim, view }: WorldOption
       if (!faults.dead) {
         model.violate("P6", "", `a start without a fault fails: ${exit === undefined ? "it hangs" : whyNot(exit)}`)
       }
+      model.count("crash during recovery")
       await bury(faults, scope)
       return
     }

@@ -19,6 +19,30 @@ const plan = { first: 1, seeds: 100, steps: stepsDefault, twice: false }
 const reports = ({ failed }: { readonly failed: ReadonlyArray<{ readonly report: string }> }) =>
   failed.map(({ report }) => report).join("\n\n")
 
+/** What a hundred seeds must bring about, or they check less than they say. */
+const reached = [
+  "call with a prefix",
+  "cancel answered Cancelled",
+  "cancel answered turn.completed",
+  "crash during recovery",
+  "follower ended: deleted",
+  "follower ended: storage",
+  "follower ended: with its turn",
+  "refused: IdempotencyConflict",
+  "refused: JournalFailure",
+  "refused: TurnConflict",
+  "resume answered",
+  "retry answered",
+  "session deleted",
+  "submit answered with a turn that was there",
+  "turn completed",
+  "turn failed: Cancelled{superseded}",
+  "turn failed: Cancelled{user_stop}",
+  "turn failed: Interrupted{crash}",
+  "turn failed: Interrupted{shutdown}",
+  "turn failed: ProviderFailure"
+]
+
 /** Ids by their first appearance, times and days left out: what is left does not know what time it was. */
 const timeless = (dump: string): string => {
   const names = new Map<string, string>()
@@ -37,6 +61,7 @@ describe("seeded histories of crashes, faults and clients", () => {
     assert.strictEqual(reports(figures), "")
     assert.isAbove(figures.crashes, 150)
     assert.isAbove(figures.events, 2_000)
+    for (const what of reached) assert.isAbove(figures.counts.get(what) ?? 0, 0, `no seed reached: ${what}`)
   })
 
   it("P23: 100 seeds whose faults stop end every turn within 60 virtual seconds", { timeout: 120_000 }, async () => {
@@ -46,7 +71,7 @@ describe("seeded histories of crashes, faults and clients", () => {
   })
 
   it("P32: the same seed writes the same rows, ids and times included", { timeout: 120_000 }, async () => {
-    const figures = await runAll({ ...plan, first: 1_001, seeds: 20, mode: "safety", twice: true })
+    const figures = await runAll({ ...plan, first: 1_001, seeds: 12, mode: "safety", twice: true })
     assert.deepStrictEqual([reports(figures), figures.unequal], ["", []])
   })
 
@@ -55,7 +80,7 @@ describe("seeded histories of crashes, faults and clients", () => {
     { timeout: 120_000 },
     () =>
       withTemplate(async (template) => {
-        for (let seed = 2_001; seed <= 2_020; seed++) {
+        for (let seed = 2_001; seed <= 2_012; seed++) {
           const steps = draw(seed, stepsDefault)
           const [jumping, steady] = [
             await run({ seed, mode: "liveness", steps, template }),
