@@ -15,8 +15,9 @@ export interface Faults {
   /** BEGINs that find a lock. */
   busy: number
   full: boolean
-  /** The next COMMIT: refused, or done and reported as failed. */
+  /** What comes of COMMITs: refused, or done and reported as failed; for so many of them. */
   commit: "works" | "refused" | "done"
+  commits: number
   /** Statements until it dies; 0: it does not. */
   dieIn: number
   dieAfter: boolean
@@ -32,6 +33,7 @@ export const makeFaults = (committed: () => void): Faults => ({
   busy: 0,
   full: false,
   commit: "works",
+  commits: 0,
   dieIn: 0,
   dieAfter: false,
   failed: 0
@@ -62,7 +64,7 @@ const execute = <A>(
   if (faults.full && /^(INSERT|UPDATE|COMMIT)/.test(text)) return refuse(faults, "SQLITE_FULL")
   if (faults.commit !== "works" && text === "COMMIT") {
     const after = faults.commit === "done"
-    faults.commit = "works"
+    if (--faults.commits <= 0) faults.commit = "works"
     const failed = refuse(faults, "SQLITE_IOERR")
     return after ? Effect.zipRight(run, failed) : failed
   }

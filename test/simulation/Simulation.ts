@@ -82,7 +82,7 @@ const withoutEngine = async (
   return undefined
 }
 
-const onStorage = (life: World.Life, { name, picks: [pick] }: Step): string | undefined => {
+const onStorage = (life: World.Life, { name, picks: [pick, more] }: Step): string | undefined => {
   switch (name) {
     case "busy":
       life.faults.busy = 1 + pick % 8
@@ -96,7 +96,10 @@ const onStorage = (life: World.Life, { name, picks: [pick] }: Step): string | un
       return "storage works"
     case "commitFault":
       life.faults.commit = pick % 2 === 0 ? "refused" : "done"
-      return `the next COMMIT is ${life.faults.commit === "done" ? "done and reported as failed" : "refused"}`
+      life.faults.commits = 1 + more % 3
+      return `the next ${life.faults.commits} COMMITs are ${
+        life.faults.commit === "done" ? "done and reported as failed" : "refused"
+      }`
     case "crashAt":
       life.faults.dieIn = 1 + pick % 25
       life.faults.dieAfter = pick % 3 === 0
