@@ -14,6 +14,7 @@ const contracts = [
   "journal/Journal",
   "journal/Database",
   "journal/Transcript",
+  "journal/Verification",
   "telemetry/Prometheus"
 ]
 const contractPattern = (folders) =>

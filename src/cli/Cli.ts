@@ -61,6 +61,8 @@ const asking = {
 
 const turnArg = Args.text({ name: "turn" }).pipe(Args.withDescription("Id of a turn."))
 
+const optionalTurnArg: Args.Args<string | undefined> = Args.map(Args.optional(turnArg), Option.getOrUndefined)
+
 const commandsOf = (program: Program) => {
   const serve = Command.make("serve", {
     host: flag("host", "address", "Address to listen on. Wins over TURNSTREAM_HOST."),
@@ -113,13 +115,19 @@ const commandsOf = (program: Program) => {
   )))
 
   const inspect = Command.make("inspect", {
-    turn: turnArg,
-    json: json("One JSON object: turn, timeline, checkpoints."),
+    turn: optionalTurnArg,
+    json: json(
+      "One JSON object: turn, timeline, checkpoints. With --verify a line of JSON for each violation, then the counts."
+    ),
+    verify: Options.boolean("verify").pipe(
+      Options.withDescription("Check the turn, or without one the whole database, against what must always hold of it.")
+    ),
     ...place
   }, Commands.inspect(program)).pipe(Command.withDescription(help(
-    "Shows what happened in a turn and when: phases, first token, pauses, attempts, usage, checkpoints, error.",
+    "Shows what happened in a turn and when: phases, first token, pauses, attempts, usage, checkpoints, error. With --verify it checks instead, and names the promise that each violation breaks.",
     "inspect t_01",
-    "inspect t_01 --json"
+    "inspect t_01 --json",
+    "inspect --verify"
   )))
 
   const sessions = Command.make("sessions", {

@@ -132,12 +132,23 @@ export const replay =
       return yield* Effect.provide(replay({ turn, from: flags.from, speed }), reading(program))
     }).pipe(over(flags))
 
-export const inspect = (program: Program) => (flags: Flags & { readonly turn: string; readonly json: boolean }) =>
-  Effect.gen(function*() {
-    const { inspect } = yield* load(() => import("./Inspect.ts"))
-    const turn = yield* turnId(flags.turn)
-    return yield* Effect.provide(inspect(turn, flags.json), reading(program))
-  }).pipe(over(flags))
+export const inspect =
+  (program: Program) =>
+  (flags: Flags & { readonly turn: string | undefined; readonly json: boolean; readonly verify: boolean }) =>
+    Effect.gen(function*() {
+      const given = flags.turn === undefined ? undefined : yield* turnId(flags.turn)
+      if (flags.verify) {
+        const { verifyDatabase, verifyTurn } = yield* load(() => import("./Verify.ts"))
+        return yield* given === undefined
+          ? verifyDatabase(program, flags.json).pipe(Effect.provide(program.readOnly), Effect.provide(program.settings))
+          : Effect.provide(verifyTurn(given, flags.json), reading(program))
+      }
+      if (given === undefined) {
+        return yield* new InvalidRequest({ path: "turn", reason: "is missing; give a turn's id, or --verify" })
+      }
+      const { inspect } = yield* load(() => import("./Inspect.ts"))
+      return yield* Effect.provide(inspect(given, flags.json), reading(program))
+    }).pipe(over(flags))
 
 export const sessions = (program: Program) => (flags: Flags & { readonly json: boolean }) =>
   Effect.flatMap(

@@ -36,6 +36,7 @@ const codes: Readonly<Record<string, number>> = {
   StorageUnavailable: 7,
   DatabaseOwned: 8,
   Fenced: 8,
+  BrokenPromise: 9,
   Cancelled: cancelled
 }
 
@@ -50,6 +51,7 @@ export const table: ReadonlyArray<readonly [code: number, meaning: string]> = [
   [6, "the message or a budget is too large"],
   [7, "the database or the disk refused"],
   [8, "another process owns the database"],
+  [9, "inspect --verify found what must not be"],
   [130, "cancelled"]
 ]
 

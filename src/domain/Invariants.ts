@@ -4,29 +4,17 @@
  * is an empty list.
  *
  * `checkJournal`: the events. `checkProjection`: a turn's rows against its events. `checkSession`: turns of a session side
- * by side. `checkFollower`: what a reader saw against what is committed.
+ * by side. `checkFollower`: what a reader saw against what is committed. `...Checker`: the same
+ * check for events that come in pages.
  */
-import { journalChecker, type JournalOptions, type Violation } from "./JournalInvariants.ts"
+import { type Checker, journalChecker, type JournalOptions, type Violation } from "./JournalInvariants.ts"
 import type { Message, Part } from "./Message.ts"
 import type { Checkpoint, Turn } from "./Resources.ts"
-import { type EventType, isTerminalType, type TurnEvent } from "./TurnEvent.ts"
+import { type EventOf, type EventType, isTerminalType, type TurnEvent } from "./TurnEvent.ts"
 import * as TurnState from "./TurnState.ts"
 import * as Usage from "./Usage.ts"
 
 export { journalChecker, type JournalOptions, type Violation }
-
-/**
- * Events of any number of turns, in commit order: P2, P3, legal transitions, P14 (once per attempt, on every ending), a
- * checkpoint before the end, the partial's length, the sum of `turn.completed`, the envelope; with `ended` also P23.
- */
-export const checkJournal = (
-  events: Iterable<TurnEvent>,
-  options: JournalOptions = {}
-): ReadonlyArray<Violation> => {
-  const checker = journalChecker(options)
-  for (const event of events) checker.add(event)
-  return checker.end()
-}
 
 /** A turn's rows, as the journal's readers give them. What is absent is not checked. */
 export interface TurnRows {
@@ -94,52 +82,85 @@ const messageFault = (state: TurnState.TurnState, message: Message | undefined):
   return same(parts, partsOf(state)) ? undefined : "its message has other parts than its events say"
 }
 
-const checkpointFault = (events: ReadonlyArray<TurnEvent>, rows: ReadonlyArray<Checkpoint>): string | undefined => {
-  const marks = events.filter((event) => event.type === "checkpoint.saved")
+type Mark = readonly [event: EventOf<"checkpoint.saved">, expected: unknown]
+
+const checkpointFault = (marks: ReadonlyArray<Mark>, rows: ReadonlyArray<Checkpoint>): string | undefined => {
   if (marks.length !== rows.length) return `${rows.length} checkpoints in the rows, ${marks.length} in the events`
-  for (const [index, mark] of marks.entries()) {
-    const at = TurnState.fold(events.slice(0, mark.seq))
-    const covered = TurnState.fold(events.slice(0, mark.data.seq))
-    const expected = {
-      ...mark.data,
-      turnId: mark.turnId,
-      text: covered?.text ?? "",
-      reasoning: covered?.reasoning ?? "",
-      usage: Usage.reported(at?.usages ?? []),
-      contextHash: at?.context?.hash ?? null
-    }
-    if (!same(rows[index], expected)) return `checkpoint ${mark.data.checkpoint} is not what its events say`
-  }
-  return undefined
+  const wrong = marks.find(([, expected], index) => !same(rows[index], expected))
+  return wrong === undefined ? undefined : `checkpoint ${wrong[0].data.checkpoint} is not what its events say`
 }
 
+/** The state after `event`, or why there is none. */
+const foldOn = (state: TurnState.TurnState | undefined, event: TurnEvent): TurnState.TurnState | string =>
+  TurnState.violation(state, event) ?? TurnState.apply(state, event)
+
 /** All events of one turn, from its first, against its rows: a projection is the fold of its events. */
-export const checkProjection = (events: ReadonlyArray<TurnEvent>, rows: TurnRows): ReadonlyArray<Violation> => {
-  const { checkpoints, message, turn } = rows
-  const found: Array<Violation> = []
-  const report = (promise: string, what: string) => found.push({ promise, turnId: turn.id, seq: undefined, what })
+export const projectionChecker = ({ checkpoints, message, turn }: TurnRows): Checker<TurnEvent> => {
   let state: TurnState.TurnState | undefined
-  try {
-    state = TurnState.fold(events)
-  } catch (error) {
-    // `checkJournal` says which rule; without a fold there is nothing to compare with
-    report("projection", `its events cannot be folded: ${error instanceof Error ? error.message : "unknown"}`)
-    return found
+  let lost: string | undefined
+  /** Where a checkpoint of the rows says that it stands. */
+  const covered = new Map<number, TurnState.TurnState | undefined>(checkpoints?.map(({ seq }) => [seq, undefined]))
+  const marks: Array<Mark> = []
+  return {
+    add: (event) => {
+      if (lost !== undefined) return
+      const next = foldOn(state, event)
+      if (typeof next === "string") {
+        lost = next
+        return
+      }
+      state = next
+      if (covered.has(event.seq)) covered.set(event.seq, state)
+      if (event.type !== "checkpoint.saved") return
+      const at = covered.get(event.data.seq)
+      marks.push([event, {
+        ...event.data,
+        turnId: event.turnId,
+        text: at?.text ?? "",
+        reasoning: at?.reasoning ?? "",
+        usage: Usage.reported(state.usages),
+        contextHash: state.context?.hash ?? null
+      }])
+    },
+    end: () => {
+      const found: Array<Violation> = []
+      const report = (promise: string, what: string) => found.push({ promise, turnId: turn.id, seq: undefined, what })
+      if (lost !== undefined) {
+        // `checkJournal` says which rule it breaks; without a fold there is nothing to compare with
+        report("projection", `its events cannot be folded: ${lost}`)
+        return found
+      }
+      if (state === undefined) {
+        report("P4", "a turn without events")
+        return found
+      }
+      for (const [field, expected, promise] of turnFields(state)) {
+        // texts stay out of what is reported: they may be long, and private
+        if (!same(turn[field], expected)) report(promise, `its row has another ${field} than its events`)
+      }
+      const wrong = messageFault(state, message)
+      if (wrong !== undefined) report("P5", wrong)
+      const mark = checkpoints === undefined ? undefined : checkpointFault(marks, checkpoints)
+      if (mark !== undefined) report("P6", mark)
+      return found
+    }
   }
-  if (state === undefined) {
-    report("P4", "a turn without events")
-    return found
-  }
-  for (const [field, expected, promise] of turnFields(state)) {
-    // texts stay out of what is reported: they may be long, and private
-    if (!same(turn[field], expected)) report(promise, `its row has another ${field} than its events`)
-  }
-  const wrong = messageFault(state, message)
-  if (wrong !== undefined) report("P5", wrong)
-  const mark = checkpoints === undefined ? undefined : checkpointFault(events, checkpoints)
-  if (mark !== undefined) report("P6", mark)
-  return found
 }
+
+const checkAll = <E>(checker: Checker<E>, events: Iterable<E>): ReadonlyArray<Violation> => {
+  for (const event of events) checker.add(event)
+  return checker.end()
+}
+
+/**
+ * Events of any number of turns, in commit order: P2, P3, legal transitions, P14 (once per attempt, on every ending), a
+ * checkpoint before the end, the partial's length, the sum of `turn.completed`, the envelope; with `ended` also P23.
+ */
+export const checkJournal = (events: Iterable<TurnEvent>, options: JournalOptions = {}): ReadonlyArray<Violation> =>
+  checkAll(journalChecker(options), events)
+
+export const checkProjection = (events: Iterable<TurnEvent>, rows: TurnRows): ReadonlyArray<Violation> =>
+  checkAll(projectionChecker(rows), events)
 
 /** What only the turn that holds its session's slot says. A waiting turn may begin, and end. */
 const working: ReadonlySet<EventType> = new Set([
@@ -152,19 +173,25 @@ const working: ReadonlySet<EventType> = new Set([
   "telemetry.usage"
 ])
 
+type Placed = Pick<TurnEvent, "seq" | "sessionId" | "turnId" | "type">
+
 /** P10: turns of one session never interleave. Events of any number of sessions, in commit order. */
-export const checkSession = (events: Iterable<TurnEvent>): ReadonlyArray<Violation> => {
+export const sessionChecker = (): Checker<Placed> => {
   const found: Array<Violation> = []
   const holders = new Map<string, string>()
-  for (const { seq, sessionId, turnId, type } of events) {
-    const holder = holders.get(sessionId)
-    if (working.has(type)) {
-      if (holder === undefined) holders.set(sessionId, turnId)
-      else if (holder !== turnId) found.push({ promise: "P10", turnId, seq, what: `${type} while ${holder} runs` })
-    } else if (holder === turnId && isTerminalType(type)) holders.delete(sessionId)
+  return {
+    add: ({ seq, sessionId, turnId, type }) => {
+      const holder = holders.get(sessionId)
+      if (working.has(type)) {
+        if (holder === undefined) holders.set(sessionId, turnId)
+        else if (holder !== turnId) found.push({ promise: "P10", turnId, seq, what: `${type} while ${holder} runs` })
+      } else if (holder === turnId && isTerminalType(type)) holders.delete(sessionId)
+    },
+    end: () => found
   }
-  return found
 }
+
+export const checkSession = (events: Iterable<Placed>): ReadonlyArray<Violation> => checkAll(sessionChecker(), events)
 
 /** An event as a reader gets it. */
 export interface SeenEvent {

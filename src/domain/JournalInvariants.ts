@@ -21,6 +21,13 @@ export interface Violation {
   readonly what: string
 }
 
+/** Takes events one by one, for a journal that is read in pages. */
+export interface Checker<E> {
+  readonly add: (event: E) => void
+  /** Everything found. Call it once, after the last event. */
+  readonly end: () => ReadonlyArray<Violation>
+}
+
 /** Books of one turn. */
 interface Track {
   readonly sessionId: string
@@ -171,13 +178,6 @@ export interface JournalOptions {
   readonly ended?: boolean
 }
 
-/** Takes the events one by one, for a journal that is read in pages. */
-export interface JournalChecker {
-  readonly add: (event: TurnEvent) => void
-  /** Everything found. Call it once, after the last event. */
-  readonly end: () => ReadonlyArray<Violation>
-}
-
 const newTrack = (event: TurnEvent): Track => ({
   sessionId: event.sessionId,
   lastSeq: 0,
@@ -193,7 +193,7 @@ const newTrack = (event: TurnEvent): Track => ({
   covered: 0
 })
 
-export const journalChecker = (options: JournalOptions = {}): JournalChecker => {
+export const journalChecker = (options: JournalOptions = {}): Checker<TurnEvent> => {
   const found: Array<Violation> = []
   const tracks = new Map<string, Track>()
   return {

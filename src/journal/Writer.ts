@@ -170,14 +170,17 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
       Effect.scoped(Effect.flatMap(Effect.mapError(options.sql.reserve, Storage.faultOf), (connection) => {
         // Where a full disk has rolled back already there is nothing to undo.
         const rollback = Effect.ignore(say(connection, "ROLLBACK"))
+        // A transaction that an earlier fault left open (its ROLLBACK was refused too) would refuse every BEGIN for ever.
+        const begin = Effect.catchIf(
+          say(connection, "BEGIN IMMEDIATE"),
+          (fault) => !Storage.isBusy(fault),
+          () => Effect.zipRight(rollback, say(connection, "BEGIN IMMEDIATE"))
+        )
         const commit = Effect.catchAll(say(connection, "COMMIT"), (fault) => {
           options.forget(turnsOf(group))
           return Effect.fail(new CommitFault({ fault }))
         })
-        return Effect.zipRight(
-          say(connection, "BEGIN IMMEDIATE"),
-          Effect.onError(Effect.tap(work(connection, group), commit), () => rollback)
-        )
+        return Effect.zipRight(begin, Effect.onError(Effect.tap(work(connection, group), commit), () => rollback))
       }))
 
     const attempt = (group: ReadonlyArray<Entry>) =>

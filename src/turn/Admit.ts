@@ -17,6 +17,7 @@ import * as TurnState from "../domain/TurnState.ts"
 import type { Admitted, Journal, TurnRecord } from "../journal/Journal.ts"
 import type { ProviderRegistry, Resolved } from "../provider/ProviderRegistry.ts"
 import * as Ask from "./Ask.ts"
+import * as Doubt from "./Doubt.ts"
 import type { IdGenerator } from "./IdGenerator.ts"
 import type { Supervisor } from "./Supervisor.ts"
 import * as TurnLog from "./TurnLog.ts"
@@ -102,6 +103,7 @@ export const make = (parts: Parts) => {
   const { engine, ids, registry, settings, supervisor } = parts
   const { clock, journal } = engine
   const inSession = makeLocks()
+  const commit = Doubt.commit({ journal, supervisor, inSession, closing: engine.closing, scope: parts.scope })
 
   /** What the turn will be sent: read when it runs, so that a turn in line sees the answers before it. */
   const contextOf = (
@@ -211,7 +213,8 @@ export const make = (parts: Parts) => {
         const limit = settings.limits.runningTurns
         return yield* unlessKnown(ask, new Overloaded({ what: "runningTurns", limit, retryAfterMs }))
       }
-      const result = yield* journal.admit({
+      const job = Either.isRight(resolution) ? prepared.job(resolution.right) : undefined
+      const result = yield* commit({
         turnId: prepared.turnId,
         sessionId: ask.sessionId,
         events: prepared.events,
@@ -220,17 +223,10 @@ export const make = (parts: Parts) => {
         onBusy: ask.onBusy,
         queueMax: settings.limits.queuedTurns,
         idempotency: ask.idempotency
-      }).pipe(
-        Effect.onExit((exit) =>
-          Effect.sync(() => {
-            const started = exit._tag === "Success" && exit.value._tag === "Started"
-            if (!started && Either.isRight(resolution)) supervisor.giveBack()
-          })
-        )
-      )
+      }, job)
       if (result._tag === "Existing") return existing(ask, result.turnId)
-      if (Either.isLeft(resolution)) return { turnId: prepared.turnId, existing: false, settled: Effect.void }
-      const control = yield* supervisor.register(prepared.job(resolution.right))
+      if (job === undefined) return { turnId: prepared.turnId, existing: false, settled: Effect.void }
+      const control = yield* supervisor.register(job)
       yield* makeRoom(ask, result.ahead)
       return { turnId: prepared.turnId, existing: false, settled: settle(control, result, ask) }
     }).pipe((effect) => Effect.uninterruptible(inSession(ask.sessionId, effect)))

@@ -46,6 +46,9 @@ const endingOf = (clock: Clock.Clock, turnId: TurnId, state: TurnState, messageI
   return events
 }
 
+/** Faults that are not one turn's: with them no turn can be closed, and a start that went on would leave them all open. */
+const storageWide = /^SQLITE_(FULL|IOERR|READONLY|CANTOPEN|PERM|AUTH|NOTADB)/
+
 /** One turn whose rows cannot be read must not keep the service from all others. */
 const leave = (turnId: TurnId, error: JournalFailure) =>
   Effect.logError(`Turn ${turnId} could not be closed and stays as it is: ${error.message}`)
@@ -68,7 +71,7 @@ export const closeOrphans = (
           ? Effect.flatMap(engine.journal.state(turnId), (state) => append(turnId, state))
           : append(turnId, known),
         "JournalFailure",
-        (error) => error.retryable ? error : leave(turnId, error)
+        (error) => error.retryable || storageWide.test(error.reason) ? error : leave(turnId, error)
       )
 
     for (let at = 0; at < orphans.length; at += together) {

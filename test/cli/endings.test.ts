@@ -33,6 +33,7 @@ describe("exit codes", () => {
     [new TurnError.JournalFailure({ operation: "o", retryable: false, reason: "r" }), 7],
     [database("owned"), 8],
     [new TurnError.Fenced({ ownerEpoch: 2 }), 8],
+    [new Report.Reported({ code: "BrokenPromise" }), 9],
     [new TurnError.Cancelled({ cause: "user_stop" }), 130],
     [new TurnError.Interrupted({ cause: "crash" }), 1],
     [new Error("anything"), 1],
