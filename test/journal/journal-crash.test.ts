@@ -1,5 +1,4 @@
 /** What only a database can get wrong: faults, foreign owners, bad rows, restarts, query plans. */
-import type * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import { assert, describe, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
@@ -16,6 +15,7 @@ import { Database } from "../../src/journal/Database.ts"
 import * as DatabaseSqlite from "../../src/journal/DatabaseSqlite.ts"
 import { Journal } from "../../src/journal/Journal.ts"
 import * as JournalSql from "../../src/journal/JournalSql.ts"
+import * as SqlFaults from "../faults/SqlFaults.ts"
 import { freshFolder } from "./databaseFixture.ts"
 import {
   admission,
@@ -42,47 +42,19 @@ const life = <A, E, R, LE>(
   body: Effect.Effect<A, E, R>
 ) => Effect.scoped(Effect.provide(body, layer))
 
-/** What happens to a statement: nothing, refused before it runs, or run and reported as failed. */
-type Fault = "none" | "before" | "after"
-
-const sqlError = (code: string) =>
-  new SqlError({ cause: Object.assign(new Error("injected"), { code }), message: "injected" })
-
 /** The database with faults on its writer. `on` sees every statement of a transaction, in order. */
-const layerFaulty = (on: (text: string) => Fault, code = "SQLITE_IOERR"): Layer.Layer<Journal | Database, unknown> => {
-  const faulty = (writer: SqlClient.SqlClient): SqlClient.SqlClient => {
-    const reserve = Effect.map(writer.reserve, (connection) => ({
-      ...connection,
-      execute: (text: string, params: ReadonlyArray<unknown>, transform: Parameters<typeof connection.execute>[2]) => {
-        const run = connection.execute(text, params, transform)
-        return Effect.suspend(() => {
-          switch (on(text)) {
-            case "none":
-              return run
-            case "before":
-              return sqlError(code)
-            case "after":
-              return Effect.zipRight(run, sqlError(code))
-          }
-        })
-      }
-    }))
-    return new Proxy(writer, {
-      get: (target, key, receiver): unknown => key === "reserve" ? reserve : Reflect.get(target, key, receiver)
-    })
-  }
-  const database = Layer.unwrapScoped(
-    Effect.map(freshFolder, (dataDir) => DatabaseSqlite.layer({ dataDir, durability: "relaxed", takeOver: false }))
+const layerFaulty = (on: (text: string) => SqlFaults.Fate): Layer.Layer<Journal | Database, unknown> => {
+  const faults = SqlFaults.make()
+  faults.set({ writer: ({ text }) => on(text) })
+  return Layer.provideMerge(
+    JournalSql.layer,
+    faults.wrap(Layer.unwrapScoped(
+      Effect.map(freshFolder, (dataDir) => DatabaseSqlite.layer({ dataDir, durability: "relaxed", takeOver: false }))
+    ))
   )
-  const wrapped = Layer.effect(
-    Database,
-    Effect.map(Database, (opened) => ({
-      ...opened,
-      writer: opened.writer === undefined ? undefined : faulty(opened.writer)
-    }))
-  )
-  return Layer.provideMerge(JournalSql.layer, Layer.provide(wrapped, database))
 }
+
+const refused = (when: "before" | "after", code = "SQLITE_IOERR"): SqlFaults.Fate => ({ refused: when, code })
 
 const readAll = (turn: string) =>
   Effect.flatMap(
@@ -310,9 +282,9 @@ describe("faults", () => {
     it.effect(`a COMMIT that fails ${fault} it took effect is found out: the write succeeds once`, () => {
       let armed = false
       const layer = layerFaulty((text) => {
-        if (!armed || text !== "COMMIT") return "none"
+        if (!armed || text !== "COMMIT") return "runs"
         armed = false
-        return fault
+        return refused(fault)
       })
       const arm = Effect.sync(() => {
         armed = true
@@ -350,8 +322,8 @@ describe("faults", () => {
   it.effect("a write that failed at any statement wrote nothing, and its repeat succeeds", () => {
     let left = -1
     const layer = layerFaulty((text) => {
-      if (left < 0 || text === "ROLLBACK") return "none"
-      return left-- === 0 ? "before" : "none"
+      if (left < 0 || text === "ROLLBACK") return "runs"
+      return left-- === 0 ? refused("before") : "runs"
     })
     return Effect.gen(function*() {
       const journal = yield* Journal
@@ -385,7 +357,7 @@ describe("faults", () => {
   for (const code of ["SQLITE_FULL", "SQLITE_READONLY", "SQLITE_CORRUPT"]) {
     it.effect(`P19: ${code} is a typed failure, and the journal works on when it has passed`, () => {
       let broken = false
-      const layer = layerFaulty((text) => broken && text.startsWith("INSERT") ? "before" : "none", code)
+      const layer = layerFaulty((text) => broken && text.startsWith("INSERT") ? refused("before", code) : "runs")
       return Effect.gen(function*() {
         yield* createSession("s")
         yield* admit("t", "s")
@@ -403,10 +375,10 @@ describe("faults", () => {
     let locked = false
     let tries = 0
     const layer = layerFaulty((text) => {
-      if (!locked || text !== "BEGIN IMMEDIATE") return "none"
+      if (!locked || text !== "BEGIN IMMEDIATE") return "runs"
       tries++
-      return "before"
-    }, "SQLITE_BUSY")
+      return refused("before", "SQLITE_BUSY")
+    })
     return Effect.gen(function*() {
       yield* createSession("s")
       yield* admit("t", "s")
@@ -444,7 +416,7 @@ describe("cost", () => {
     let recording = false
     const layer = layerFaulty((text) => {
       if (recording) statements.push(text.split(" ").slice(0, 3).join(" "))
-      return "none"
+      return "runs"
     })
     return Effect.gen(function*() {
       const turns = count(50).map((n) => `t${n}`)
@@ -465,7 +437,7 @@ describe("cost", () => {
     const texts = new Set<string>()
     const layer = layerFaulty((text) => {
       texts.add(text)
-      return "none"
+      return "runs"
     })
     return Effect.gen(function*() {
       const journal = yield* Journal

@@ -10,36 +10,20 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as SettingsLoader from "../../src/config/SettingsLoader.ts"
-import { JournalFailure, type ProviderFailure, providerFailure, UnknownProvider } from "../../src/domain/TurnError.ts"
+import { JournalFailure, providerFailure } from "../../src/domain/TurnError.ts"
 import { Journal } from "../../src/journal/Journal.ts"
 import * as JournalMemory from "../../src/journal/JournalMemory.ts"
 import { layerContext, layerRuntime } from "../../src/layers.ts"
 import type { ProviderEvent } from "../../src/provider/Provider.ts"
-import { ProviderRegistry } from "../../src/provider/ProviderRegistry.ts"
 import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
+import * as ProviderFaults from "../faults/ProviderFaults.ts"
 import { awaitEvent, events, newSession, one, submit, turnOf } from "./engine.ts"
 
 type JournalShape = Journal["Type"]
-type Answer = Stream.Stream<ProviderEvent, ProviderFailure>
 
-const word: ProviderEvent = { _tag: "Delta", kind: "text", text: "word" }
-const finish: ProviderEvent = { _tag: "Finish", reason: "stop" }
-const hanging: Answer = Stream.concat(Stream.make(word), Stream.never)
-
-const registryOf = (stream: () => Answer) =>
-  Layer.succeed(ProviderRegistry, {
-    defaults: { provider: "mine", model: () => "only" },
-    resolve: (id) =>
-      id === "mine"
-        ? Effect.succeed({
-          provider: { id, usageSource: "reported", stream },
-          model: { id: "only", contextWindow: 10_000, contextWindowFrom: "configured", maxOutputTokens: 100 },
-          capabilities: { streaming: true, tools: false, reasoning: false, prefix: true },
-          generation: {}
-        })
-        : Effect.fail(new UnknownProvider({ providerId: id, known: ["mine"] })),
-    diagnostics: Effect.succeed([])
-  })
+const word = ProviderFaults.text("word")
+const finish = ProviderFaults.finish()
+const hanging: ProviderFaults.Answer = Stream.concat(Stream.make(word), Stream.never)
 
 const faultyJournal = (change: (journal: JournalShape) => Partial<JournalShape>) =>
   Layer.map(JournalMemory.layer, (context) => {
@@ -49,12 +33,14 @@ const faultyJournal = (change: (journal: JournalShape) => Partial<JournalShape>)
 
 /** An engine whose provider says `answer`, on a journal with faults. */
 const engineOf = (
-  answer: () => Answer,
+  answer: () => ProviderFaults.Answer,
   change: (journal: JournalShape) => Partial<JournalShape> = () => ({}),
   settings: SettingsLoader.Overrides = {}
 ) =>
   layerRuntime.pipe(
-    Layer.provideMerge(Layer.mergeAll(faultyJournal(change), registryOf(answer), layerContext)),
+    Layer.provideMerge(
+      Layer.mergeAll(faultyJournal(change), ProviderFaults.layerAnswering(answer), layerContext)
+    ),
     Layer.provide(SettingsLoader.layerWith(settings))
   )
 
@@ -261,7 +247,7 @@ describe("an admission under way", () => {
 })
 
 describe("P24: an adapter that breaks its contract is contained", () => {
-  const failure = (answer: Answer, settings: SettingsLoader.Overrides = {}) =>
+  const failure = (answer: ProviderFaults.Answer, settings: SettingsLoader.Overrides = {}) =>
     Effect.gen(function*() {
       const id = yield* started
       const reader = yield* Effect.fork(events(id))
@@ -328,7 +314,9 @@ describe("P24: an adapter that breaks its contract is contained", () => {
 
   it.effect("a Retry-After that is no number is no fact", () =>
     Effect.gen(function*() {
-      const error = yield* failure(Stream.fail(providerFailure("mine", "rate_limit", { retryAfterMs: Number.NaN })))
+      const error = yield* failure(
+        Stream.fail(providerFailure(ProviderFaults.providerId, "rate_limit", { retryAfterMs: Number.NaN }))
+      )
       assert.isUndefined(error.retryAfterMs)
     }))
 })
