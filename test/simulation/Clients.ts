@@ -18,11 +18,11 @@ export const make = (stage: Stage) => {
 
   const createSession = async (life: Life): Promise<void> => {
     const exit = await sim.finish(life.runtime.createSession({}), 10_000)
-    if (life.faults.dead) return
+    if (life.faults.dead()) return
     if (exit?._tag === "Success") {
       sessions.push(exit.value.id)
       model.session(exit.value.id)
-    } else if (life.faults.failed === 0) model.violate("P19", "", "a session cannot be created without a fault")
+    } else if (!life.faults.failed()) model.violate("P19", "", "a session cannot be created without a fault")
   }
 
   const ask = (
@@ -54,7 +54,7 @@ export const make = (stage: Stage) => {
   const submit = async (life: Life, { picks: [where, how, key, more] }: Step): Promise<string> => {
     if (liveSessions().length < 1 + where % 3) await createSession(life)
     const sessionId = at(liveSessions(), where)
-    if (sessionId === undefined || life.faults.dead) return "no session to submit to"
+    if (sessionId === undefined || life.faults.dead()) return "no session to submit to"
     const onBusy = at(["reject", "queue", "queue", "supersede"] as const, how)
     const entry = submitRequest(life, {
       sessionId,

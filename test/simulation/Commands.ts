@@ -33,7 +33,7 @@ export const command = <A, E>(
 ): void => {
   sim.fork(
     Effect.map(Effect.exit(effect), (exit) => {
-      if (!life.faults.dead) told(exit)
+      if (!life.faults.dead()) told(exit)
     })
   )
 }

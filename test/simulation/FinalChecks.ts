@@ -203,6 +203,7 @@ export const check = (
 
 /** Each turn as the engine shows it, against its events. */
 export const checkRows = async (sim: SimRuntime, view: JournalView, model: Model, { journal }: Life): Promise<void> => {
+  view.catchUp()
   for (const [id, events] of view.turns()) {
     const sessionId = events[0]?.sessionId
     if (sessionId === undefined || model.session(sessionId).deleteAsked) continue

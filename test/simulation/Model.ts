@@ -85,7 +85,10 @@ export const make = (view: JournalView) => {
     sessions.set(id, known)
     return known
   }
-  const committed = (turnId: string, seq: number): SeenEvent | undefined => view.turn(turnId)[seq - 1]
+  const committed = (turnId: string, seq: number): SeenEvent | undefined => {
+    if (view.turn(turnId).length < seq) view.catchUp()
+    return view.turn(turnId)[seq - 1]
+  }
   const sessionOf = (turnId: string): string => committed(turnId, 1)?.sessionId ?? ""
 
   /** Everything a chain of resumed turns said, oldest first. */
@@ -113,6 +116,7 @@ export const make = (view: JournalView) => {
 
   /** A provider was called: for a turn that is committed, attempt and all, alone in its session. */
   const called = (call: Call): void => {
+    view.catchUp()
     const question = call.request.messages.findLast(({ role }) => role === "user")
     const found = view.rows<{ id: string; attempts: number; session_id: string; resumed_from: string | null }>(
       `SELECT t.id, t.attempts, t.session_id, t.resumed_from FROM turns t JOIN messages m ON m.id = t.user_message_id
@@ -175,6 +179,7 @@ export const make = (view: JournalView) => {
       violate("P12", turn.id, "cancel answered before the turn ended")
       return
     }
+    view.catchUp()
     const last = view.turn(turn.id).at(-1)
     const ended = last === undefined ? undefined : TurnEvent.parse(last.json)
     const told = turn.status === "completed" ? "turn.completed" : turn.error?._tag ?? ""
@@ -205,6 +210,7 @@ export const make = (view: JournalView) => {
 
   const sessionDeleted = (id: string): void => {
     session(id).deleted = true
+    view.catchUp()
     count("session deleted")
     const turns = view.events.filter(({ sessionId }) => sessionId === id).map(({ turnId }) => turnId)
     const left = view.traces(id, [...new Set(turns)])

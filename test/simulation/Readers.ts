@@ -35,7 +35,7 @@ export const make = (stage: Stage, targets: Clients["targets"]) => {
     const fiber = sim.fork(
       events.pipe(
         Stream.runForEachChunk((chunk) => {
-          if (!life.faults.dead && follower.state === "joined") {
+          if (!life.faults.dead() && follower.state === "joined") {
             for (const event of chunk) model.delivered(follower, event)
           }
           if (paged && !free) gate.unsafeClose()
@@ -43,10 +43,10 @@ export const make = (stage: Stage, targets: Clients["targets"]) => {
         }),
         Effect.onExit((exit) =>
           Effect.sync(() => {
-            if (life.faults.dead || follower.state !== "joined") return
+            if (life.faults.dead() || follower.state !== "joined") return
             const why = exit._tag === "Success" ? undefined : nameOf(exit.cause)
             note(() => `  follower ${follower.number} ended: ${why ?? "with its turn"}`)
-            model.followerEnded(follower, why, life.faults.failed > 0)
+            model.followerEnded(follower, why, life.faults.failed())
           })
         ),
         Effect.ignore

@@ -49,6 +49,7 @@ export const workFolder = (): string =>
 const livenessMs = 60_000
 
 interface Stage {
+  readonly view: JournalView.JournalView
   readonly sim: SimRuntime.SimRuntime
   readonly world: World.World
   readonly clients: Clients.Clients
@@ -153,7 +154,8 @@ const onEngine = async (stage: Stage, life: World.Life, step: Step): Promise<str
 }
 
 const take = async (stage: Stage, step: Step): Promise<string> => {
-  const { sim, world } = stage
+  const { sim, view, world } = stage
+  view.catchUp()
   const simple = await withoutEngine(stage, step)
   if (simple !== undefined) return simple
   if (world.life() === undefined) await world.open(0, false)
@@ -163,7 +165,7 @@ const take = async (stage: Stage, step: Step): Promise<string> => {
   if (step.settle === undefined) await sim.settle()
   else sim.run(step.settle)
   // what a dead process still had in hand is dropped
-  if (world.life()?.faults.dead === true) await world.crash()
+  if (world.life()?.faults.dead() === true) await world.crash()
   return said
 }
 
@@ -228,7 +230,7 @@ export const run = async (options: Options): Promise<Result> => {
     const world = World.make({ sim, view, model, dataDir, onRestart, note })
     const clients = Clients.make({ sim, view, model, note })
     const readers = Readers.make({ sim, view, model, note }, clients.targets)
-    const stage: Stage = { sim, world, model, clients, readers, clockJumps }
+    const stage: Stage = { sim, view, world, model, clients, readers, clockJumps }
     for (const step of steps) {
       const said = await take(stage, step)
       history.push(said, ...taken)

@@ -95,10 +95,10 @@ describe("seeded histories of crashes, faults and clients", () => {
     it(`P21, P19: a lock is waited for 5 s, also when the wall clock is set by ${hours} h meanwhile`, () =>
       withTemplate(async (template) => {
         const sim = SimRuntime.make({ seed: 1, shuffle: false })
-        const faults = SimStorage.makeFaults(() => undefined)
+        const { faults, layer: layerStorage } = SimStorage.make(() => undefined)
         const dataDir = Path.join(Path.dirname(template), `locked${hours}`)
         const scope = Effect.runSync(Scope.make())
-        const layer = Layer.provide(JournalSql.layer, SimStorage.layer(dataDir, faults))
+        const layer = Layer.provide(JournalSql.layer, layerStorage(dataDir))
         const opened = await sim.finish(Layer.buildWithScope(layer, scope), 1_000)
         if (opened?._tag !== "Success") return assert.fail("it does not open")
         faults.busy = Number.POSITIVE_INFINITY
