@@ -119,15 +119,18 @@ const lastWords = (error: Option.Option<FollowError>): Buffer => {
 /** Looks at the socket this often per heartbeat or stall limit, whichever is shorter. */
 const looksPerLimit = 8
 
+/** Of the clock that nobody sets. */
+const steadyMillis = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000_000n))
+
 const watch = (response: ServerResponse, limits: { readonly heartbeatMs: number; readonly writeStallMs: number }) =>
   Effect.gen(function*() {
     const everyMs = Math.max(1, Math.floor(Math.min(limits.heartbeatMs, limits.writeStallMs) / looksPerLimit))
-    let since = yield* Clock.currentTimeMillis
+    let since = yield* steadyMillis
     let written: number | undefined
     let pending = -1
     while (!response.writableEnded && !response.destroyed) {
       yield* Effect.sleep(everyMs)
-      const now = yield* Clock.currentTimeMillis
+      const now = yield* steadyMillis
       const total = response.socket?.bytesWritten
       if (response.writableNeedDrain) {
         if (pending !== response.writableLength) since = now

@@ -35,10 +35,13 @@ import * as Storage from "./Storage.ts"
  */
 export const queueMax = 4096
 
-/** 1 ms doubling to 100 ms, for about 5 s: longer than another program's honest transaction. */
+/**
+ * 1 ms doubling to 100 ms, for about 5 s: longer than another program's honest transaction. Counted in tries (7 up to
+ * 64 ms, 48 of 100 ms), because `Schedule.upTo` reads the wall clock, which somebody may set.
+ */
 export const busySchedule = Schedule.exponential("1 millis").pipe(
   Schedule.union(Schedule.spaced("100 millis")),
-  Schedule.upTo("5 seconds")
+  Schedule.intersect(Schedule.recurs(55))
 )
 
 /** What a command does once its transaction is committed. */

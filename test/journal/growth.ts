@@ -134,12 +134,17 @@ export const grow = (turns: number, length: number, counter: Counter) =>
     return stretches
   })
 
-/** The least-squares line through a measure of the stretches: what it says of the last turn over what it says of turn 10. */
+const median = (values: ReadonlyArray<number>): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0
+
+/**
+ * What a line through a measure of the stretches says of the last turn over what it says of turn 10. The line is the one
+ * of the median slope between any two stretches (Theil and Sen): what else the machine did for a while does not bend it.
+ */
 export const growthOf = (stretches: ReadonlyArray<Stretch>, measure: (stretch: Stretch) => number): number => {
-  const mean = (values: ReadonlyArray<number>) => values.reduce((sum, value) => sum + value, 0) / values.length
-  const [x, y] = [mean(stretches.map(({ turn }) => turn)), mean(stretches.map(measure))]
-  const spread = stretches.reduce((sum, { turn }) => sum + (turn - x) ** 2, 0)
-  const slope = stretches.reduce((sum, stretch) => sum + (stretch.turn - x) * (measure(stretch) - y), 0) / spread
-  const at = (turn: number) => y + slope * (turn - x)
-  return at(stretches.at(-1)?.turn ?? 0) / at(10)
+  const slopes = stretches.flatMap((one, index) =>
+    stretches.slice(index + 1).map((other) => (measure(other) - measure(one)) / (other.turn - one.turn))
+  )
+  const slope = median(slopes)
+  const start = median(stretches.map((stretch) => measure(stretch) - slope * stretch.turn))
+  return (start + slope * (stretches.at(-1)?.turn ?? 0)) / (start + slope * 10)
 }

@@ -104,6 +104,8 @@ const checkTurn = (model: Model, state: TurnState, events: ReadonlyArray<TurnEve
 /** Nobody but a cancel, a deletion, a newer message, a deadline, a crash or a shutdown ends a turn before its time (P13). */
 const checkCause = (view: JournalView, model: Model, state: TurnState, failedStorage: boolean): void => {
   const { error, sessionId, turnId } = state
+  const cause = error !== undefined && "cause" in error ? `{${error.cause}}` : ""
+  model.count(`turn ${state.status}${error === undefined ? "" : `: ${error._tag}${cause}`}`)
   if (error === undefined) return
   const { deleteAsked, superseded } = model.session(sessionId)
   const deadline = () =>
@@ -201,6 +203,7 @@ export const check = (
 
 /** Each turn as the engine shows it, against its events. */
 export const checkRows = async (sim: SimRuntime, view: JournalView, model: Model, { journal }: Life): Promise<void> => {
+  view.catchUp()
   for (const [id, events] of view.turns()) {
     const sessionId = events[0]?.sessionId
     if (sessionId === undefined || model.session(sessionId).deleteAsked) continue

@@ -71,16 +71,24 @@ export const make = (view: JournalView) => {
   const endedAs = new Map<string, string>()
   const byKey = new Map<string, { readonly turnId: string; readonly body: string }>()
   const had = { crash: false, shutdown: false }
+  const counts = new Map<string, number>()
 
   const violate = (promise: string, turnId: string, what: string, seq?: number): void => {
     violations.push({ promise, turnId, seq, what })
+  }
+  /** What came about, to see that a run of seeds reaches everything that it is to check. */
+  const count = (what: string): void => {
+    counts.set(what, (counts.get(what) ?? 0) + 1)
   }
   const session = (id: string): SessionFacts => {
     const known = sessions.get(id) ?? { deleteAsked: false, deleted: false, superseded: false }
     sessions.set(id, known)
     return known
   }
-  const committed = (turnId: string, seq: number): SeenEvent | undefined => view.turn(turnId)[seq - 1]
+  const committed = (turnId: string, seq: number): SeenEvent | undefined => {
+    if (view.turn(turnId).length < seq) view.catchUp()
+    return view.turn(turnId)[seq - 1]
+  }
   const sessionOf = (turnId: string): string => committed(turnId, 1)?.sessionId ?? ""
 
   /** Everything a chain of resumed turns said, oldest first. */
@@ -96,6 +104,7 @@ export const make = (view: JournalView) => {
       ? last.parts.map((part) => (part.type === "text" ? part.text : "")).join("")
       : ""
     const due = resumedFrom === null ? "" : chainText(resumedFrom)
+    count(due === "" ? "call" : "call with a prefix")
     if (given !== due) {
       violate(
         "P8",
@@ -107,6 +116,7 @@ export const make = (view: JournalView) => {
 
   /** A provider was called: for a turn that is committed, attempt and all, alone in its session. */
   const called = (call: Call): void => {
+    view.catchUp()
     const question = call.request.messages.findLast(({ role }) => role === "user")
     const found = view.rows<{ id: string; attempts: number; session_id: string; resumed_from: string | null }>(
       `SELECT t.id, t.attempts, t.session_id, t.resumed_from FROM turns t JOIN messages m ON m.id = t.user_message_id
@@ -130,8 +140,9 @@ export const make = (view: JournalView) => {
     checkPrefix(call, turn.id, turn.resumed_from)
   }
 
-  const answered = (ask: Ask, { turn }: Submitted): void => {
+  const answered = (ask: Ask, { existing, turn }: Submitted): void => {
     ask.state = "answered"
+    count(`${ask.parent?.kind ?? "submit"} answered${existing ? " with a turn that was there" : ""}`)
     ask.turnId = turn.id
     const gone = session(ask.sessionId).deleteAsked
     if (committed(turn.id, 1) === undefined && !gone) {
@@ -155,6 +166,7 @@ export const make = (view: JournalView) => {
 
   const refused = (ask: Ask, tag: string): void => {
     ask.state = "refused"
+    count(`refused: ${tag}`)
     if (!refusals.has(tag)) violate("P19", ask.turnId ?? "", `ask ${ask.number} was refused with ${tag}`)
     const known = byKey.get(`${ask.sessionId}/${ask.request?.idempotencyKey ?? ""}`)
     if (tag === "IdempotencyConflict" && known !== undefined && known.body === JSON.stringify(ask.request)) {
@@ -167,12 +179,14 @@ export const make = (view: JournalView) => {
       violate("P12", turn.id, "cancel answered before the turn ended")
       return
     }
+    view.catchUp()
     const last = view.turn(turn.id).at(-1)
     const ended = last === undefined ? undefined : TurnEvent.parse(last.json)
     const told = turn.status === "completed" ? "turn.completed" : turn.error?._tag ?? ""
     const stands = ended?.type === "turn.failed" ? ended.data.error._tag : ended?.type
     if (told !== stands) violate("P12", turn.id, `cancel answered ${told}, the journal says ${stands}`)
     endedAs.set(turn.id, told)
+    count(`cancel answered ${told}`)
   }
 
   const delivered = (follower: Follower, event: JournaledEvent): void => {
@@ -184,6 +198,7 @@ export const make = (view: JournalView) => {
 
   const followerEnded = (follower: Follower, why: string | undefined, failedBefore: boolean): void => {
     follower.state = why === undefined ? "ended" : "broken"
+    count(`follower ended: ${why ?? "with its turn"}`)
     const sessionId = "turnId" in follower.of ? sessionOf(follower.of.turnId) : follower.of.sessionId
     const { deleteAsked } = session(sessionId)
     const fair = why === undefined ||
@@ -195,6 +210,8 @@ export const make = (view: JournalView) => {
 
   const sessionDeleted = (id: string): void => {
     session(id).deleted = true
+    view.catchUp()
+    count("session deleted")
     const turns = view.events.filter(({ sessionId }) => sessionId === id).map(({ turnId }) => turnId)
     const left = view.traces(id, [...new Set(turns)])
     if (left.length > 0) violate("P23", "", `session ${id} was deleted and has rows in ${left.join(", ")}`)
@@ -221,6 +238,8 @@ export const make = (view: JournalView) => {
     endedAs,
     byKey,
     had,
+    counts,
+    count,
     stateOf,
     sessionOf,
     called,

@@ -19,6 +19,8 @@ export interface Figures {
   crashes: number
   turns: number
   events: number
+  /** What came about, and how often. */
+  readonly counts: Map<string, number>
   readonly failed: Array<{ readonly seed: number; readonly report: string }>
   /** Seeds whose second run wrote other rows. */
   readonly unequal: Array<number>
@@ -83,7 +85,16 @@ export interface Plan {
 export const runAll = (plan: Plan): Promise<Figures> =>
   withTemplate(async (template) => {
     const { failuresMax = 3, first, mode, seeds, twice } = plan
-    const figures: Figures = { seeds, steps: 0, crashes: 0, turns: 0, events: 0, failed: [], unequal: [] }
+    const figures: Figures = {
+      seeds,
+      steps: 0,
+      crashes: 0,
+      turns: 0,
+      events: 0,
+      counts: new Map(),
+      failed: [],
+      unequal: []
+    }
     for (let seed = first; seed < first + seeds && figures.failed.length < failuresMax; seed++) {
       const steps = draw(seed, plan.steps)
       const result = await run({ seed, mode, steps, template })
@@ -91,6 +102,7 @@ export const runAll = (plan: Plan): Promise<Figures> =>
       figures.crashes += result.crashes
       figures.turns += result.turns
       figures.events += result.events
+      for (const [what, count] of result.counts) figures.counts.set(what, (figures.counts.get(what) ?? 0) + count)
       if (result.violations.length > 0) {
         const promises = new Set(result.violations.map(({ promise }) => promise))
         const again = (fewer: ReadonlyArray<Step>) => run({ seed, mode, steps: fewer, template })

@@ -13,7 +13,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
@@ -111,8 +111,9 @@ export const make = ({ seed, shuffle }: SimOptions) => {
     mono = end
   }
 
-  const fork = <A, E>(effect: Effect.Effect<A, E>): Fiber.RuntimeFiber<A, E> =>
-    Effect.runFork(
+  const fibers = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
+  const fork = <A, E>(effect: Effect.Effect<A, E>): Fiber.RuntimeFiber<A, E> => {
+    const fiber = Effect.runFork(
       effect.pipe(
         Effect.withClock(clock),
         Effect.withRandom(random),
@@ -121,6 +122,16 @@ export const make = ({ seed, shuffle }: SimOptions) => {
       ),
       { scheduler }
     )
+    fibers.add(fiber)
+    fiber.addObserver(() => fibers.delete(fiber))
+    return fiber
+  }
+
+  /** Ends what still waits, so that nothing of this world is kept. */
+  const end = async (): Promise<void> => {
+    for (const fiber of fibers) fork(Fiber.interruptFork(fiber))
+    await settle()
+  }
 
   /** Lets time pass until the effect ends, `maxMs` at most. */
   const finish = async <A, E>(effect: Effect.Effect<A, E>, maxMs: number): Promise<Exit.Exit<A, E> | undefined> => {
@@ -139,6 +150,7 @@ export const make = ({ seed, shuffle }: SimOptions) => {
     advance,
     fork,
     finish,
+    end,
     setWall: (ms: number) => {
       wall += ms
     },

@@ -11,6 +11,7 @@ import * as Clients from "./Clients.ts"
 import * as FinalChecks from "./FinalChecks.ts"
 import * as JournalView from "./JournalView.ts"
 import * as Model from "./Model.ts"
+import * as Readers from "./Readers.ts"
 import * as SimRuntime from "./SimRuntime.ts"
 import * as Speech from "./Speech.ts"
 import type { Step } from "./Steps.ts"
@@ -34,6 +35,8 @@ export interface Result {
   readonly crashes: number
   readonly turns: number
   readonly events: number
+  /** What came about, and how often. */
+  readonly counts: ReadonlyMap<string, number>
   /** Every row at the end. */
   readonly dump: string
 }
@@ -46,9 +49,11 @@ export const workFolder = (): string =>
 const livenessMs = 60_000
 
 interface Stage {
+  readonly view: JournalView.JournalView
   readonly sim: SimRuntime.SimRuntime
   readonly world: World.World
   readonly clients: Clients.Clients
+  readonly readers: Readers.Readers
   readonly model: Model.Model
   readonly clockJumps: boolean
 }
@@ -78,7 +83,7 @@ const withoutEngine = async (
   return undefined
 }
 
-const onStorage = (life: World.Life, { name, picks: [pick] }: Step): string | undefined => {
+const onStorage = (life: World.Life, { name, picks: [pick, more] }: Step): string | undefined => {
   switch (name) {
     case "busy":
       life.faults.busy = 1 + pick % 8
@@ -92,7 +97,10 @@ const onStorage = (life: World.Life, { name, picks: [pick] }: Step): string | un
       return "storage works"
     case "commitFault":
       life.faults.commit = pick % 2 === 0 ? "refused" : "done"
-      return `the next COMMIT is ${life.faults.commit === "done" ? "done and reported as failed" : "refused"}`
+      life.faults.commits = 1 + more % 3
+      return `the next ${life.faults.commits} COMMITs are ${
+        life.faults.commit === "done" ? "done and reported as failed" : "refused"
+      }`
     case "crashAt":
       life.faults.dieIn = 1 + pick % 25
       life.faults.dieAfter = pick % 3 === 0
@@ -103,7 +111,7 @@ const onStorage = (life: World.Life, { name, picks: [pick] }: Step): string | un
 }
 
 const onEngine = async (stage: Stage, life: World.Life, step: Step): Promise<string> => {
-  const { clients, world } = stage
+  const { clients, readers, world } = stage
   switch (step.name) {
     case "submit":
       return clients.submit(life, step)
@@ -117,11 +125,11 @@ const onEngine = async (stage: Stage, life: World.Life, step: Step): Promise<str
     case "deleteSession":
       return clients.deleteSession(life, step)
     case "join":
-      return clients.join(life, step)
+      return readers.join(life, step)
     case "leave":
-      return clients.leave(step)
+      return readers.leave(step)
     case "page":
-      return clients.page(life, step)
+      return readers.page(life, step)
     case "crash":
       await world.crash()
       return "crash"
@@ -146,7 +154,8 @@ const onEngine = async (stage: Stage, life: World.Life, step: Step): Promise<str
 }
 
 const take = async (stage: Stage, step: Step): Promise<string> => {
-  const { sim, world } = stage
+  const { sim, view, world } = stage
+  view.catchUp()
   const simple = await withoutEngine(stage, step)
   if (simple !== undefined) return simple
   if (world.life() === undefined) await world.open(0, false)
@@ -156,7 +165,7 @@ const take = async (stage: Stage, step: Step): Promise<string> => {
   if (step.settle === undefined) await sim.settle()
   else sim.run(step.settle)
   // what a dead process still had in hand is dropped
-  if (world.life()?.faults.dead === true) await world.crash()
+  if (world.life()?.faults.dead() === true) await world.crash()
   return said
 }
 
@@ -169,11 +178,11 @@ const heal = async ({ world }: Stage): Promise<World.Life | undefined> => {
 
 /** Faults stop: every turn ends, every reader gets to its end, and the engine closes. */
 const endInPeace = async (stage: Stage, view: JournalView.JournalView): Promise<void> => {
-  const { clients, model, sim, world } = stage
+  const { model, readers, sim, world } = stage
   const life = await heal(stage)
   if (life === undefined) return model.violate("P6", "", "no recovery without a fault")
   world.answerAll()
-  clients.openAll()
+  readers.openAll()
   await sim.advance(livenessMs)
   for (
     const { id, phase } of view.rows<{ id: string; phase: string }>(
@@ -219,7 +228,9 @@ export const run = async (options: Options): Promise<Result> => {
     }
     const onRestart = seed % 5 === 4 ? "resume" : "interrupt"
     const world = World.make({ sim, view, model, dataDir, onRestart, note })
-    const stage: Stage = { sim, world, model, clients: Clients.make({ sim, view, model, note }), clockJumps }
+    const clients = Clients.make({ sim, view, model, note })
+    const readers = Readers.make({ sim, view, model, note }, clients.targets)
+    const stage: Stage = { sim, view, world, model, clients, readers, clockJumps }
     for (const step of steps) {
       const said = await take(stage, step)
       history.push(said, ...taken)
@@ -231,12 +242,14 @@ export const run = async (options: Options): Promise<Result> => {
       history.push(mode === "liveness" ? "faults stop" : "the end: crash and recovery", ...taken)
       FinalChecks.check(view, model, { ended: mode === "liveness" || onRestart === "interrupt", failedStorage: true })
     }
+    await world.end()
     return {
       violations: model.violations,
       history,
       crashes: world.crashes(),
       turns: view.turns().size,
       events: view.events.length,
+      counts: model.counts,
       dump: view.dump()
     }
   } finally {

@@ -35,6 +35,8 @@ export interface Call {
   sticky: boolean
   /** The same delta again and again. */
   endless: boolean
+  /** Lets a sticky call go in the end. */
+  letGo: () => void
 }
 
 const toPull = (item: Item): Effect.Effect<Chunk.Chunk<ProviderEvent>, Option.Option<ProviderFailure>> => {
@@ -64,6 +66,7 @@ const makeCall = (number: number, request: ProviderRequest) => {
     stalled: false,
     sticky: false,
     endless: false,
+    letGo: () => undefined,
     tell: (item) => {
       if (item._tag === "Events") call.said.push(...item.events)
       if (waiter === undefined) queue.push(item)
@@ -91,7 +94,11 @@ const makeCall = (number: number, request: ProviderRequest) => {
     Stream.repeatEffectChunkOption(pull),
     Effect.suspend(() => {
       call.open = false
-      return call.sticky ? Effect.async<never>(() => undefined) : Effect.void
+      return call.sticky
+        ? Effect.async<void>((resume) => {
+          call.letGo = () => resume(Effect.void)
+        })
+        : Effect.void
     })
   )
   return { call, stream }

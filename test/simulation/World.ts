@@ -15,7 +15,7 @@ import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
 import type { JournalView } from "./JournalView.ts"
 import type { Model } from "./Model.ts"
 import { type SimRuntime, whyNot } from "./SimRuntime.ts"
-import { type Faults, layer as layerStorage, makeFaults } from "./SimStorage.ts"
+import * as SimStorage from "./SimStorage.ts"
 import * as SteeredProvider from "./SteeredProvider.ts"
 
 /** Small numbers, so that a few steps reach each bound. */
@@ -35,7 +35,7 @@ const settingsOf = (onRestart: "interrupt" | "resume"): SettingsLoader.Overrides
 export interface Life {
   readonly runtime: TurnRuntime["Type"]
   readonly journal: Journal["Type"]
-  readonly faults: Faults
+  readonly faults: SimStorage.Faults
   readonly scope: Scope.CloseableScope
 }
 
@@ -55,6 +55,7 @@ export const make = ({ dataDir, model, note, onRestart, sim, view }: WorldOption
   let life: Life | undefined
   let crashes = 0
   const live: Array<SteeredProvider.Call> = []
+  const made: Array<SteeredProvider.Call> = []
   let answering = false
 
   const answer = (call: SteeredProvider.Call) => {
@@ -64,10 +65,11 @@ export const make = ({ dataDir, model, note, onRestart, sim, view }: WorldOption
   }
 
   const makeLife = () => {
-    const faults = makeFaults(() => view.catchUp())
+    const { faults, layer: layerStorage } = SimStorage.make(() => view.catchUp())
     const provider = SteeredProvider.make((call) => {
+      made.push(call)
       // what a dead process asks for, nobody hears
-      if (faults.dead) return
+      if (faults.dead()) return
       model.called(call)
       live.push(call)
       note(() => `  call ${call.number} for ${call.turnId}, attempt ${call.request.attempt}`)
@@ -75,7 +77,7 @@ export const make = ({ dataDir, model, note, onRestart, sim, view }: WorldOption
     })
     const layer = layerRuntime.pipe(
       Layer.provideMerge(
-        Layer.mergeAll(Layer.provide(JournalSql.layer, layerStorage(dataDir, faults)), provider.layer, layerContext)
+        Layer.mergeAll(Layer.provide(JournalSql.layer, layerStorage(dataDir)), provider.layer, layerContext)
       ),
       Layer.provide(SettingsLoader.layerWith(settingsOf(onRestart)))
     )
@@ -83,8 +85,8 @@ export const make = ({ dataDir, model, note, onRestart, sim, view }: WorldOption
   }
 
   /** Ends a life whose statements fail; also one that only half began. */
-  const bury = async (faults: Faults, scope: Scope.CloseableScope): Promise<void> => {
-    faults.dead = true
+  const bury = async (faults: SimStorage.Faults, scope: Scope.CloseableScope): Promise<void> => {
+    faults.kill()
     model.had.crash = true
     crashes++
     life = undefined
@@ -112,11 +114,12 @@ export const make = ({ dataDir, model, note, onRestart, sim, view }: WorldOption
     )
     const scope = Effect.runSync(Scope.make())
     const exit = await sim.finish(Layer.buildWithScope(layer, scope), patienceMs)
-    if (exit?._tag !== "Success" || faults.dead) {
+    if (exit?._tag !== "Success" || faults.dead()) {
       note(() => `  the start fails: ${exit === undefined ? "it hangs" : whyNot(exit)}`)
-      if (!faults.dead) {
+      if (!faults.dead()) {
         model.violate("P6", "", `a start without a fault fails: ${exit === undefined ? "it hangs" : whyNot(exit)}`)
       }
+      model.count("crash during recovery")
       await bury(faults, scope)
       return
     }
@@ -135,7 +138,7 @@ export const make = ({ dataDir, model, note, onRestart, sim, view }: WorldOption
     const { faults, runtime, scope } = life
     model.had.shutdown = true
     const closed = await sim.finish(Effect.zipRight(runtime.drain, Scope.close(scope, Exit.void)), patienceMs)
-    if (faults.dead) {
+    if (faults.dead()) {
       await bury(faults, scope)
       return
     }
@@ -168,6 +171,11 @@ export const make = ({ dataDir, model, note, onRestart, sim, view }: WorldOption
     crashes: () => crashes,
     /** Calls that may still be steered. */
     calls: () => live.filter((call) => call.open),
+    /** Nothing of this world waits any more. */
+    end: () => {
+      for (const call of made) call.letGo()
+      return sim.end()
+    },
     /** From now on providers answer at once. */
     answerAll: () => {
       answering = true

@@ -1,4 +1,4 @@
-/** `npm run simulate -- [--seeds N] [--first N] [--seed N] [--mode safety|liveness] [--steps K] [--twice]` */
+/** `npm run simulate -- [--seeds N] [--first N] [--seed N] [--mode safety|liveness] [--steps K] [--twice] [--counts]` */
 import { parseArgs } from "node:util"
 import { report, runAll, stepsDefault, withTemplate } from "./Seeds.ts"
 import { type Mode, run } from "./Simulation.ts"
@@ -11,7 +11,8 @@ const { values } = parseArgs({
     seed: { type: "string" },
     mode: { type: "string" },
     steps: { type: "string", default: String(stepsDefault) },
-    twice: { type: "boolean", default: false }
+    twice: { type: "boolean", default: false },
+    counts: { type: "boolean", default: false }
   }
 })
 
@@ -49,5 +50,6 @@ for (const mode of modes) {
       `${figures.turns} turns, ${figures.events} events, ${figures.failed.length} violations, ${figures.unequal.length} unequal, ` +
       `${seconds.toFixed(1)} s`
   )
+  if (values.counts) { for (const [what, count] of [...figures.counts].sort()) console.log(`  ${count} x ${what}`) }
   if (figures.failed.length > 0 || figures.unequal.length > 0) process.exitCode = 1
 }
