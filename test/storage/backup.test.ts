@@ -44,7 +44,7 @@ describe("online backup", () => {
           const { body } = yield* ask(`${opened.url}/v1/turns/${turnId}`)
           assert.deepInclude(body["error"], { _tag: "Interrupted", cause: "crash" })
           const { body: page } = yield* ask(`${opened.url}/v1/sessions/${sessionId}/events?limit=10000`)
-          const journal = page["items"] as Parameters<typeof checkSession>[0]
+          const journal = page["items"] as Parameters<typeof checkJournal>[0]
           assert.deepStrictEqual(checkJournal(journal), [])
           assert.deepStrictEqual(checkSession(journal), [])
         }
