@@ -6,7 +6,7 @@ export default defineConfig({
   test: {
     environment: "node",
     include: ["test/**/*.test.ts"],
-    setupFiles: ["test/config/egress-guard.ts"],
+    setupFiles: ["test/config/egress-setup.ts"],
     globals: false,
     pool: "forks",
     poolOptions: { forks: { minForks: 1, maxForks: 2 } },

@@ -16,6 +16,7 @@ import * as DatabaseSqlite from "./journal/DatabaseSqlite.ts"
 import type { Journal } from "./journal/Journal.ts"
 import * as JournalMemory from "./journal/JournalMemory.ts"
 import * as JournalSql from "./journal/JournalSql.ts"
+import * as Retention from "./journal/Retention.ts"
 import type { ProviderRegistry } from "./provider/ProviderRegistry.ts"
 import * as RegistryConfig from "./provider/RegistryConfig.ts"
 import * as IdGenerator from "./turn/IdGenerator.ts"
@@ -70,7 +71,7 @@ const engineOn = <E, R>(journal: Layer.Layer<Journal, E, R>) =>
 
 /** The engine on SQLite. */
 export const layerEngine = (options: { readonly takeOver: boolean }) =>
-  engineOn(Layer.provide(JournalSql.layer, layerDatabase(options)))
+  Layer.provideMerge(Retention.layer, engineOn(Layer.provide(JournalSql.layer, layerDatabase(options))))
 
 /** The engine on SQLite with the deterministic provider, no environment and no file read: a laptop, an embedding program. */
 export const layerLocal = (settings: SettingsLoader.Overrides & { readonly dataDir: string }) =>

@@ -14,23 +14,15 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import { fileURLToPath } from "node:url"
-import { setFlagsFromString } from "node:v8"
 import * as ExitCode from "./cli/ExitCode.ts"
+import * as Heap from "./cli/Heap.ts"
 import * as Output from "./cli/Output.ts"
 import { type Program, Served } from "./cli/Program.ts"
 import * as Report from "./cli/Report.ts"
 import * as Serve from "./cli/Serve.ts"
 import { version } from "./http/Version.ts"
 
-/**
- * A service lives on some 20 MB of heap. Left to itself V8 lets several times as much garbage lie before it collects: a
- * 24 MB answer followed by 40 stuck readers then grew the process by 125 MB, and with these by 38 MB, for 20 % more CPU
- * in that burst. The first is set before anything heavy is loaded, so that the heap is small from the start; the second
- * once the service is ready: a recovery of 10,000 turns would spend a second more on it.
- */
-const smallNursery = "--semi-space-growth-factor=1"
-const earlyCollection = "--heap-growing-percent=20"
-if (process.argv.includes("serve")) setFlagsFromString(smallNursery)
+if (process.argv.includes("serve")) Heap.loading()
 
 const loadLayers = Effect.promise(() => import("./layers.ts"))
 
@@ -45,19 +37,16 @@ const program: Program = {
   version,
   serve: (options) =>
     Layer.unwrapEffect(
-      Effect.map(loadServer, ([{ layerEngine, layerSettings }, Page, { layer, Server }]) =>
-        Layer.effect(
-          Served,
-          Effect.map(Server, ({ url }) => {
-            setFlagsFromString(earlyCollection)
-            return { url }
-          })
-        ).pipe(
+      Effect.map(loadServer, ([{ layerEngine, layerSettings }, Page, { layer, Server }]) => {
+        Heap.starting()
+        return Layer.effect(Served, Effect.map(Server, ({ url }) => ({ url }))).pipe(
           Layer.provide(layer),
+          Layer.provideMerge(Heap.layer),
           Layer.provide(Page.layer({ directory: pageFolder })),
           Layer.provideMerge(layerEngine(options)),
           Layer.provide(layerSettings)
-        ))
+        )
+      })
     ),
   settings: Layer.unwrapEffect(Effect.map(loadLayers, ({ layerSettings }) => layerSettings)),
   engine: Layer.unwrapEffect(Effect.map(loadLayers, ({ layerEngine }) => layerEngine({ takeOver: false }))),

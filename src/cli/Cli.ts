@@ -170,7 +170,16 @@ const commandsOf = (program: Program) => {
     "backup /backups/turnstream.db"
   )))
 
-  return [serve, chat, turn, replay, inspect, sessions, doctor, exportSession, importSession, backup] as const
+  const vacuum = Command.make("vacuum", {
+    json: json("One line of JSON."),
+    ...server
+  }, Commands.vacuum(program)).pipe(Command.withDescription(help(
+    "Rewrites the database file without what was deleted or folded, and empties its log: nothing of a deleted session's text is left in either. A running service does it itself (--url); its requests wait meanwhile.",
+    "vacuum",
+    "vacuum --url http://127.0.0.1:4790"
+  )))
+
+  return [serve, chat, turn, replay, inspect, sessions, doctor, exportSession, importSession, backup, vacuum] as const
 }
 
 const rootHelp = HelpDoc.blocks([

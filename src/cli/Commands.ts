@@ -189,3 +189,9 @@ export const backup = (program: Program) => (flags: Flags & { readonly destinati
     const { bytes, destination } = yield* program.backup(dataDir, flags.destination)
     yield* out.line(`${destination} (${bytes} bytes, checked)`)
   }).pipe(Effect.provide(program.settings), over(flags))
+
+export const vacuum = (program: Program) => (flags: ServerFlags & { readonly json: boolean }) =>
+  Effect.flatMap(
+    load(() => import("./Vacuum.ts")),
+    ({ vacuum }) => Effect.provide(vacuum(flags.json), client(program, flags))
+  ).pipe(over(flags))

@@ -7,8 +7,9 @@ import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type { SessionId, TurnId } from "../domain/Ids.ts"
+import type { Gone } from "../domain/RequestError.ts"
 import type { Session, Turn } from "../domain/Resources.ts"
-import type { FollowEnded, JournaledEvent } from "../journal/Journal.ts"
+import type { FollowEnded, JournaledEvent, Vacuumed } from "../journal/Journal.ts"
 import type { Transcript } from "../journal/Transcript.ts"
 import type { CommandError, SubmitBody, SubmitError } from "../turn/TurnRuntime.ts"
 
@@ -35,7 +36,7 @@ export class ServerUnreachable
   }
 }
 
-export type ClientError = SubmitError | CommandError | FollowEnded | ServerRefused | ServerUnreachable
+export type ClientError = SubmitError | CommandError | FollowEnded | Gone | ServerRefused | ServerUnreachable
 
 export class TurnClient extends Context.Tag("turnstream/cli/TurnClient")<TurnClient, {
   readonly createSession: Effect.Effect<Session, ClientError>
@@ -45,6 +46,8 @@ export class TurnClient extends Context.Tag("turnstream/cli/TurnClient")<TurnCli
   readonly submit: (id: SessionId, body: SubmitBody) => Effect.Effect<Turn, ClientError>
   /** Every event of the turn from the first, live, to the terminal one. */
   readonly follow: (id: TurnId) => Stream.Stream<JournaledEvent, ClientError>
+  /** Rewrites the database file without what was deleted. */
+  readonly vacuum: Effect.Effect<Vacuumed, ClientError>
   /** Completes after the turn has ended. */
   readonly cancel: (id: TurnId) => Effect.Effect<Turn, ClientError>
 }>() {}

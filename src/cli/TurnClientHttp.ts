@@ -49,6 +49,11 @@ const decodeNotice = Schema.decodeUnknownOption(
   Schema.parseJson(Schema.Struct({ code: Schema.String, message: Schema.String }))
 )
 const decodeSession = Schema.decodeUnknown(Schema.parseJson(Session))
+const decodeVacuumed = Schema.decodeUnknown(
+  Schema.parseJson(
+    Schema.Struct({ bytesBefore: Schema.Int, bytesAfter: Schema.Int, logEmptied: Schema.Boolean })
+  )
+)
 const decodeTurn = Schema.decodeUnknown(Schema.parseJson(Turn))
 
 /** The stream ended before its turn did. */
@@ -239,6 +244,7 @@ const make = Effect.fn("TurnClientHttp.make")(function*(address: string) {
     importSession: (transcript) => Effect.flatMap(ask(post("/v1/sessions/import", transcript)), read(decodeSession)),
     submit: (id, body) => Effect.flatMap(send(post(`/v1/sessions/${id}/turns`, body)), submitted),
     follow,
+    vacuum: Effect.flatMap(ask(HttpClientRequest.post("/v1/maintenance/vacuum")), read(decodeVacuumed)),
     cancel: (id) => Effect.flatMap(ask(HttpClientRequest.post(`/v1/turns/${id}/cancel`)), read(decodeTurn))
   })
 })

@@ -16,6 +16,7 @@ export const layer: Layer.Layer<TurnClient, never, TurnRuntime | Journal> = Laye
       importSession: ({ messages, session }) => runtime.createSession(session, messages),
       submit: (sessionId, body) => Effect.map(runtime.submit({ ...body, sessionId }), ({ turn }) => turn),
       follow: (id) => journal.follow(id, 0),
+      vacuum: journal.vacuum,
       cancel: runtime.cancel
     }
   })

@@ -72,6 +72,8 @@ export const Limits = Schema.Struct({
   runningTurns: setting(64),
   /** Open event streams. */
   eventStreams: setting(256),
+  /** Open connections; absent: the event streams and `connectionsBesideStreams` more. */
+  connections: Schema.optional(positive),
   /** Turns that wait behind a running one, per session. */
   queuedTurns: setting(16),
   /** UTF-8 bytes of everything a model says in one turn. */
@@ -92,6 +94,9 @@ export const Limits = Schema.Struct({
   writeStallMs: setting(30_000)
 })
 export type Limits = typeof Limits.Type
+
+/** Short requests, keep-alive, and readers of health. */
+export const connectionsBesideStreams = 1_024
 
 export const ConfigFile = Schema.Struct({
   defaults: Schema.optionalWith(
@@ -119,6 +124,13 @@ export const ConfigFile = Schema.Struct({
     }),
     { default: () => ({ onRestart: "interrupt" as const, maxResumes: 3 }) }
   ),
+  /** Absent: every event is kept for ever. */
+  retention: Schema.optional(Schema.Struct({
+    /** Events of turns that closed more than so many days ago are folded to their lifecycle events; parts of a day count. */
+    days: Schema.Number.pipe(Schema.between(0, 36_500)),
+    /** Between two passes. */
+    everyMs: setting(3_600_000)
+  })),
   /** How long a shutdown waits for running turns. */
   drainMs: Schema.optionalWith(Schema.Int.pipe(Schema.between(0, 2_147_483_647)), { default: () => 10_000 }),
   /** Host names, with or without port, accepted besides loopback. */

@@ -34,6 +34,10 @@ const baseUrlFault = (text: string): Pick<Fault, "reason" | "next"> | undefined 
       next: "Put the key into an environment variable and name that in apiKeyEnv."
     }
   }
+  // a path is added to it, and a key in a query ends in logs
+  if (url.search !== "" || url.hash !== "") {
+    return { reason: "holds a query", next: "End it with its path, and name the key's variable in apiKeyEnv." }
+  }
   return undefined
 }
 

@@ -32,6 +32,21 @@ export class TurnNotFound extends Schema.TaggedError<TurnNotFound>(tag("TurnNotF
   }
 }
 
+export class Gone extends Schema.TaggedError<Gone>(tag("Gone"))("Gone", {
+  turnId: Schema.String,
+  sessionId: Schema.String,
+  /** Absent where the turn has no answer. */
+  messageId: Schema.optional(Schema.String),
+  foldedAt: Schema.String
+}) {
+  override get message() {
+    const where = this.messageId === undefined
+      ? "It has no answer."
+      : `Its answer is message "${this.messageId}": GET /v1/sessions/${this.sessionId}/messages, or GET /v1/turns/${this.turnId}.`
+    return `The events of turn "${this.turnId}" are not kept any more (folded ${this.foldedAt}). ${where}`
+  }
+}
+
 export class TurnConflict extends Schema.TaggedError<TurnConflict>(tag("TurnConflict"))("TurnConflict", {
   reason: Schema.Literal("session-busy", "queue-full", "parent-running", "parent-completed"),
   /** The turn that stands in the way. */

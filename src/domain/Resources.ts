@@ -2,6 +2,7 @@
 import * as Schema from "effect/Schema"
 import { MessageId, SessionId, TurnId } from "./Ids.ts"
 import { whole } from "./Message.ts"
+import { Gone } from "./RequestError.ts"
 import { TurnErrorInfo } from "./TurnError.ts"
 import { FinishReason, Phase } from "./TurnEvent.ts"
 import { Usage } from "./Usage.ts"
@@ -50,6 +51,15 @@ export const Turn = Schema.Struct({
   foldedAt: Schema.optional(Schema.String)
 }).annotations({ identifier: "Turn" })
 export type Turn = typeof Turn.Type
+
+/** Its events are not kept any more. */
+export const goneOf = (turn: Pick<Turn, "id" | "sessionId" | "messageId">, foldedAt: string): Gone =>
+  new Gone({
+    turnId: turn.id,
+    sessionId: turn.sessionId,
+    foldedAt,
+    ...(turn.messageId === undefined ? {} : { messageId: turn.messageId })
+  })
 
 export const Checkpoint = Schema.Struct({
   checkpoint: Schema.Int,

@@ -144,6 +144,12 @@ export const tail = (event: Pick<TurnEvent, "at" | "attempt" | "type" | "data">)
 
 export const json = (head: string, seq: number, tail: string): string => head + seq + tail
 
+/** The tail of `json`. */
+export const tailOf = (json: string, seq: number): string => {
+  const mark = `"seq":${seq},`
+  return json.slice(json.indexOf(mark) + mark.length - 1)
+}
+
 /** The type named in a tail, without parsing it: `at` and `attempt` come before it and cannot contain it. */
 export const typeOfTail = (tail: string): string => {
   const start = tail.indexOf('"type":"') + 8

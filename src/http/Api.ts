@@ -67,6 +67,13 @@ const Bootstrap = Schema.Struct({
 }).annotations({ identifier: "Bootstrap" })
 export type Bootstrap = typeof Bootstrap.Type
 
+const Vacuumed = Schema.Struct({
+  bytesBefore: Schema.Int,
+  bytesAfter: Schema.Int,
+  /** False where a backup, say, still read the write-ahead log: it may hold deleted text until the next time. */
+  logEmptied: Schema.Boolean
+}).annotations({ identifier: "Vacuumed" })
+
 const UsageTotal = Schema.Struct({
   session: Schema.optional(Schema.String),
   provider: Schema.optional(Schema.String),
@@ -284,6 +291,12 @@ const operations = HttpApiGroup.make("operations")
       )
       .addSuccess(Schema.Struct({ items: Schema.Array(UsageTotal) }))
       .annotate(...summary("Sum usage, grouped"))
+  )
+  .add(
+    HttpApiEndpoint.post("vacuum", "/v1/maintenance/vacuum")
+      .addSuccess(Vacuumed)
+      .addError(Problem, { status: 503 })
+      .annotate(...summary("Rewrite the database file without what was deleted; requests wait meanwhile"))
   )
   .add(
     HttpApiEndpoint.get("live", "/health/live")

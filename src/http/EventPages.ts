@@ -58,6 +58,15 @@ export const turnPage = Effect.fnUntraced(function*(
   return HttpServerResponse.stream(body, { contentType })
 })
 
+/** What retention left of a turn's events: their seqs have gaps, so a page is counted by its items. */
+export const foldedPage = Effect.fnUntraced(function*(journal: Reader, id: TurnId, after: number, limit: number) {
+  // one more than asked for tells whether there is more
+  const events = yield* journal.readAfter(id, after, limit + 1)
+  const items = events.slice(0, limit)
+  const nextCursor = events.length > limit ? items.at(-1)?.seq.toString() : undefined
+  return HttpServerResponse.text(`{"items":[${join(items)}${closing(nextCursor)}`, { contentType })
+})
+
 /** A page is whole or refused: what would end a live stream is a refusal here. */
 const refusalOf = (error: FollowEnded, sessionId: SessionId) => {
   switch (error.reason) {

@@ -3,6 +3,7 @@
  * interface's own description. None calls a provider.
  */
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
+import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
 import { Settings } from "../config/Settings.ts"
@@ -12,10 +13,11 @@ import { Journal, type UsageGroup, usageGroups } from "../journal/Journal.ts"
 import { ProviderRegistry } from "../provider/ProviderRegistry.ts"
 import * as Prometheus from "../telemetry/Prometheus.ts"
 import { TurnRuntime } from "../turn/TurnRuntime.ts"
-import { Api, type Bootstrap, type NotReady } from "./Api.ts"
+import { Api, type Bootstrap, CommandBody, type NotReady } from "./Api.ts"
+import * as Body from "./Body.ts"
 import * as Docs from "./Docs.ts"
 import { document } from "./OpenApiDocument.ts"
-import { json, orProblem } from "./Respond.ts"
+import { bodyLimits, json, orProblem, toItsEnd } from "./Respond.ts"
 import { version } from "./Version.ts"
 
 const isGroup = (name: string): name is UsageGroup => usageGroups.some((group) => group === name)
@@ -30,6 +32,7 @@ const groupsOf = (by: string | undefined): Effect.Effect<ReadonlyArray<UsageGrou
 
 export const layer = HttpApiBuilder.group(Api, "operations", (handlers) =>
   Effect.gen(function*() {
+    const scope = yield* Effect.scope
     const settings = yield* Settings
     const journal = yield* Journal
     const runtime = yield* TurnRuntime
@@ -64,6 +67,10 @@ export const layer = HttpApiBuilder.group(Api, "operations", (handlers) =>
       return json({ items: totals.map(({ by, turns, usage }) => ({ ...by, turns, usage })) })
     })
 
+    const readCommand = Body.reader(CommandBody, bodyLimits(settings.limits), { optional: true })
+    const vacuum = (request: HttpServerRequest) =>
+      Effect.zipRight(readCommand(request), Effect.map(toItsEnd(scope, journal.vacuum), (done) => json(done)))
+
     const notReady = (status: NotReady["status"], detail: string) => json({ status, detail } satisfies NotReady, 503)
 
     const ready = Effect.gen(function*() {
@@ -85,6 +92,7 @@ export const layer = HttpApiBuilder.group(Api, "operations", (handlers) =>
         orProblem(request, Effect.map(registry.diagnostics, (items) => json({ items }))))
       .handleRaw("usage", ({ request, urlParams }) =>
         orProblem(request, usage(urlParams.by)))
+      .handleRaw("vacuum", ({ request }) => orProblem(request, vacuum(request)))
       .handleRaw("live", () => Effect.succeed(json({ status: "live" })))
       .handleRaw("ready", () => ready)
       .handleRaw("metrics", () => Effect.map(Prometheus.snapshot, (metrics) => text(metrics, Prometheus.contentType)))

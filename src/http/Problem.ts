@@ -9,6 +9,7 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Schema from "effect/Schema"
 import type {
   Draining,
+  Gone,
   IdempotencyConflict,
   InvalidRequest,
   Overloaded,
@@ -43,6 +44,7 @@ export type Refusal =
   | SessionNotFound
   | TurnNotFound
   | TurnConflict
+  | Gone
   | IdempotencyConflict
   | Overloaded
   | Draining
@@ -58,6 +60,7 @@ const statuses: Readonly<Record<Refusal["_tag"], number>> = {
   MethodNotAllowed: 405,
   RequestTimeout: 408,
   TurnConflict: 409,
+  Gone: 410,
   PayloadTooLarge: 413,
   UnsupportedMediaType: 415,
   ExpectationFailed: 417,

@@ -25,7 +25,7 @@ import * as Schema from "effect/Schema"
 import * as Http from "node:http"
 import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import { Settings, type SettingsShape } from "../config/Settings.ts"
+import { connectionsBesideStreams, Settings, type SettingsShape } from "../config/Settings.ts"
 import { InvalidRequest } from "../domain/RequestError.ts"
 import { Journal } from "../journal/Journal.ts"
 import { TurnRuntime } from "../turn/TurnRuntime.ts"
@@ -67,8 +67,6 @@ export class ServerError extends Schema.TaggedError<ServerError>("turnstream/htt
   }
 }
 
-/** Connections beyond the event streams: short requests, keep-alive, and readers of health. */
-const connectionsBesideStreams = 1_024
 /** Header lines; a browser sends about 20. */
 const headersMax = 100
 /** How long open answers have to end once the listener is closed. */
@@ -164,13 +162,16 @@ const makeServer = (settings: SettingsShape): Http.Server => {
     requireHostHeader: false
   })
   server.maxHeadersCount = headersMax
-  server.maxConnections = limits.eventStreams + connectionsBesideStreams
+  server.maxConnections = limits.connections ?? limits.eventStreams + connectionsBesideStreams
   const answers = new WeakMap<Duplex, Http.ServerResponse>()
   /** Sockets on which the rest of an answered request is still awaited. */
   const answeredEarly = new WeakSet<Duplex>()
+  /** Sockets that have sent a request: until then the header timeout judges them, not the stall limit. */
+  const spoken = new WeakSet<Duplex>()
   const track = (request: Http.IncomingMessage, response: Http.ServerResponse) => {
     const { socket } = request
     answers.set(socket, response)
+    spoken.add(socket)
     request.on("close", () => answeredEarly.delete(socket))
     response.on("close", () => {
       answers.delete(socket)
@@ -184,7 +185,7 @@ const makeServer = (settings: SettingsShape): Http.Server => {
   server.setTimeout(stallMs, (socket) => {
     // nothing moved: a handler that is at work is left alone, a reader that takes nothing and an idle connection are not
     const answer = answers.get(socket)
-    if (answer === undefined || answer.writableLength > 0) socket.destroy()
+    if (answer === undefined ? spoken.has(socket) : answer.writableLength > 0) socket.destroy()
     else socket.setTimeout(stallMs)
   })
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {

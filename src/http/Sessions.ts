@@ -8,7 +8,7 @@ import * as Stream from "effect/Stream"
 import { Settings } from "../config/Settings.ts"
 import { type SessionId, TurnId } from "../domain/Ids.ts"
 import { InvalidRequest } from "../domain/RequestError.ts"
-import type { Session } from "../domain/Resources.ts"
+import { goneOf, type Session } from "../domain/Resources.ts"
 import { Journal, type SessionCursor } from "../journal/Journal.ts"
 import * as Transcript from "../journal/Transcript.ts"
 import { TurnRuntime } from "../turn/TurnRuntime.ts"
@@ -40,6 +40,9 @@ const cursorOf = Effect.fnUntraced(function*(
   const unknown = new InvalidRequest({ path: position.name, reason: "names no event of this session" })
   const { turn } = yield* journal.turn(turnId).pipe(Effect.catchTag("TurnNotFound", () => unknown))
   const cursor: SessionCursor = { turnId, seq: Number(digits) }
+  if (turn.foldedAt !== undefined && turn.sessionId === sessionId && cursor.seq < turn.lastSeq) {
+    return yield* goneOf(turn, turn.foldedAt)
+  }
   return turn.sessionId === sessionId && cursor.seq <= turn.lastSeq ? cursor : yield* unknown
 })
 

@@ -24,7 +24,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ServerResponse } from "node:http"
 import { Settings } from "../config/Settings.ts"
-import { Overloaded, type SessionNotFound, type TurnNotFound } from "../domain/RequestError.ts"
+import { type Gone, Overloaded, type SessionNotFound, type TurnNotFound } from "../domain/RequestError.ts"
 import type { JournalFailure } from "../domain/TurnError.ts"
 import type { FollowEnded, JournaledEvent } from "../journal/Journal.ts"
 
@@ -75,7 +75,7 @@ type IdOf = (event: JournaledEvent) => string | number
  */
 const recent: Array<{ readonly events: ReadonlyArray<JournaledEvent>; readonly idOf: IdOf; readonly bytes: Buffer }> =
   []
-const recentMax = 16
+const recentMax = 8
 let oldest = 0
 
 /** A page of events as the bytes of one write. */
@@ -91,7 +91,7 @@ export const encode = (page: Chunk.Chunk<JournaledEvent>, idOf: IdOf): Buffer =>
   return bytes
 }
 
-export type FollowError = JournalFailure | FollowEnded | TurnNotFound | SessionNotFound
+export type FollowError = JournalFailure | FollowEnded | TurnNotFound | SessionNotFound | Gone
 
 const followEndedCodes: Readonly<Record<FollowEnded["reason"], string>> = {
   deleted: "SessionNotFound",
@@ -119,15 +119,18 @@ const lastWords = (error: Option.Option<FollowError>): Buffer => {
 /** Looks at the socket this often per heartbeat or stall limit, whichever is shorter. */
 const looksPerLimit = 8
 
+/** Of the clock that nobody sets. */
+const steadyMillis = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000_000n))
+
 const watch = (response: ServerResponse, limits: { readonly heartbeatMs: number; readonly writeStallMs: number }) =>
   Effect.gen(function*() {
     const everyMs = Math.max(1, Math.floor(Math.min(limits.heartbeatMs, limits.writeStallMs) / looksPerLimit))
-    let since = yield* Clock.currentTimeMillis
+    let since = yield* steadyMillis
     let written: number | undefined
     let pending = -1
     while (!response.writableEnded && !response.destroyed) {
       yield* Effect.sleep(everyMs)
-      const now = yield* Clock.currentTimeMillis
+      const now = yield* steadyMillis
       const total = response.socket?.bytesWritten
       if (response.writableNeedDrain) {
         if (pending !== response.writableLength) since = now

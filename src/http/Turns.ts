@@ -8,7 +8,7 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
 import { Settings } from "../config/Settings.ts"
 import type { SessionId, TurnId } from "../domain/Ids.ts"
-import type { Turn } from "../domain/Resources.ts"
+import { goneOf, type Turn } from "../domain/Resources.ts"
 import { Journal } from "../journal/Journal.ts"
 import { SubmitBody, TurnRuntime } from "../turn/TurnRuntime.ts"
 import { Api, CommandBody } from "./Api.ts"
@@ -53,9 +53,12 @@ export const layer = HttpApiBuilder.group(Api, "turns", (handlers) =>
       const after = yield* Query.seqOf(Query.positionOf(request, params), turn.lastSeq)
       if (!Query.wantsEventStream(request)) {
         const limit = yield* Query.limitOf(params)
-        return yield* EventPages.turnPage(journal, id, { after, limit, lastSeq: turn.lastSeq })
+        return turn.foldedAt === undefined
+          ? yield* EventPages.turnPage(journal, id, { after, limit, lastSeq: turn.lastSeq })
+          : yield* EventPages.foldedPage(journal, id, after, limit)
       }
       if (turn.status !== "running" && after === turn.lastSeq) return HttpServerResponse.empty({ status: 204 })
+      if (turn.foldedAt !== undefined) return yield* goneOf(turn, turn.foldedAt)
       yield* streams.open
       return yield* Sse.respond(request, journal.follow(id, after), { idOf: Sse.turnIdOf, limits })
     })

@@ -3,7 +3,7 @@
  * Pure.
  */
 import { type Part, textOf } from "../domain/Message.ts"
-import { parse } from "../domain/TurnEvent.ts"
+import { type EventType, parse } from "../domain/TurnEvent.ts"
 import type * as TurnState from "../domain/TurnState.ts"
 import type { AnswerKind, JournaledEvent } from "./Journal.ts"
 
@@ -46,6 +46,15 @@ export const saidIn = (parts: ReadonlyArray<Part>): Said => ({
 
 /** The members that a Turn or Checkpoint has of it. */
 export const shown = ({ reasoning, text, whole }: Said) => ({ text, reasoning, ...(whole ? {} : { whole }) })
+
+/** Whether retention keeps events of this type: all but what the model said. */
+export const isLifecycle = (type: EventType): boolean => !type.startsWith("model.")
+
+/** An event of a folded turn at its place among those that are left: without the gaps a fold takes it. */
+export const closedUp = <E extends JournaledEvent>(event: E, index: number): E => ({
+  ...event,
+  json: event.json.replace(`"seq":${event.seq},`, `"seq":${index + 1},`)
+})
 
 /** What these events say of one kind, as one piece; tool calls one by one. */
 export const partsIn = (

@@ -149,6 +149,8 @@ export const openWriter = (path: string, durability: "full" | "relaxed"): Opened
       yield* run(sql, `PRAGMA synchronous = ${durability === "full" ? "FULL" : "NORMAL"}`)
       yield* run(sql, "PRAGMA foreign_keys = ON")
       yield* run(sql, "PRAGMA trusted_schema = OFF")
+      // what is deleted is overwritten, so that its text is not in the file until the page is used again
+      yield* run(sql, "PRAGMA secure_delete = ON")
     }).pipe(Effect.mapError(fromFailure(path)), whileLocked)
     return sql
   })

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { SessionId, TurnId } from "../domain/Ids.ts"
-import type { SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
+import type { Gone, SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
 import type { JournalFailure } from "../domain/TurnError.ts"
 import { FollowEnded, type JournaledEvent, type SessionCursor } from "./Journal.ts"
 import * as Live from "./Live.ts"
@@ -29,13 +29,13 @@ export interface SessionPage {
 
 /** Committed rows, in pages of bounded size. */
 export interface Pages {
-  readonly turnPage: (id: TurnId, seq: number) => Effect.Effect<TurnPage, TurnNotFound | JournalFailure>
+  readonly turnPage: (id: TurnId, seq: number) => Effect.Effect<TurnPage, TurnNotFound | Gone | JournalFailure>
   readonly sessionPage: (id: SessionId, pos: number) => Effect.Effect<SessionPage, SessionNotFound | JournalFailure>
   /** The rest of the commit that holds the cursor's event, and its pos. */
   readonly sessionStart: (
     id: SessionId,
     cursor: SessionCursor
-  ) => Effect.Effect<SessionPage, SessionNotFound | TurnNotFound | JournalFailure>
+  ) => Effect.Effect<SessionPage, SessionNotFound | TurnNotFound | Gone | JournalFailure>
 }
 
 /**
@@ -76,7 +76,7 @@ interface TurnCursor {
   readonly joined: boolean
 }
 
-type FollowError = TurnNotFound | JournalFailure | FollowEnded
+type FollowError = TurnNotFound | Gone | JournalFailure | FollowEnded
 
 export const follow = (
   live: Live.Live,
@@ -127,7 +127,7 @@ export const follow = (
   )
 }
 
-type SessionFollowError = SessionNotFound | TurnNotFound | JournalFailure | FollowEnded
+type SessionFollowError = SessionNotFound | TurnNotFound | Gone | JournalFailure | FollowEnded
 
 type Place = { readonly pos: number; readonly joined: boolean } | { readonly cursor: SessionCursor }
 

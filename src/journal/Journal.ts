@@ -17,7 +17,7 @@ import type * as Stream from "effect/Stream"
 import type { HistoryReader } from "../domain/History.ts"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
 import type { Message, Part, UserPart } from "../domain/Message.ts"
-import type { IdempotencyConflict, SessionNotFound, TurnConflict, TurnNotFound } from "../domain/RequestError.ts"
+import type { Gone, IdempotencyConflict, SessionNotFound, TurnConflict, TurnNotFound } from "../domain/RequestError.ts"
 import type { Checkpoint, Page, Session, Turn } from "../domain/Resources.ts"
 import type { Fenced, JournalFailure } from "../domain/TurnError.ts"
 import type { EventType, TurnEvent } from "../domain/TurnEvent.ts"
@@ -92,8 +92,17 @@ export interface Append {
   readonly contents?: ReadonlyArray<{ readonly hash: string; readonly content: string }>
 }
 
+/** What a rewrite of the file gave back. */
+export interface Vacuumed {
+  readonly bytesBefore: number
+  readonly bytesAfter: number
+  /** False where somebody, a backup perhaps, still reads the log: then it may hold deleted text until the next time. */
+  readonly logEmptied: boolean
+}
+
 /** What a model says, by kind: an answer is all of its reasoning, then all of its text, then its calls. */
-export type AnswerKind = "reasoning" | "text" | "tool-call"
+export const answerKinds = ["reasoning", "text", "tool-call"] as const
+export type AnswerKind = (typeof answerKinds)[number]
 
 /** What a turn was asked, beside its state. */
 export interface TurnRecord {
@@ -198,11 +207,11 @@ export class Journal extends Context.Tag("turnstream/journal/Journal")<Journal, 
   readonly append: (append: Append) => Effect.Effect<void, WriteError>
   /** Reflects committed events only. */
   readonly turn: (id: TurnId) => Effect.Effect<TurnRecord, TurnNotFound | JournalFailure>
-  /** The fold of the committed events. */
+  /** The fold of the committed events; of a folded turn, what its lifecycle events say of it. */
   readonly state: (id: TurnId) => Effect.Effect<TurnState, TurnNotFound | JournalFailure>
   /** The same of many turns at once, for a restart. One that is not there or cannot be read is left out: `state` says why. */
   readonly states: (ids: ReadonlyArray<TurnId>) => Effect.Effect<ReadonlyMap<TurnId, TurnState>, JournalFailure>
-  /** Up to `limit` events after `seq`, ascending. */
+  /** Up to `limit` events after `seq`, ascending. Of a folded turn: its lifecycle events, whose seqs have gaps. */
   readonly readAfter: (
     id: TurnId,
     seq: number,
@@ -246,15 +255,30 @@ export class Journal extends Context.Tag("turnstream/journal/Journal")<Journal, 
   readonly follow: (
     id: TurnId,
     seq: number
-  ) => Stream.Stream<JournaledEvent, TurnNotFound | JournalFailure | FollowEnded>
-  /** Every event of the session's turns after the cursor; stays open between turns unless `live` is false. */
+  ) => Stream.Stream<JournaledEvent, TurnNotFound | Gone | JournalFailure | FollowEnded>
+  /**
+   * Every event of the session's turns after the cursor; stays open between turns unless `live` is false. Folded turns are
+   * passed over.
+   */
   readonly followSession: (
     id: SessionId,
     after: SessionCursor | undefined,
     live: boolean
-  ) => Stream.Stream<JournaledEvent, SessionNotFound | TurnNotFound | JournalFailure | FollowEnded>
+  ) => Stream.Stream<JournaledEvent, SessionNotFound | TurnNotFound | Gone | JournalFailure | FollowEnded>
   /** Ends every follower with `FollowEnded{reason}`: at shutdown, or one turn's when storage refuses its ending. */
   readonly endFollowers: (reason: FollowEnded["reason"], turnId?: TurnId) => Effect.Effect<void>
+
+  /**
+   * Folds turns that ended before `endedBefore` (UTC, ISO-8601), the oldest first, at most `limit`, and answers how many:
+   * their model events go, the lifecycle events keep their seqs; message, usage and last checkpoint stay. Following one is
+   * `Gone` from then on.
+   */
+  readonly foldTurns: (endedBefore: string, at: string, limit: number) => Effect.Effect<number, WriteError>
+  /**
+   * Rewrites the file without what was deleted and empties the write-ahead log: nothing of a deleted text is left in
+   * either. Writes wait meanwhile, and so does the whole process while the file is rewritten (some 100 MB a second).
+   */
+  readonly vacuum: Effect.Effect<Vacuumed, WriteError>
 
   /** Sums of usage rows, estimates included, grouped. */
   readonly usage: (by: ReadonlyArray<UsageGroup>) => Effect.Effect<ReadonlyArray<UsageTotal>, JournalFailure>

@@ -7,7 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
 import type { Message } from "../domain/Message.ts"
-import { SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
+import { Gone, SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
 import { JournalFailure } from "../domain/TurnError.ts"
 import * as TurnEvent from "../domain/TurnEvent.ts"
 import * as TurnState from "../domain/TurnState.ts"
@@ -43,6 +43,9 @@ const make = () => {
     Effect.suspend(() => Effect.flatMap(requireTurn(id), f))
 
   const checkpointsOf = (turn: MemoryStore.TurnEntry) => {
+    if (turn.folded !== undefined) {
+      return turn.checkpoints.map((row) => ({ ...row, ...Answers.shown(Answers.saidBy(turn.state)) }))
+    }
     const folding = TurnState.makeFold(undefined, Answers.heldCharsMax)
     let index = 0
     const events = store.eventsAfter(turn, 0, Number.MAX_SAFE_INTEGER)
@@ -55,12 +58,6 @@ const make = () => {
     })
   }
 
-  const partsAt = (turn: MemoryStore.TurnEntry, kind: Contract.AnswerKind, upTo: number) => {
-    const events = store.eventsAfter(turn, 0, Number.MAX_SAFE_INTEGER).filter((event) => event.seq <= upTo)
-    const from = events.findLast((event) => event.type === "model.reset")?.seq ?? 0
-    return Answers.partsIn(events.filter((event) => event.seq > from), kind)
-  }
-
   /** The pos at which the turn's context was built; unbounded where it was not. */
   const contextPos = (id: TurnId): number =>
     store.turns.get(id)?.batches.find((batch) => batch.events.some((event) => event.type === "context.built"))?.pos ??
@@ -71,8 +68,8 @@ const make = () => {
     if (turn === undefined) return { parts, unreadChars: 0 }
     if (turn.state.chars > charsMax) return { parts: [], unreadChars: turn.state.chars }
     const pieces = [
-      ...partsAt(turn, "text", Number.MAX_SAFE_INTEGER),
-      ...partsAt(turn, "tool-call", Number.MAX_SAFE_INTEGER)
+      ...store.partsAt(turn, "text", Number.MAX_SAFE_INTEGER),
+      ...store.partsAt(turn, "tool-call", Number.MAX_SAFE_INTEGER)
     ]
     return { parts: Exchanges.merged(pieces), unreadChars: 0 }
   }
@@ -120,16 +117,23 @@ const make = () => {
       .map(([, { by, turns, usage }]) => ({ by, turns: turns.size, usage }))
   }
 
+  const goneOf = ({ state: { messageId, sessionId, turnId } }: MemoryStore.TurnEntry, foldedAt: string) =>
+    new Gone({ turnId, sessionId, foldedAt, ...(messageId === undefined ? {} : { messageId }) })
+
   const pages: Follow.Pages = {
     turnPage: (id, seq) =>
       withTurn(id, (turn) =>
-        Effect.succeed({
-          events: store.eventsAfter(turn, seq, pageEventsMax),
-          ended: turn.state.status !== "running"
-        })),
+        turn.folded !== undefined && seq < turn.state.lastSeq
+          ? goneOf(turn, turn.folded.at)
+          : Effect.succeed({
+            events: store.eventsAfter(turn, seq, pageEventsMax),
+            ended: turn.state.status !== "running"
+          })),
     sessionPage: (id, pos) =>
       withSession(id, (session) => {
-        const batches = session.turns.flatMap((turn) => turn.batches.filter((batch) => batch.pos > pos))
+        const batches = session.turns.flatMap((turn) =>
+          turn.folded === undefined ? turn.batches.filter((batch) => batch.pos > pos) : []
+        )
           .sort((a, b) => a.pos - b.pos)
         const events: Array<Contract.JournaledEvent> = []
         let last = pos
@@ -141,8 +145,13 @@ const make = () => {
         return Effect.succeed({ events, pos: last })
       }),
     sessionStart: (id, { seq, turnId }) =>
-      withSession(id, (session) => {
+      withSession(id, (session): Effect.Effect<Follow.SessionPage, TurnNotFound | Gone> => {
         const turn = session.turns.find((one) => one.state.turnId === turnId)
+        if (turn?.folded !== undefined && turn.endPos !== null) {
+          return seq === turn.state.lastSeq
+            ? Effect.succeed({ events: [], pos: turn.endPos })
+            : goneOf(turn, turn.folded.at)
+        }
         const batch = turn?.batches.find((one) => one.events.some((event) => event.seq === seq))
         return batch === undefined
           ? new TurnNotFound({ turnId })
@@ -243,7 +252,7 @@ const make = () => {
       ),
     readAfter: (id, seq, limit) => withTurn(id, (turn) => Effect.succeed(store.eventsAfter(turn, seq, limit))),
     answer: (id, kind, upTo = Number.MAX_SAFE_INTEGER) =>
-      Stream.fromIterableEffect(withTurn(id, (turn) => Effect.succeed(partsAt(turn, kind, upTo)))),
+      Stream.fromIterableEffect(withTurn(id, (turn) => Effect.succeed(store.partsAt(turn, kind, upTo)))),
     checkpoints: (id) => withTurn(id, (turn) => Effect.succeed(checkpointsOf(turn))),
     runningTurns: Effect.sync(() =>
       [...store.turns.values()].filter((turn) => turn.state.status === "running").map(store.idOf)
@@ -261,6 +270,8 @@ const make = () => {
     followSession: (id, after, open) => Follow.followSession(live, pages, id, after, open),
     endFollowers: (reason, turnId) => Effect.sync(() => live.close(reason, turnId)),
     usage: (by) => Effect.sync(() => usageBy([...new Set(by)])),
+    foldTurns: (endedBefore, at, limit) => Effect.sync(() => store.foldTurns(endedBefore, at, limit)),
+    vacuum: Effect.succeed({ bytesBefore: 0, bytesAfter: 0, logEmptied: true }),
     fenced: Effect.never
   })
 }

@@ -17,13 +17,18 @@ import * as Live from "./Live.ts"
 import * as PageCache from "./PageCache.ts"
 import * as SqlCommands from "./SqlCommands.ts"
 import * as SqlReads from "./SqlReads.ts"
+import * as SqlRetention from "./SqlRetention.ts"
 import * as SqlWrites from "./SqlWrites.ts"
 import * as StoredEvents from "./StoredEvents.ts"
 import * as Writer from "./Writer.ts"
 
-const readOnly: Pick<Writer.Writer, "append" | "submit"> = {
-  append: () => new JournalFailure({ operation: "append", retryable: false, reason: "opened for reading only" }),
-  submit: (operation) => new JournalFailure({ operation, retryable: false, reason: "opened for reading only" })
+const forReadingOnly = (operation: string) =>
+  new JournalFailure({ operation, retryable: false, reason: "opened for reading only" })
+
+const readOnly: Pick<Writer.Writer, "append" | "submit" | "maintain"> = {
+  append: () => forReadingOnly("append"),
+  submit: forReadingOnly,
+  maintain: forReadingOnly
 }
 
 const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
@@ -60,7 +65,19 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
   if (database.writer === undefined) live.close("fenced")
   const writer = database.writer === undefined ? readOnly : yield* open
 
+  const retention = SqlRetention.make({
+    sql,
+    read: reads.read,
+    stored: StoredEvents.make(database.reader),
+    answer: reads.answer,
+    writer,
+    writes,
+    pages
+  })
+
   return Journal.of({
+    foldTurns: retention.foldTurns,
+    vacuum: retention.vacuum,
     info: Effect.succeed({
       kind: database.kind,
       path: database.path,

@@ -3,13 +3,13 @@
  * transaction, and it checks before it changes anything. Times and ids come from callers, so that a simulation repeats.
  */
 import type { SessionId, TurnId } from "../domain/Ids.ts"
-import type { Message } from "../domain/Message.ts"
+import type { Message, Part } from "../domain/Message.ts"
 import type { Session, Turn } from "../domain/Resources.ts"
 import { JournalFailure } from "../domain/TurnError.ts"
 import type { TurnState } from "../domain/TurnState.ts"
 import * as Admission from "./Admission.ts"
 import * as Answers from "./Answers.ts"
-import type * as Journal from "./Journal.ts"
+import * as Journal from "./Journal.ts"
 import type { Published } from "./Live.ts"
 import * as Projection from "./Projection.ts"
 import type { AnswerRow } from "./Rows.ts"
@@ -24,10 +24,12 @@ export interface TurnEntry {
   readonly options: Journal.TurnOptions
   readonly idempotency: Journal.Admission["idempotency"]
   state: TurnState
-  readonly batches: Array<Batch>
-  readonly checkpoints: Array<Projection.CheckpointRow>
+  batches: Array<Batch>
+  checkpoints: Array<Projection.CheckpointRow>
   readonly usages: Array<Projection.UsageRow>
   endPos: number | null
+  /** Set by retention; `said` is what its events said, which are gone then. */
+  folded: { readonly at: string; readonly said: ReadonlyArray<Part> } | undefined
 }
 
 export interface MessageEntry extends Message {
@@ -64,7 +66,10 @@ export const make = () => {
   const turnOf = (entry: TurnEntry): Turn => {
     const session = sessions.get(entry.state.sessionId as SessionId)
     const ahead = session === undefined ? [] : running(session).filter((other) => other.ord < entry.ord)
-    return Projection.turnOf(Projection.summary(entry.state), Answers.saidBy(entry.state), { place: ahead.length })
+    return Projection.turnOf(Projection.summary(entry.state), Answers.saidBy(entry.state), {
+      place: ahead.length,
+      foldedAt: entry.folded?.at ?? null
+    })
   }
 
   const endPosition = ({ messages }: SessionEntry): number => {
@@ -158,7 +163,8 @@ export const make = () => {
       batches: [],
       checkpoints: [],
       usages: [],
-      endPos: null
+      endPos: null,
+      folded: undefined
     }
     turns.set(admission.turnId, turn)
     session.turns.push(turn)
@@ -188,6 +194,33 @@ export const make = () => {
     if (typeof projected === "string") return refused("append", projected)
     for (const { content, hash } of contents) if (!session.contents.has(hash)) session.contents.set(hash, content)
     return [write(session, turn, projected)]
+  }
+
+  /** What its events say of one kind up to `upTo`. */
+  const partsAt = (turn: TurnEntry, kind: Journal.AnswerKind, upTo: number): ReadonlyArray<Part> => {
+    if (turn.folded !== undefined) return turn.folded.said.filter((part) => part.type === kind)
+    const events = eventsAfter(turn, 0, Number.MAX_SAFE_INTEGER).filter((event) => event.seq <= upTo)
+    const from = events.findLast((event) => event.type === "model.reset")?.seq ?? 0
+    return Answers.partsIn(events.filter((event) => event.seq > from), kind)
+  }
+
+  const foldTurns = (endedBefore: string, at: string, limit: number): number => {
+    const due = [...turns.values()]
+      .filter(({ folded, state: { endedAt } }) =>
+        folded === undefined && endedAt !== undefined && endedAt < endedBefore
+      )
+      .sort((a, b) => (a.endPos ?? 0) - (b.endPos ?? 0))
+      .slice(0, limit)
+    for (const turn of due) {
+      const said = Journal.answerKinds.flatMap((kind) => partsAt(turn, kind, turn.state.lastSeq))
+      turn.folded = { at, said }
+      turn.batches = turn.batches.map(({ events, pos }) => ({
+        pos,
+        events: events.filter((event) => Answers.isLifecycle(event.type))
+      }))
+      turn.checkpoints = turn.checkpoints.slice(-1)
+    }
+    return due.length
   }
 
   const createSession = (session: Journal.NewSession, messages: ReadonlyArray<Journal.ImportedMessage>): void => {
@@ -243,6 +276,8 @@ export const make = () => {
     createSession,
     deleteSession,
     eventsAfter,
+    partsAt,
+    foldTurns,
     answers
   }
 }

@@ -98,7 +98,18 @@ const claim = (
       [epoch, instance, self.pid, self.pidStart, self.host, at, at]
     )
     return epoch
-  })).pipe(Effect.mapError(fromFailure(path)), whileLocked)
+  })).pipe(Effect.mapError(fromFailure(path)), whileLocked, Effect.catchAll(namingOwner(sql)))
+
+/** An owner that was stopped in the middle of a write keeps SQLite's lock: whoever meets it is told which process that is. */
+const namingOwner = (sql: SqlClient.SqlClient) => (error: DatabaseError): Effect.Effect<never, DatabaseError> =>
+  error.kind !== "locked" ? Effect.fail(error) : Effect.flatMap(
+    // a reader needs no lock; a database that never had an owner has no such table
+    Effect.orElseSucceed(rows(Row)(sql, "SELECT * FROM owner WHERE id = 1"), () => []),
+    ([row]) =>
+      row === undefined || row.pid === null
+        ? error
+        : new DatabaseError({ ...error, detail: `${error.detail}; its owner is ${nameOf(row)}` })
+  )
 
 const Epoch = Schema.Struct({ epoch: Schema.Int })
 

@@ -8,8 +8,8 @@
 import type { TurnId } from "../domain/Ids.ts"
 import type { BatchPage } from "./StoredEvents.ts"
 
-/** 1 MiB of pages, and as much of what is encoded of them. */
-const pagesMax = 16
+/** 512 KiB of pages, and as much of what is encoded of them. */
+const pagesMax = 8
 
 export interface PageCache {
   readonly get: (id: TurnId, seq: number) => BatchPage | undefined

@@ -162,12 +162,29 @@ export const parentRows = rows(Schema.Struct({
   status: Schema.Literal("running", "completed", "failed"),
   child: nullable(TurnId)
 }))
-export const standingRows = rows(Schema.Struct({
+const StandingRow = Schema.Struct({
   status: Schema.Literal("running", "completed", "failed"),
   lastSeq: Schema.Int,
   sessionId: SessionId,
-  foldedAt: nullable(Schema.String)
-}))
+  messageId: nullable(MessageId),
+  foldedAt: nullable(Schema.String),
+  endPos: nullable(Schema.Int)
+})
+export type StandingRow = typeof StandingRow.Type
+export const standingRows = rows(StandingRow)
+/** A closed turn whose events may be folded. */
+const DueRow = Schema.Struct({
+  id: TurnId,
+  messageId: nullable(MessageId),
+  answerAfter: nullable(Schema.Int)
+})
+export type DueRow = typeof DueRow.Type
+export const dueRows = rows(DueRow)
+export const foldedRows = rows(
+  Schema.Struct({ turnId: TurnId, sessionId: SessionId, seq: Schema.Int, pos: Schema.Int, tail: Schema.String })
+)
+export const sizeOfDatabaseRows = rows(Schema.Struct({ bytes: Schema.Int }))
+export const checkpointedRows = rows(Schema.Struct({ busy: Schema.Int }))
 export const keyedRows = rows(Schema.Struct({ turnId: TurnId, bodyHash: Schema.String }))
 export const sizeRows = rows(
   Schema.Struct({ firstSeq: Schema.Int, lastSeq: Schema.Int, pos: Schema.Int, size: Schema.Int })

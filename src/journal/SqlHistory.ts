@@ -34,6 +34,8 @@ export const make = ({ answer, read, sql, stored }: Options): (query: Query) => 
   /** Before this pos a turn's context was read: the pos of its `context.built`. Unbounded where it was not built yet. */
   const contextPos = (db: Connection, id: TurnId) =>
     Effect.gen(function*() {
+      const folded = yield* stored.foldedAfter(db, id, 0, Number.MAX_SAFE_INTEGER)
+      if (folded.length > 0) return folded.find((event) => event.type === "context.built")?.pos ?? unbounded
       let seq = 0
       while (true) {
         const { events } = yield* stored.turnPage(db, id, seq)

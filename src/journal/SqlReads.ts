@@ -8,7 +8,7 @@ import type { Connection } from "@effect/sql/SqlConnection"
 import * as Effect from "effect/Effect"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
 import type { Message } from "../domain/Message.ts"
-import { SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
+import { Gone, SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
 import type { Checkpoint, Page, Session, Turn } from "../domain/Resources.ts"
 import { JournalFailure } from "../domain/TurnError.ts"
 import type { TurnState } from "../domain/TurnState.ts"
@@ -107,10 +107,13 @@ export const make = ({ live, owned, pages, sql, stored }: Options) => {
     Effect.flatMap(
       Rows.standingRows(
         db,
-        sql`SELECT status, last_seq AS "lastSeq", session_id AS "sessionId", folded_at AS "foldedAt" FROM turns WHERE id = ${id}`
+        sql`SELECT status, last_seq AS "lastSeq", session_id AS "sessionId", message_id AS "messageId", folded_at AS "foldedAt", end_pos AS "endPos" FROM turns WHERE id = ${id}`
       ),
       ([row]) => row === undefined ? Effect.fail(new TurnNotFound({ turnId: id })) : Effect.succeed(row)
     )
+
+  const goneOf = (turnId: TurnId, { foldedAt, messageId, sessionId }: Rows.StandingRow) =>
+    new Gone({ turnId, sessionId, foldedAt: foldedAt ?? "", ...(messageId === null ? {} : { messageId }) })
 
   const requireTurn = (db: Connection, id: TurnId) =>
     Effect.flatMap(
@@ -118,12 +121,21 @@ export const make = ({ live, owned, pages, sql, stored }: Options) => {
       ([row]) => row === undefined ? Effect.fail(new TurnNotFound({ turnId: id })) : Effect.succeed(row)
     )
 
+  /** Its lifecycle events, as if nothing had been between them, with the last seq that it really has. */
+  const foldedState = (db: Connection, id: TurnId) =>
+    Effect.gen(function*() {
+      const { lastSeq } = yield* standing(db, id)
+      const events = yield* stored.foldedAfter(db, id, 0, Number.MAX_SAFE_INTEGER)
+      const state = yield* foldEvents(events.map(Answers.closedUp), undefined)
+      return state === undefined ? undefined : { ...state, lastSeq }
+    })
+
   /** The state of a turn whose row or message does not tell: running, or failed without a message. */
   const folded = (db: Connection, id: TurnId) =>
-    Effect.flatMap(
-      stored.fold(db, id),
-      (state) => state === undefined ? Effect.fail(new TurnNotFound({ turnId: id })) : Effect.succeed(state)
-    )
+    Effect.gen(function*() {
+      const state = (yield* stored.fold(db, id)) ?? (yield* foldedState(db, id))
+      return state ?? (yield* new TurnNotFound({ turnId: id }))
+    })
 
   const fromState = (state: TurnState, place: number): Turn =>
     Projection.turnOf(Projection.summary(state), Answers.saidBy(state), { place })
@@ -259,7 +271,8 @@ export const make = ({ live, owned, pages, sql, stored }: Options) => {
   const readAfter = Effect.fn("Journal.readAfter")((id: TurnId, seq: number, limit: number) =>
     read("readAfter", (db) =>
       Effect.gen(function*() {
-        yield* standing(db, id)
+        const { foldedAt } = yield* standing(db, id)
+        if (foldedAt !== null) return yield* stored.foldedAfter(db, id, seq, limit)
         const events: Array<Journal.JournaledEvent> = []
         while (events.length < limit) {
           const page = yield* stored.turnPage(db, id, events.at(-1)?.seq ?? seq)
@@ -366,6 +379,7 @@ export const make = ({ live, owned, pages, sql, stored }: Options) => {
         if (pages.clears() === seen) pages.put(id, seq, page)
         if (page.events.length > 0) return { events: page.events, ended: false }
         const row = yield* standing(db, id)
+        if (row.foldedAt !== null && row.lastSeq > seq) return yield* goneOf(id, row)
         // Committed between the two reads: nobody may come to wake a follower for it.
         if (row.lastSeq > seq) return { ...(yield* stored.turnPage(db, id, seq)), ended: false }
         return { events: [], ended: row.status !== "running" }
@@ -384,11 +398,15 @@ export const make = ({ live, owned, pages, sql, stored }: Options) => {
       Effect.gen(function*() {
         yield* requireSession(db, id)
         const row = yield* standing(db, turnId)
+        if (row.sessionId === id && row.foldedAt !== null && row.endPos !== null) {
+          return row.lastSeq === seq ? { events: [], pos: row.endPos } : yield* goneOf(turnId, row)
+        }
         const page = row.sessionId === id ? yield* stored.batchOf(db, turnId, seq) : undefined
         return page ?? (yield* new TurnNotFound({ turnId }))
       }))
 
   return {
+    read,
     session,
     sessions,
     messages,

@@ -114,7 +114,18 @@ export interface BatchPage {
   readonly last: boolean
 }
 
+export interface FoldedEvent extends JournaledEvent {
+  readonly pos: number
+}
+
 export interface StoredEvents {
+  /** Lifecycle events of a folded turn after `seq`, at most `limit`. */
+  readonly foldedAfter: (
+    db: Connection,
+    id: TurnId,
+    seq: number,
+    limit: number
+  ) => Effect.Effect<ReadonlyArray<FoldedEvent>, StorageFault>
   /** Events of a turn after `seq`. */
   readonly turnPage: (db: Connection, id: TurnId, seq: number) => Effect.Effect<BatchPage, StorageFault>
   /** Whole commits of a session after `pos`. */
@@ -220,6 +231,21 @@ export const make = (sql: SqlClient.SqlClient): StoredEvents => {
       }
     })
 
+  const foldedAfter = (db: Connection, id: TurnId, seq: number, limit: number) =>
+    Effect.gen(function*() {
+      const rows = yield* Rows.foldedRows(
+        db,
+        sql`SELECT f.turn_id AS "turnId", t.session_id AS "sessionId", f.seq, f.pos, f.tail FROM folded_events f JOIN turns t ON t.id = f.turn_id WHERE f.turn_id = ${id} AND f.seq > ${seq} ORDER BY f.seq LIMIT ${limit}`
+      )
+      const events: Array<FoldedEvent> = []
+      for (const { pos, seq, sessionId, tail, turnId } of rows) {
+        const [event] = eventsOf({ pos, turnId, sessionId, firstSeq: seq, tails: tail }, 0) ?? []
+        if (event === undefined) return yield* unreadable
+        events.push({ ...event, pos })
+      }
+      return events
+    })
+
   const foldMany = (db: Connection, ids: ReadonlyArray<TurnId>) =>
     Effect.gen(function*() {
       const states = new Map<TurnId, TurnState.TurnState>()
@@ -242,5 +268,5 @@ export const make = (sql: SqlClient.SqlClient): StoredEvents => {
 
   const fold = (db: Connection, id: TurnId) => foldUpTo(db, id, Number.MAX_SAFE_INTEGER)
 
-  return { turnPage, sessionPage, batchOf, fold, foldMany, foldUpTo }
+  return { foldedAfter, turnPage, sessionPage, batchOf, fold, foldMany, foldUpTo }
 }

@@ -35,10 +35,13 @@ import * as Storage from "./Storage.ts"
  */
 export const queueMax = 4096
 
-/** 1 ms doubling to 100 ms, for about 5 s: longer than another program's honest transaction. */
+/**
+ * 1 ms doubling to 100 ms, for about 5 s: longer than another program's honest transaction. Counted in tries (7 up to
+ * 64 ms, 48 of 100 ms), because `Schedule.upTo` reads the wall clock, which somebody may set.
+ */
 export const busySchedule = Schedule.exponential("1 millis").pipe(
   Schedule.union(Schedule.spaced("100 millis")),
-  Schedule.upTo("5 seconds")
+  Schedule.intersect(Schedule.recurs(55))
 )
 
 /** What a command does once its transaction is committed. */
@@ -65,6 +68,13 @@ type Entry =
     readonly fail: (cause: Cause.Cause<WriteError>) => Effect.Effect<unknown>
   }
 
+/** Work that SQLite does outside any transaction, alone. */
+interface Upkeep {
+  readonly run: (connection: Connection) => Effect.Effect<void, Fenced | Storage.StorageFault>
+  readonly fail: (cause: Cause.Cause<WriteError>) => Effect.Effect<unknown>
+  readonly operation: string
+}
+
 /** COMMIT failed: what became of the transaction is not known. */
 class CommitFault extends Data.TaggedError("CommitFault")<{ readonly fault: Storage.StorageFault }> {}
 
@@ -77,6 +87,11 @@ export interface Writer {
       connection: Connection
     ) => Effect.Effect<{ readonly value: A; readonly publish: () => void }, E | Storage.StorageFault>
   ) => Effect.Effect<A, Exclude<E, Storage.StorageFault> | WriteError>
+  /** Runs between two groups, outside any transaction: what SQLite refuses inside one. Only for the owner. */
+  readonly maintain: <A>(
+    operation: string,
+    run: (connection: Connection) => Effect.Effect<A, Storage.StorageFault>
+  ) => Effect.Effect<A, WriteError>
   /** Completes when a transaction found another owner's epoch. */
   readonly fenced: Effect.Effect<Fenced>
 }
@@ -99,6 +114,9 @@ const say = (connection: Connection, text: string) =>
 const turnsOf = (group: ReadonlyArray<Entry>): ReadonlyArray<TurnId> =>
   group.flatMap((entry) => entry._tag === "Append" ? [entry.append.turnId] : [])
 
+const isClosed = (operation: string) =>
+  new JournalFailure({ operation, retryable: false, reason: "the journal is closed" })
+
 const failEntry = (entry: Entry, cause: Cause.Cause<WriteError>): Effect.Effect<unknown> =>
   entry._tag === "Append" ? Deferred.failCause(entry.done, cause) : entry.fail(cause)
 
@@ -116,12 +134,18 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
     const ready = Effect.unsafeMakeLatch(false)
     const room = Effect.unsafeMakeLatch(true)
     let pending: Array<Entry> = []
+    let upkeep: Array<Upkeep> = []
     let closed = false
+
+    const checkEpoch = (connection: Connection) =>
+      Effect.flatMap(
+        options.readEpoch(connection),
+        (epoch) => epoch === options.epoch ? Effect.void : new Fenced({ ownerEpoch: epoch })
+      )
 
     const work = (connection: Connection, group: ReadonlyArray<Entry>) =>
       Effect.gen(function*() {
-        const epoch = yield* options.readEpoch(connection)
-        if (epoch !== options.epoch) return yield* new Fenced({ ownerEpoch: epoch })
+        yield* checkEpoch(connection)
         const settled: Array<Settled> = []
         const appends = group.filter((entry) => entry._tag === "Append")
         let events = 0
@@ -200,17 +224,33 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
             )
         }))
 
+    const keepUp = ({ fail, operation, run }: Upkeep) =>
+      Effect.scoped(Effect.flatMap(Effect.mapError(options.sql.reserve, Storage.faultOf), run)).pipe(
+        Effect.retry({
+          schedule: busySchedule,
+          while: (error) => error._tag === "StorageFault" && Storage.isBusy(error)
+        }),
+        Effect.catchAllCause((cause) =>
+          fail(Cause.map(cause, (error) => error._tag === "Fenced" ? error : Storage.failure(operation, error)))
+        )
+      )
+
     const drain = Effect.uninterruptible(Effect.suspend(() => {
       const group = pending
+      const jobs = upkeep
       pending = []
+      upkeep = []
       ready.unsafeClose()
       room.unsafeOpen()
-      return group.length === 0 ? Effect.void : commitGroup(group)
+      return Effect.zipRight(
+        group.length === 0 ? Effect.void : commitGroup(group),
+        Effect.forEach(jobs, keepUp, { discard: true })
+      )
     }))
 
     const enqueue = (operation: string, entry: Entry): Effect.Effect<void, WriteError> =>
       Effect.suspend(() => {
-        if (closed) return new JournalFailure({ operation, retryable: false, reason: "the journal is closed" })
+        if (closed) return isClosed(operation)
         if (pending.length >= queueMax) {
           room.unsafeClose()
           return Effect.zipRight(room.await, enqueue(operation, entry))
@@ -230,6 +270,22 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
     yield* Effect.forkScoped(Effect.forever(Effect.zipRight(Effect.zipRight(ready.await, tick), drain)))
 
     return {
+      maintain: <A>(operation: string, run: (connection: Connection) => Effect.Effect<A, Storage.StorageFault>) =>
+        Effect.suspend((): Effect.Effect<A, WriteError> => {
+          if (closed) return isClosed(operation)
+          const done = Deferred.unsafeMake<A, WriteError>(FiberId.none)
+          upkeep.push({
+            operation,
+            run: (connection) =>
+              Effect.zipRight(
+                checkEpoch(connection),
+                Effect.flatMap(run(connection), (value) => Effect.asVoid(Deferred.succeed(done, value)))
+              ),
+            fail: (cause) => Deferred.failCause(done, cause)
+          })
+          ready.unsafeOpen()
+          return Deferred.await(done)
+        }),
       fenced: Deferred.await(fenced),
       append: (append) =>
         Effect.suspend(() => {

@@ -22,7 +22,7 @@ import type { TurnEngine } from "./TurnRun.ts"
 import type { ChildError } from "./TurnRuntime.ts"
 
 /** Turns that are read at once, and whose endings share a transaction. */
-const together = 128
+const together = 256
 
 /** The provider's word died with the process; what it said is in the journal. */
 const lastKnownUsage = (state: TurnState): Ending.AttemptUsage => ({

@@ -11,9 +11,7 @@ import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
-import * as Schedule from "effect/Schedule"
 import type { ContextBuilder, ContextRequest } from "../context/ContextBuilder.ts"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
 import { Cancelled, JournalFailure, providerFailure, type TurnError } from "../domain/TurnError.ts"
@@ -74,10 +72,8 @@ export interface TurnEngine {
   readonly closing: Effect.Latch
 }
 
-/** Pause between two tries to write an ending that storage refused. */
-const endingRetry = Schedule.exponential("100 millis").pipe(
-  Schedule.modifyDelay((_, delay) => Duration.min(delay, "5 seconds"))
-)
+/** Pause between two tries to write an ending that storage refused: doubled from one to the next, up to the longest. */
+const endingPauseMs = { first: 100, longest: 5_000 }
 
 /**
  * The whole life of a turn. Never fails: its end is an event. Fork it where interruption is off, so that it cannot be
@@ -206,24 +202,25 @@ const tryEnd = (engine: TurnEngine, turnId: TurnId, log: TurnLog.TurnLog, contro
   )
 
 /**
- * Commits the ending: tries on until storage takes it, another process owns the database, or this one closes; then once
- * more. A cancel that comes meanwhile only cuts the pause short: an interruption reaches the fibers that a pause is made
- * of, also where the turn itself is past being interrupted, and must not end the trying.
+ * True once the process closes. An interruption of the turn reaches the children of this race although the turn itself is
+ * past interrupting: whoever cancels it again ends the pause early.
  */
+const pause = (engine: TurnEngine, ms: number): Effect.Effect<boolean> =>
+  Effect.raceFirst(
+    Effect.interruptible(Effect.as(Effect.sleep(Duration.millis(ms)), false)),
+    Effect.interruptible(Effect.as(engine.closing.await, true))
+  ).pipe(Effect.catchAllCause(() => Effect.succeed(false)))
+
+/** Commits the ending: tries on until storage takes it, another process owns the database, or this one closes. */
 const end = (engine: TurnEngine, turnId: TurnId, log: TurnLog.TurnLog, control: TurnControl): Effect.Effect<void> => {
   const once = tryEnd(engine, turnId, log, control)
-  const untilClosing = Effect.gen(function*() {
-    const pauses = yield* Schedule.driver(endingRetry)
-    while (true) {
-      const pause = Effect.as(Effect.interruptible(Effect.ignore(pauses.next(undefined))), false)
-      const closed = Effect.as(Effect.interruptible(engine.closing.await), true)
-      const isLast = Exit.getOrElse(yield* Effect.exit(Effect.raceFirst(pause, closed)), () => false)
-      const tried = yield* Effect.either(once)
-      if (isLast || tried._tag === "Right" || tried.left._tag === "Fenced") return yield* tried
-    }
-  })
+  const again = (ms: number): Effect.Effect<void, WriteError> =>
+    Effect.flatMap(pause(engine, ms), (closing) =>
+      closing
+        ? once
+        : Effect.catchTag(once, "JournalFailure", () => again(Math.min(ms * 2, endingPauseMs.longest))))
   return once.pipe(
-    Effect.catchTag("JournalFailure", () => untilClosing),
+    Effect.catchTag("JournalFailure", () => again(endingPauseMs.first)),
     Effect.catchAll((error) => Effect.logError(`The ending of turn ${turnId} could not be written: ${error.message}`)),
     Effect.zipRight(Effect.suspend(() => Deferred.succeed(control.ended, undefined))),
     Effect.zipRight(Deferred.succeed(control.settled, undefined)),

@@ -155,7 +155,8 @@ const make = Effect.gen(function*() {
         Stream.catchTags({
           FollowEnded: (error) =>
             error.reason === "fenced" ? Stream.unwrap(Effect.map(journal.fenced, Stream.fail)) : broken(error),
-          TurnNotFound: (error) => broken(error)
+          TurnNotFound: (error) => broken(error),
+          Gone: (error) => broken(error)
         }),
         Stream.concat(Stream.unwrap(Effect.map(committedTurn(turnId), ({ error }) =>
           error === undefined ? Stream.empty : Stream.fail(fromInfo(error)))))
@@ -170,7 +171,9 @@ const make = Effect.gen(function*() {
 
   const drain = Effect.suspend(() => {
     draining = true
-    return Effect.zipRight(Effect.timeoutOption(supervisor.idle, Duration.millis(settings.drainMs)), close)
+    // another process has the database: no turn here can end well any more
+    const settled = Effect.raceFirst(supervisor.idle, journal.fenced)
+    return Effect.zipRight(Effect.timeoutOption(settled, Duration.millis(settings.drainMs)), close)
   })
 
   yield* Effect.addFinalizer((exit) => Effect.zipRight(close, Scope.close(scope, exit)))

@@ -326,6 +326,30 @@ describe("limits of streams", () => {
     await short.stop()
   })
 
+  it("P18: a connection whose request is not there yet has the header timeout, not the stall limit", async () => {
+    const short = await start({ limits: { writeStallMs: 40, heartbeatMs: 20, headerTimeoutMs: 5_000 } })
+    const accepted = serverSocket()
+    const client = connect(short.port, "127.0.0.1")
+    let answer = ""
+    client.setEncoding("utf8").on("data", (part: string) => {
+      answer += part
+    })
+    const socket = await accepted
+    for (let silences = 0; silences < 3; silences++) await once(socket, "timeout")
+    client.write(`GET /health/live HTTP/1.1\r\nHost: 127.0.0.1:${short.port}\r\nConnection: close\r\n\r\n`)
+    await once(client, "close")
+    assert.match(answer, /^HTTP\/1\.1 200 /)
+    await short.stop()
+  })
+
+  it("P18: a connection that never sends a request is closed after the header timeout", async () => {
+    const short = await start({ limits: { headerTimeoutMs: 100 } })
+    const client = connect(short.port, "127.0.0.1")
+    client.resume()
+    await once(client, "close")
+    await short.stop()
+  })
+
   it("more than limits.runningTurns running turns are 429 with Retry-After, and no turn is journaled", async () => {
     const small = await start({ limits: { runningTurns: 1 } })
     const busy = await newSession(small)

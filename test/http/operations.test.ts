@@ -108,6 +108,7 @@ describe("the interface's description", () => {
       "/v1/bootstrap",
       "/v1/providers",
       "/v1/usage",
+      "/v1/maintenance/vacuum",
       "/v1/sessions",
       "/v1/sessions/import",
       "/v1/sessions/{id}",

@@ -1,4 +1,6 @@
 import { contract } from "./contract.ts"
+import { retentionContract } from "./retention-contract.ts"
 import { layerFresh } from "./sqlFixture.ts"
 
 contract("SQLite", layerFresh)
+retentionContract("SQLite", layerFresh)

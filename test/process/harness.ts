@@ -38,14 +38,42 @@ export const folder = Effect.acquireRelease(
 export interface Settings {
   readonly dataDir: string
   readonly env?: Readonly<Record<string, string>>
+  /** Arguments of Node itself. */
+  readonly nodeArgs?: ReadonlyArray<string>
+  /** Written to a file that TURNSTREAM_CONFIG names. */
+  readonly config?: unknown
+  /** No file may grow beyond this many bytes, as on a full disk; a multiple of 512. A write beyond it fails with EFBIG. */
+  readonly fileBytesMax?: number
 }
 
-const open = (args: ReadonlyArray<string>, { dataDir, env = {} }: Settings): Program => {
-  const child = spawn(process.execPath, [main, ...args], {
-    cwd: dataDir,
-    env: { PATH: process.env["PATH"] ?? "", TURNSTREAM_DATA_DIR: dataDir, TURNSTREAM_PORT: "0", ...env },
-    stdio: ["pipe", "pipe", "pipe"]
-  })
+/** What the guard against leaving the machine needs to run in a child as well. */
+const guardEnv = ["NODE_OPTIONS", "TURNSTREAM_TEST_EGRESS"].flatMap((name) => {
+  const value = process.env[name]
+  return value === undefined ? [] : [[name, value] as const]
+})
+
+const environment = ({ config, dataDir, env = {} }: Settings): Record<string, string> => {
+  const path = Path.join(dataDir, "turnstream.json")
+  if (config !== undefined) Fs.writeFileSync(path, JSON.stringify(config))
+  return {
+    PATH: process.env["PATH"] ?? "",
+    TURNSTREAM_DATA_DIR: dataDir,
+    TURNSTREAM_PORT: "0",
+    ...Object.fromEntries(guardEnv),
+    ...(config === undefined ? {} : { TURNSTREAM_CONFIG: path }),
+    ...env
+  }
+}
+
+/** Starts `turnstream <args>`; whoever calls this ends it. */
+export const open = (args: ReadonlyArray<string>, settings: Settings): Program => {
+  const { dataDir, fileBytesMax, nodeArgs = [] } = settings
+  const command = [process.execPath, ...nodeArgs, main, ...args]
+  // the shell counts blocks of 512 bytes, and becomes the program
+  const [file = "", ...rest] = fileBytesMax === undefined
+    ? command
+    : ["sh", "-c", `ulimit -S -f ${fileBytesMax / 512} && exec "$0" "$@"`, ...command]
+  const child = spawn(file, rest, { cwd: dataDir, env: environment(settings), stdio: ["pipe", "pipe", "pipe"] })
   let stdout = ""
   let stderr = ""
   let closed: Ended | undefined
@@ -114,12 +142,15 @@ export const run = (args: ReadonlyArray<string>, settings: Settings, input = "")
     return { code, stdout: program.stdout(), stderr: program.stderr() }
   }))
 
+/** Where a service answers, once it does. */
+export const readyOf = (program: Program) =>
+  Effect.map(program.line(/^turnstream ready on (http:\S+)$/), ([, url = ""]) => url)
+
 /** Starts the service and waits until it is ready. */
 export const serve = (settings: Settings, args: ReadonlyArray<string> = []) =>
   Effect.gen(function*() {
     const program = yield* start(["serve", ...args], settings)
-    const [, url = ""] = yield* program.line(/^turnstream ready on (http:\S+)$/)
-    return { ...program, url }
+    return { ...program, url: yield* readyOf(program) }
   })
 
 export interface Answer {
@@ -128,12 +159,18 @@ export interface Answer {
   readonly body: Record<string, unknown>
 }
 
-export const ask = (url: string, method = "GET", body?: unknown): Effect.Effect<Answer> =>
+export const ask = (
+  url: string,
+  method = "GET",
+  body?: unknown,
+  headers: Readonly<Record<string, string>> = {}
+): Effect.Effect<Answer> =>
   Effect.promise(async (signal) => {
     const response = await fetch(url, {
       method,
       signal,
-      ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } })
+      headers: body === undefined ? headers : { "content-type": "application/json", ...headers },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) })
     })
     const text = await response.text()
     return { status: response.status, body: text === "" ? {} : JSON.parse(text) as Record<string, unknown> }
@@ -146,7 +183,10 @@ export interface SseEvent {
 }
 
 /** Follows a turn; `seen` grows as events come, `ended` completes when the connection does, rightly or not. */
-export const follow = (url: string, turnId: string) =>
+export const follow = (url: string, turnId: string) => followPath(`${url}/v1/turns/${turnId}/events`)
+
+/** Follows any event stream. */
+export const followPath = (address: string) =>
   Effect.gen(function*() {
     const seen: Array<SseEvent> = []
     const waiting = new Set<() => void>()
@@ -156,9 +196,7 @@ export const follow = (url: string, turnId: string) =>
         for (const look of waiting) look()
       }
     })
-    const response = yield* Effect.promise(() =>
-      fetch(`${url}/v1/turns/${turnId}/events`, { headers: { accept: "text/event-stream" } })
-    )
+    const response = yield* Effect.promise(() => fetch(address, { headers: { accept: "text/event-stream" } }))
     const reader = response.body?.getReader()
     const decoder = new TextDecoder()
     const read = async () => {

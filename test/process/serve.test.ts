@@ -1,18 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { ask, folder, follow, run, scriptText, serve, start, startTurn, textOf } from "./harness.ts"
 
 const endless = { steps: [{ endless: "word ", everyMs: 20 }] }
-
-/** A configuration file in the folder, as environment. */
-const config = (dataDir: string, settings: unknown) => {
-  const path = join(dataDir, "turnstream.json")
-  writeFileSync(path, JSON.stringify(settings))
-  return { TURNSTREAM_CONFIG: path }
-}
 
 const terminal = (data: string | undefined) =>
   (JSON.parse(data ?? "{}") as { data?: { error?: { _tag: string; cause: string } } }).data?.error
@@ -30,7 +22,7 @@ describe("serve", () => {
     Effect.gen(function*() {
       const dataDir = yield* folder
       const drainMs = 500
-      const settings = { dataDir, env: config(dataDir, { drainMs }) }
+      const settings = { dataDir, config: { drainMs } }
       const server = yield* serve(settings)
       const turns = yield* Effect.forEach([1, 2, 3], () => startTurn(server.url, endless))
       const streams = yield* Effect.forEach(
@@ -66,7 +58,7 @@ describe("serve", () => {
   it.scopedLive("a second signal ends it at once", () =>
     Effect.gen(function*() {
       const dataDir = yield* folder
-      const server = yield* serve({ dataDir, env: config(dataDir, { drainMs: 600_000 }) })
+      const server = yield* serve({ dataDir, config: { drainMs: 600_000 } })
       const { turnId } = yield* startTurn(server.url, endless)
       yield* Effect.flatMap(follow(server.url, turnId), (stream) => stream.atLeast(4))
       yield* server.signal("SIGTERM")

@@ -94,7 +94,7 @@ describe("retry", () => {
     })))
 })
 
-describe("timeouts", () => {
+describe("P24: a provider that takes too long is contained", () => {
   it.effect("no first token: ProviderFailure{timeout}", () =>
     withEngine({ limits: { firstTokenMs: 1_000 } })(Effect.gen(function*() {
       assert.strictEqual(failureOf(yield* played(steps({ hang: true }))).kind, "timeout")

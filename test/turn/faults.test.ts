@@ -105,6 +105,35 @@ describe("P19, P23: storage that refuses an ending", () => {
       }).pipe(Effect.provide(engineOf(() => hanging, storage.change)))
     }))
 
+  it.scoped("P12, P23: a cancel while a refused ending waits for its next try does not lose the turn", () =>
+    Effect.gen(function*() {
+      const storage = makeStorage()
+      const more = yield* Deferred.make<void>()
+      const second = Stream.as(Stream.fromEffect(Deferred.await(more)), word)
+      yield* Effect.gen(function*() {
+        const runtime = yield* TurnRuntime
+        const id = yield* started
+        yield* awaitEvent(id, "model.delta")
+        storage.set("refuses")
+        yield* Deferred.succeed(more, undefined)
+        // the turn ends by itself, for storage refuses its text; the ending is refused as well
+        yield* Effect.flip(awaitEvent(id, "turn.failed"))
+        for (let round = 0; round < 2; round++) {
+          const refused = yield* Effect.either(runtime.cancel(id))
+          assert.strictEqual(Either.isLeft(refused) ? refused.left._tag : "", "JournalFailure")
+          assert.strictEqual(yield* runtime.running, 1)
+        }
+        storage.set("works")
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual((yield* turnOf(id)).error?._tag, "JournalFailure")
+        assert.strictEqual(yield* runtime.running, 0)
+      }).pipe(
+        Effect.provide(
+          engineOf(() => Stream.concat(Stream.make(word), Stream.concat(second, Stream.never)), storage.change)
+        )
+      )
+    }))
+
   it.scoped("an append under way at the cancel is waited for, and what it lost is written first", () =>
     Effect.gen(function*() {
       const storage = makeStorage()

@@ -2,8 +2,8 @@
  * Answers beside their events: very long ones, and those whose events are gone.
  *
  * What: a message that is too long for one row names the events that hold it (`answer_after`, `chars`). Retention folds
- * a closed turn: its lifecycle events move to `folded_events` under their seqs, its batches go, and a long answer is kept
- * in `message_pieces`.
+ * a closed turn: its lifecycle events move to `folded_events` under their seqs (`pos`: of the commit they came in), its
+ * batches go, and a long answer is kept in `message_pieces`.
  * Why: no row and no string holds a whole long answer; a journal need not keep every delta for ever.
  * Cost on a big table: columns are added without a rewrite; the index reads `turns` once.
  */
@@ -25,6 +25,7 @@ const statements = [
   `CREATE TABLE folded_events (
     turn_id TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
     seq INTEGER NOT NULL,
+    pos INTEGER NOT NULL,
     tail TEXT NOT NULL,
     PRIMARY KEY (turn_id, seq)
   ) STRICT`,

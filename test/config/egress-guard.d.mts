@@ -1,0 +1,1 @@
+export declare const staysLocal: (args: ReadonlyArray<unknown>) => boolean

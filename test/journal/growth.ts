@@ -1,0 +1,150 @@
+/**
+ * One session that grows turn by turn, with a context budget that a few turns fill, and what each stretch of it costs:
+ * bytes in the file, processor time, statements, rows read. For P33: the cost of a turn does not know its number.
+ */
+import type * as SqlClient from "@effect/sql/SqlClient"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import * as Fs from "node:fs"
+import * as SettingsLoader from "../../src/config/SettingsLoader.ts"
+import { UnknownProvider } from "../../src/domain/TurnError.ts"
+import * as Usage from "../../src/domain/Usage.ts"
+import { Database } from "../../src/journal/Database.ts"
+import * as DatabaseSqlite from "../../src/journal/DatabaseSqlite.ts"
+import { Journal } from "../../src/journal/Journal.ts"
+import * as JournalSql from "../../src/journal/JournalSql.ts"
+import { layerContext, layerRuntime } from "../../src/layers.ts"
+import type { ProviderEvent } from "../../src/provider/Provider.ts"
+import { ProviderRegistry } from "../../src/provider/ProviderRegistry.ts"
+import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
+
+/** Some 200 tokens an exchange in a window of 1,500: full after the seventh turn. */
+const window = 1_500
+const question = "What comes next, and why? ".repeat(16)
+const answer: ReadonlyArray<ProviderEvent> = [
+  ...Array.from({ length: 20 }, (): ProviderEvent => ({ _tag: "Delta", kind: "text", text: "as many words " })),
+  { _tag: "Usage", usage: Usage.make({ inputTokens: 1_000, outputTokens: 20 }) },
+  { _tag: "Finish", reason: "stop" }
+]
+
+const layerRegistry = Layer.succeed(ProviderRegistry, {
+  defaults: { provider: "told", model: () => "only" },
+  resolve: (id) =>
+    id === "told"
+      ? Effect.succeed({
+        provider: { id, usageSource: "reported", stream: () => Stream.fromIterable(answer) },
+        model: { id: "only", contextWindow: window, contextWindowFrom: "configured", maxOutputTokens: 200 },
+        capabilities: { streaming: true, tools: false, reasoning: false, prefix: true },
+        generation: {}
+      })
+      : Effect.fail(new UnknownProvider({ providerId: id, known: ["told"] })),
+  diagnostics: Effect.succeed([])
+})
+
+/** What was asked of a database. */
+export interface Counter {
+  statements: number
+  rows: number
+  /** Each text once. */
+  readonly texts: Set<string>
+}
+
+const counting = (counter: Counter, sql: SqlClient.SqlClient): SqlClient.SqlClient => {
+  const reserve = Effect.map(sql.reserve, (connection) => ({
+    ...connection,
+    execute: (text: string, params: ReadonlyArray<unknown>, transform: Parameters<typeof connection.execute>[2]) =>
+      Effect.tap(connection.execute(text, params, transform), (rows) =>
+        Effect.sync(() => {
+          counter.statements++
+          counter.rows += rows.length
+          counter.texts.add(text)
+        }))
+  }))
+  return new Proxy(sql, {
+    get: (target, key, receiver): unknown => key === "reserve" ? reserve : Reflect.get(target, key, receiver)
+  })
+}
+
+/** An engine on a file in `dataDir` whose statements are counted. */
+export const layerGrowing = (dataDir: string, counter: Counter) => {
+  const database = Layer.provide(
+    Layer.effect(
+      Database,
+      Effect.map(Database, (opened) => ({
+        ...opened,
+        reader: counting(counter, opened.reader),
+        writer: opened.writer === undefined ? undefined : counting(counter, opened.writer)
+      }))
+    ),
+    DatabaseSqlite.layer({ dataDir, durability: "relaxed", takeOver: false })
+  )
+  return layerRuntime.pipe(
+    Layer.provideMerge(Layer.mergeAll(Layer.provideMerge(JournalSql.layer, database), layerRegistry, layerContext)),
+    Layer.provide(SettingsLoader.layerWith())
+  )
+}
+
+export const makeCounter = (): Counter => ({ statements: 0, rows: 0, texts: new Set() })
+
+/** What one turn of a stretch cost, on average. */
+export interface Stretch {
+  /** The middle of the stretch. */
+  readonly turn: number
+  readonly bytes: number
+  readonly cpuMs: number
+  readonly statements: number
+  readonly rows: number
+}
+
+const fileBytes = Effect.gen(function*() {
+  const { path, reader, writer } = yield* Database
+  // what the log holds belongs to the file
+  yield* (writer ?? reader).unsafe("PRAGMA wal_checkpoint(TRUNCATE)").unprepared
+  return Fs.statSync(path).size
+})
+
+const cpuMs = () => {
+  const { system, user } = process.cpuUsage()
+  return (system + user) / 1_000
+}
+
+/** Runs `turns` turns in a new session; one answer for each stretch of `length` turns. */
+export const grow = (turns: number, length: number, counter: Counter) =>
+  Effect.gen(function*() {
+    const runtime = yield* TurnRuntime
+    const journal = yield* Journal
+    const { id: sessionId } = yield* runtime.createSession({})
+    const stretches: Array<Stretch> = []
+    for (let done = 0; done < turns; done += length) {
+      const before = { ...counter, bytes: yield* fileBytes, cpu: cpuMs() }
+      for (let index = 0; index < length; index++) {
+        const { turn } = yield* runtime.submit({ sessionId, message: question })
+        yield* Stream.runDrain(journal.follow(turn.id, 0))
+      }
+      const cpu = cpuMs()
+      stretches.push({
+        turn: done + length / 2,
+        bytes: ((yield* fileBytes) - before.bytes) / length,
+        cpuMs: (cpu - before.cpu) / length,
+        statements: (counter.statements - before.statements) / length,
+        rows: (counter.rows - before.rows) / length
+      })
+    }
+    return stretches
+  })
+
+const median = (values: ReadonlyArray<number>): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0
+
+/**
+ * What a line through a measure of the stretches says of the last turn over what it says of turn 10. The line is the one
+ * of the median slope between any two stretches (Theil and Sen): what else the machine did for a while does not bend it.
+ */
+export const growthOf = (stretches: ReadonlyArray<Stretch>, measure: (stretch: Stretch) => number): number => {
+  const slopes = stretches.flatMap((one, index) =>
+    stretches.slice(index + 1).map((other) => (measure(other) - measure(one)) / (other.turn - one.turn))
+  )
+  const slope = median(slopes)
+  const start = median(stretches.map((stretch) => measure(stretch) - slope * stretch.turn))
+  return (start + slope * (stretches.at(-1)?.turn ?? 0)) / (start + slope * 10)
+}

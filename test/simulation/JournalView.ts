@@ -1,0 +1,113 @@
+/**
+ * The journal's file as another program sees it: a connection of its own that reads committed rows, and remembers every
+ * batch, because a committed event stays as it is. Synchronous, so that a reader's claim is checked when it is made.
+ */
+import * as Reactivity from "@effect/experimental/Reactivity"
+import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import * as TurnEvent from "../../src/domain/TurnEvent.ts"
+
+type Row = { readonly [column: string]: string | number | null }
+
+interface BatchRow {
+  readonly pos: number
+  readonly turn_id: string
+  readonly session_id: string
+  readonly first_seq: number
+  readonly tails: string
+}
+
+export interface SeenEvent {
+  readonly turnId: string
+  readonly sessionId: string
+  readonly seq: number
+  readonly json: string
+}
+
+/** Tables that a session's rows are in, with the column that names the session or the turn. */
+const tablesOf = [
+  ["sessions", "id", "session"],
+  ["messages", "session_id", "session"],
+  ["turns", "session_id", "session"],
+  ["batches", "session_id", "session"],
+  ["usage", "session_id", "session"],
+  ["context_contents", "session_id", "session"],
+  ["checkpoints", "turn_id", "turn"]
+] as const
+
+export const open = (path: string) => {
+  const scope = Effect.runSync(Scope.make())
+  const connection = Effect.runSync(
+    SqliteClient.make({ filename: path, readonly: true, disableWAL: true }).pipe(
+      Effect.flatMap((sql) => sql.reserve),
+      Effect.provide(Reactivity.layer),
+      Scope.extend(scope)
+    )
+  )
+  /** In commit order. */
+  const events: Array<SeenEvent> = []
+  const byTurn = new Map<string, Array<SeenEvent>>()
+  let pos = 0
+
+  // rows of our own tables, asked for by the columns that the reader names
+  const rows = <R = Row>(text: string, params: ReadonlyArray<string | number> = []): ReadonlyArray<R> =>
+    Effect.runSync(connection.execute(text, params, undefined)) as ReadonlyArray<R>
+
+  const unpack = (batch: BatchRow): ReadonlyArray<SeenEvent> => {
+    const head = TurnEvent.head(batch.turn_id, batch.session_id)
+    return batch.tails.split("\n").map((tail, index) => ({
+      turnId: batch.turn_id,
+      sessionId: batch.session_id,
+      seq: batch.first_seq + index,
+      json: TurnEvent.json(head, batch.first_seq + index, tail)
+    }))
+  }
+
+  const batchesAfter = (after: number) =>
+    rows<BatchRow>("SELECT pos, turn_id, session_id, first_seq, tails FROM batches WHERE pos > ? ORDER BY pos", [after])
+
+  /** Reads what was committed since; answers with it. */
+  const catchUp = (): ReadonlyArray<SeenEvent> => {
+    const fresh: Array<SeenEvent> = []
+    for (const batch of batchesAfter(pos)) {
+      pos = batch.pos
+      for (const event of unpack(batch)) {
+        fresh.push(event)
+        events.push(event)
+        const turn = byTurn.get(event.turnId)
+        if (turn === undefined) byTurn.set(event.turnId, [event])
+        else turn.push(event)
+      }
+    }
+    return fresh
+  }
+
+  return {
+    rows,
+    catchUp,
+    events,
+    turn: (id: string): ReadonlyArray<SeenEvent> => byTurn.get(id) ?? [],
+    turns: () => byTurn,
+    /** Every committed event as it stands now, read anew. */
+    reread: (): ReadonlyArray<SeenEvent> => batchesAfter(0).flatMap(unpack),
+    /** Names of the tables that still hold something of a session. */
+    traces: (sessionId: string, turns: ReadonlyArray<string>): ReadonlyArray<string> =>
+      tablesOf.flatMap(([table, column, of]) =>
+        (of === "session" ? [sessionId] : turns).some((id) =>
+            rows(`SELECT 1 FROM ${table} WHERE ${column} = ? LIMIT 1`, [id]).length > 0
+          )
+          ? [table]
+          : []
+      ),
+    /** Every row of the journal and its projections, as text: two runs are the same where this is. */
+    dump: (): string =>
+      ["sessions", "messages", "turns", "batches", "usage", "checkpoints", "context_contents"].map((table) =>
+        `${table}\n${rows(`SELECT * FROM ${table} ORDER BY rowid`).map((row) => JSON.stringify(row)).join("\n")}`
+      ).join("\n"),
+    close: () => Effect.runSync(Scope.close(scope, Exit.void))
+  }
+}
+
+export type JournalView = ReturnType<typeof open>
