@@ -5,6 +5,7 @@
  *
  * An era whose promises did not hold keeps its database and ends the run.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
@@ -77,7 +78,10 @@ const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
 const orHang = <A>(what: string, program: Program, effect: Effect.Effect<A>): Promise<A> =>
   Effect.runPromise(
     effect.pipe(
-      Effect.timeoutFail({ duration: hangMs, onTimeout: () => new Error(`${what} took more than ${hangMs} ms`) }),
+      Effect.timeoutFailCause({
+        duration: hangMs,
+        onTimeout: () => Cause.die(new Error(`${what} took more than ${hangMs} ms`))
+      }),
       Effect.onError(() => program.signal("SIGKILL"))
     )
   )
