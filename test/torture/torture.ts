@@ -11,7 +11,7 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import type { Violation } from "../../src/domain/Invariants.ts"
-import { open, type Program, readyOf, type Settings } from "../process/harness.ts"
+import { open, type Program, readyOf, run as runCommand, type Settings } from "../process/harness.ts"
 import { check } from "./check.ts"
 import { follow, goOn, send, talk } from "./clients.ts"
 import { request, World } from "./world.ts"
@@ -201,6 +201,8 @@ const close = async (era: Era): Promise<void> => {
       }
     }
     await end(era, program, "SIGTERM")
+    const { code, stderr, stdout } = await Effect.runPromise(runCommand(["inspect", "--verify"], settingsOf(era)))
+    if (code !== 0) era.world.violate("verify", "", `inspect --verify ends with ${code}: ${stdout}${stderr}`)
   } finally {
     program.child.kill("SIGKILL")
   }
