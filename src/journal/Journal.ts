@@ -12,6 +12,7 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type { HistoryReader } from "../domain/History.ts"
@@ -205,6 +206,13 @@ export class Journal extends Context.Tag("turnstream/journal/Journal")<Journal, 
    * Appends of one turn must not overlap. A repeat of events that are committed already succeeds without writing.
    */
   readonly append: (append: Append) => Effect.Effect<void, WriteError>
+  /**
+   * Appends of different turns at once, for a restart with thousands to close: what each came to, in their order. As
+   * many as a transaction may hold (some hundreds).
+   */
+  readonly appendAll: (
+    appends: ReadonlyArray<Append>
+  ) => Effect.Effect<ReadonlyArray<Exit.Exit<void, WriteError>>, WriteError>
   /** Reflects committed events only. */
   readonly turn: (id: TurnId) => Effect.Effect<TurnRecord, TurnNotFound | JournalFailure>
   /** The fold of the committed events; of a folded turn, what its lifecycle events say of it. */
