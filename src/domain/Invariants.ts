@@ -22,6 +22,8 @@ export interface TurnRows {
   /** The answer or the partial. */
   readonly message: Message | undefined
   readonly checkpoints?: ReadonlyArray<Checkpoint>
+  /** UTF-16 units up to which rows hold an answer; where it is absent they hold any. */
+  readonly heldMax?: number
 }
 
 /** Equal as JSON, whatever the order of the keys; a field that is undefined is absent. */
@@ -47,6 +49,7 @@ const turnFields = (state: TurnState.TurnState): ReadonlyArray<readonly [keyof T
   ["phase", state.phase, "P3"],
   ["text", state.text, "P5"],
   ["reasoning", state.reasoning, "P5"],
+  ["whole", state.whole ? undefined : false, "P5"],
   ["finishReason", state.finishReason, "P3"],
   ["error", state.error, "P3"],
   ["usage", Usage.reported(state.usages), "P14"],
@@ -75,11 +78,12 @@ const messageFault = (state: TurnState.TurnState, message: Message | undefined):
     turnId: state.turnId,
     role: "assistant",
     state: state.status === "completed" ? "complete" : "partial",
-    createdAt: state.endedAt
+    createdAt: state.endedAt,
+    whole: state.whole ? undefined : false
   }
   const { parts, ...fields } = message
   if (!same(fields, expected)) return `its message is ${JSON.stringify(fields)}, not ${JSON.stringify(expected)}`
-  return same(parts, partsOf(state)) ? undefined : "its message has other parts than its events say"
+  return !state.whole || same(parts, partsOf(state)) ? undefined : "its message has other parts than its events say"
 }
 
 type Mark = readonly [event: EventOf<"checkpoint.saved">, expected: unknown]
@@ -90,27 +94,20 @@ const checkpointFault = (marks: ReadonlyArray<Mark>, rows: ReadonlyArray<Checkpo
   return wrong === undefined ? undefined : `checkpoint ${wrong[0].data.checkpoint} is not what its events say`
 }
 
-/** The state after `event`, or why there is none. */
-const foldOn = (state: TurnState.TurnState | undefined, event: TurnEvent): TurnState.TurnState | string =>
-  TurnState.violation(state, event) ?? TurnState.apply(state, event)
-
 /** All events of one turn, from its first, against its rows: a projection is the fold of its events. */
-export const projectionChecker = ({ checkpoints, message, turn }: TurnRows): Checker<TurnEvent> => {
-  let state: TurnState.TurnState | undefined
+export const projectionChecker = ({ checkpoints, heldMax, message, turn }: TurnRows): Checker<TurnEvent> => {
+  const folding = TurnState.makeFold(undefined, heldMax)
   let lost: string | undefined
   /** Where a checkpoint of the rows says that it stands. */
   const covered = new Map<number, TurnState.TurnState | undefined>(checkpoints?.map(({ seq }) => [seq, undefined]))
   const marks: Array<Mark> = []
   return {
     add: (event) => {
-      if (lost !== undefined) return
-      const next = foldOn(state, event)
-      if (typeof next === "string") {
-        lost = next
-        return
-      }
-      state = next
-      if (covered.has(event.seq)) covered.set(event.seq, state)
+      lost ??= folding.add(event)
+      const state = folding.state()
+      if (lost !== undefined || state === undefined) return
+      // the fold changes its state in place
+      if (covered.has(event.seq)) covered.set(event.seq, { ...state })
       if (event.type !== "checkpoint.saved") return
       const at = covered.get(event.data.seq)
       marks.push([event, {
@@ -118,6 +115,7 @@ export const projectionChecker = ({ checkpoints, message, turn }: TurnRows): Che
         turnId: event.turnId,
         text: at?.text ?? "",
         reasoning: at?.reasoning ?? "",
+        whole: at?.whole === false ? false : undefined,
         usage: Usage.reported(state.usages),
         contextHash: state.context?.hash ?? null
       }])
@@ -130,6 +128,7 @@ export const projectionChecker = ({ checkpoints, message, turn }: TurnRows): Che
         report("projection", `its events cannot be folded: ${lost}`)
         return found
       }
+      const state = folding.state()
       if (state === undefined) {
         report("P4", "a turn without events")
         return found
@@ -191,7 +190,8 @@ export const sessionChecker = (): Checker<Placed> => {
   }
 }
 
-export const checkSession = (events: Iterable<Placed>): ReadonlyArray<Violation> => checkAll(sessionChecker(), events)
+export const checkSession = (events: Iterable<TurnEvent>): ReadonlyArray<Violation> =>
+  checkAll(sessionChecker(), events)
 
 /** An event as a reader gets it. */
 export interface SeenEvent {
