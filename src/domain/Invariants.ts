@@ -3,12 +3,12 @@
  * simulation, kill loop and `turnstream inspect --verify`. Pure. A check answers with everything it finds; nothing found
  * is an empty list.
  *
- * `checkJournal`: the events. `checkProjection`: a turn's rows against its events. `checkSession`: turns of a session side
- * by side. `checkFollower`: what a reader saw against what is committed. `...Checker`: the same
- * check for events that come in pages.
+ * `checkJournal`: the events. `checkProjection`: a turn's rows against its events. `checkFolded`: what retention left of
+ * one. `checkSession`: turns of a session side by side. `checkFollower`: what a reader saw against what is committed.
+ * `...Checker`: the same check for events that come in pages.
  */
 import { type Checker, journalChecker, type JournalOptions, type Violation } from "./JournalInvariants.ts"
-import type { Message, Part } from "./Message.ts"
+import { heldCharsMax, type Message, type Part } from "./Message.ts"
 import type { Checkpoint, Turn } from "./Resources.ts"
 import { type EventOf, type EventType, isTerminalType, type TurnEvent } from "./TurnEvent.ts"
 import * as TurnState from "./TurnState.ts"
@@ -22,8 +22,6 @@ export interface TurnRows {
   /** The answer or the partial. */
   readonly message: Message | undefined
   readonly checkpoints?: ReadonlyArray<Checkpoint>
-  /** UTF-16 units up to which rows hold an answer; where it is absent they hold any. */
-  readonly heldMax?: number
 }
 
 /** Equal as JSON, whatever the order of the keys; a field that is undefined is absent. */
@@ -77,13 +75,13 @@ const messageFault = (state: TurnState.TurnState, message: Message | undefined):
     id: state.messageId,
     turnId: state.turnId,
     role: "assistant",
+    whole: state.whole ? undefined : false,
     state: state.status === "completed" ? "complete" : "partial",
-    createdAt: state.endedAt,
-    whole: state.whole ? undefined : false
+    createdAt: state.endedAt
   }
   const { parts, ...fields } = message
   if (!same(fields, expected)) return `its message is ${JSON.stringify(fields)}, not ${JSON.stringify(expected)}`
-  return !state.whole || same(parts, partsOf(state)) ? undefined : "its message has other parts than its events say"
+  return same(parts, partsOf(state)) ? undefined : "its message has other parts than its events say"
 }
 
 type Mark = readonly [event: EventOf<"checkpoint.saved">, expected: unknown]
@@ -95,18 +93,18 @@ const checkpointFault = (marks: ReadonlyArray<Mark>, rows: ReadonlyArray<Checkpo
 }
 
 /** All events of one turn, from its first, against its rows: a projection is the fold of its events. */
-export const projectionChecker = ({ checkpoints, heldMax, message, turn }: TurnRows): Checker<TurnEvent> => {
-  const folding = TurnState.makeFold(undefined, heldMax)
+export const projectionChecker = ({ checkpoints, message, turn }: TurnRows): Checker<TurnEvent> => {
+  const folding = TurnState.makeFold(undefined, heldCharsMax)
   let lost: string | undefined
   /** Where a checkpoint of the rows says that it stands. */
   const covered = new Map<number, TurnState.TurnState | undefined>(checkpoints?.map(({ seq }) => [seq, undefined]))
   const marks: Array<Mark> = []
   return {
     add: (event) => {
-      lost ??= folding.add(event)
+      if (lost !== undefined) return
+      lost = folding.add(event)
       const state = folding.state()
       if (lost !== undefined || state === undefined) return
-      // the fold changes its state in place
       if (covered.has(event.seq)) covered.set(event.seq, { ...state })
       if (event.type !== "checkpoint.saved") return
       const at = covered.get(event.data.seq)
@@ -121,6 +119,7 @@ export const projectionChecker = ({ checkpoints, heldMax, message, turn }: TurnR
       }])
     },
     end: () => {
+      const state = folding.state()
       const found: Array<Violation> = []
       const report = (promise: string, what: string) => found.push({ promise, turnId: turn.id, seq: undefined, what })
       if (lost !== undefined) {
@@ -128,7 +127,6 @@ export const projectionChecker = ({ checkpoints, heldMax, message, turn }: TurnR
         report("projection", `its events cannot be folded: ${lost}`)
         return found
       }
-      const state = folding.state()
       if (state === undefined) {
         report("P4", "a turn without events")
         return found
@@ -144,6 +142,25 @@ export const projectionChecker = ({ checkpoints, heldMax, message, turn }: TurnR
       return found
     }
   }
+}
+
+/** What retention left of a turn: lifecycle events under their seqs, its last checkpoint, its message. */
+export const checkFolded = (
+  events: ReadonlyArray<TurnEvent>,
+  { checkpoints = [], message, turn }: TurnRows
+): ReadonlyArray<Violation> => {
+  const [first, last] = [events[0], events.at(-1)]
+  const saved = events.filter((event) => event.type === "checkpoint.saved").at(-1)?.data.checkpoint
+  const broken: ReadonlyArray<readonly [promise: string, what: string, is: boolean]> = [
+    ["P2", "its seqs do not rise", events.some(({ seq }, index) => seq <= (events[index - 1]?.seq ?? 0))],
+    ["P2", "its last seq is not that of its row", last?.seq !== turn.lastSeq],
+    ["P3", "it does not begin with turn.started", first?.type !== "turn.started" || first.seq !== 1],
+    ["P3", "it does not end", last === undefined || !isTerminalType(last.type) || turn.status === "running"],
+    ["P5", "what the model said is left among its events", events.some(({ type }) => type.startsWith("model."))],
+    ["P5", "its message is missing", turn.messageId !== message?.id],
+    ["P6", "its last checkpoint is missing", saved !== checkpoints.at(-1)?.checkpoint]
+  ]
+  return broken.flatMap(([promise, what, is]) => is ? [{ promise, turnId: turn.id, seq: undefined, what }] : [])
 }
 
 const checkAll = <E>(checker: Checker<E>, events: Iterable<E>): ReadonlyArray<Violation> => {
@@ -172,7 +189,7 @@ const working: ReadonlySet<EventType> = new Set([
   "telemetry.usage"
 ])
 
-type Placed = Pick<TurnEvent, "seq" | "sessionId" | "turnId" | "type">
+export type Placed = Pick<TurnEvent, "seq" | "sessionId" | "turnId" | "type">
 
 /** P10: turns of one session never interleave. Events of any number of sessions, in commit order. */
 export const sessionChecker = (): Checker<Placed> => {
@@ -190,8 +207,7 @@ export const sessionChecker = (): Checker<Placed> => {
   }
 }
 
-export const checkSession = (events: Iterable<TurnEvent>): ReadonlyArray<Violation> =>
-  checkAll(sessionChecker(), events)
+export const checkSession = (events: Iterable<Placed>): ReadonlyArray<Violation> => checkAll(sessionChecker(), events)
 
 /** An event as a reader gets it. */
 export interface SeenEvent {

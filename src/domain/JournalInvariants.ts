@@ -61,9 +61,9 @@ const lean = (event: TurnEvent, seq: number): TurnEvent =>
     ? { ...event, seq, data: { toolCallId: "", toolName: "", arguments: null } }
     : { ...event, seq }
 
-/** P2, P3: its place in the turn. A folded turn has gaps where its deltas were. */
-const checkPlace = (track: Track, event: TurnEvent, folded: boolean, report: Report): void => {
-  if (folded ? event.seq <= track.lastSeq : event.seq !== track.lastSeq + 1) {
+/** P2, P3: its place in the turn. */
+const checkPlace = (track: Track, event: TurnEvent, report: Report): void => {
+  if (event.seq !== track.lastSeq + 1) {
     report("P2", event.seq <= track.lastSeq ? `seq ${event.seq} again` : `seq ${event.seq} after ${track.lastSeq}`)
   }
   if (track.lastSeq === 0 && event.type !== "turn.started") report("P3", `it begins with ${event.type}`)
@@ -90,12 +90,7 @@ const checkpointPromise = (event: EventOf<"turn.completed" | "turn.failed">): st
     ? "P6"
     : "P22"
 
-const checkEnding = (
-  track: Track,
-  event: EventOf<"turn.completed" | "turn.failed">,
-  folded: boolean,
-  report: Report
-): void => {
+const checkEnding = (track: Track, event: EventOf<"turn.completed" | "turn.failed">, report: Report): void => {
   for (let attempt = 1; attempt <= track.attempts; attempt++) {
     if (!track.usages.some((one) => one.attempt === attempt)) report("P14", `no usage of attempt ${attempt}`)
   }
@@ -113,7 +108,6 @@ const checkEnding = (
   if (event.data.checkpoint !== track.checkpoint) {
     report("protocol", `it names checkpoint ${event.data.checkpoint}, the last is ${track.checkpoint}`)
   }
-  if (folded) return
   const chars = event.data.partial?.chars ?? 0
   if (chars !== track.chars) report("P5", `its partial has ${chars} characters, its deltas ${track.chars}`)
   else if (event.data.partial !== undefined && chars === 0) report("P5", "a partial without text")
@@ -125,7 +119,7 @@ export const sameUsage = (a: Usage.Usage | null, b: Usage.Usage | null): boolean
     : (Object.keys(Usage.unknown) as Array<keyof Usage.Usage>).every((field) => a[field] === b[field])
 
 /** What the event says, against the books; then into the books. */
-const checkContent = (track: Track, event: TurnEvent, folded: boolean, report: Report): void => {
+const checkContent = (track: Track, event: TurnEvent, report: Report): void => {
   switch (event.type) {
     case "attempt.started":
       if (track.visible) report("P8", "a new attempt while what was said still counts")
@@ -159,7 +153,7 @@ const checkContent = (track: Track, event: TurnEvent, folded: boolean, report: R
       break
     case "turn.completed":
     case "turn.failed":
-      if (!track.ended) checkEnding(track, event, folded, report)
+      if (!track.ended) checkEnding(track, event, report)
       break
     default:
       break
@@ -182,8 +176,6 @@ const checkTransition = (track: Track, event: TurnEvent, faulty: boolean, report
 export interface JournalOptions {
   /** True where faults are over: a turn without an end is then stuck (P23). */
   readonly ended?: boolean
-  /** True for what retention leaves of turns: their lifecycle events, under their seqs. What was said is not judged then. */
-  readonly folded?: boolean
 }
 
 const newTrack = (event: TurnEvent): Track => ({
@@ -204,16 +196,15 @@ const newTrack = (event: TurnEvent): Track => ({
 export const journalChecker = (options: JournalOptions = {}): Checker<TurnEvent> => {
   const found: Array<Violation> = []
   const tracks = new Map<string, Track>()
-  const folded = options.folded === true
   return {
     add: (event) => {
       const track = tracks.get(event.turnId) ?? newTrack(event)
       tracks.set(event.turnId, track)
       const before = found.length
       const report: Report = (promise, what) => found.push({ promise, turnId: event.turnId, seq: event.seq, what })
-      checkPlace(track, event, folded, report)
+      checkPlace(track, event, report)
       checkEnvelope(track, event, report)
-      checkContent(track, event, folded, report)
+      checkContent(track, event, report)
       checkTransition(track, event, found.length > before, report)
       track.lastSeq = Math.max(track.lastSeq, event.seq)
       if (isTerminalType(event.type)) track.ended = true

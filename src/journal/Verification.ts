@@ -11,16 +11,21 @@ import * as Stream from "effect/Stream"
 import type { TurnId } from "../domain/Ids.ts"
 import * as Invariants from "../domain/Invariants.ts"
 import type { Gone, SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
-import type { Session } from "../domain/Resources.ts"
-import type { JournalFailure } from "../domain/TurnError.ts"
+import type { Session, Turn } from "../domain/Resources.ts"
+import { JournalFailure } from "../domain/TurnError.ts"
+import * as TurnEvent from "../domain/TurnEvent.ts"
 import * as Usage from "../domain/Usage.ts"
-import type { FollowEnded } from "./Journal.ts"
-import { isLasting, type Reader, verifyTurn } from "./TurnVerification.ts"
+import type { FollowEnded, Journal } from "./Journal.ts"
 
-export { verifyTurn }
-
-/** Sessions read at a time. */
+/** Events, or sessions, read at a time. */
 const pageSize = 1_000
+
+export interface Verified {
+  readonly events: number
+  /** All that its usage events say, estimates too, as the ledger counts; null where there is none. */
+  readonly used: Usage.Usage | null
+  readonly violations: ReadonlyArray<Invariants.Violation>
+}
 
 export interface Counts {
   readonly sessions: number
@@ -29,7 +34,130 @@ export interface Counts {
   readonly violations: number
 }
 
+type Reader = Journal["Type"]
 type Report = (violation: Invariants.Violation) => Effect.Effect<void>
+
+const unreadable = (turnId: string, seq: number | undefined, why: string, promise = "P30"): Invariants.Violation => ({
+  promise,
+  turnId,
+  seq,
+  what: `it cannot be read: ${why}`
+})
+
+/** A fault that passes is the caller's to try again; one that stays is what is looked for. */
+const isLasting = (error: { readonly _tag: string }): error is JournalFailure =>
+  error instanceof JournalFailure && !error.retryable
+
+const decode = (json: string): TurnEvent.TurnEvent | undefined => {
+  try {
+    return TurnEvent.decode(JSON.parse(json))
+  } catch {
+    return undefined
+  }
+}
+
+const messageOf = (journal: Reader, { messageId, sessionId }: Turn) =>
+  messageId === undefined ? Effect.succeed(undefined) : journal.message(sessionId, messageId).pipe(
+    // missing or unreadable: either way there is none to compare with
+    Effect.catchIf(isLasting, () => Effect.succeed(undefined))
+  )
+
+/** What a turn's rows are judged with, as far as they can be read. */
+interface Rows {
+  /** Where retention folded the turn: its events have gaps, and are judged by what must be left of them. */
+  readonly folded: Invariants.TurnRows | undefined
+  /** The last event that the rows know of. */
+  readonly upTo: number
+  readonly checkers: ReadonlyArray<Pick<ReturnType<typeof Invariants.journalChecker>, "add" | "end">>
+  readonly violations: ReadonlyArray<Invariants.Violation>
+}
+
+const rowsOf = (journal: Reader, id: TurnId): Effect.Effect<Rows, TurnNotFound | JournalFailure> =>
+  Effect.gen(function*() {
+    const { turn } = yield* journal.turn(id)
+    const message = yield* messageOf(journal, turn)
+    const all = yield* Effect.catchIf(journal.checkpoints(id), isLasting, () => Effect.succeed(undefined))
+    // a turn that runs: none that was written since its row was read
+    const checkpoints = turn.status === "running"
+      ? all?.filter(({ checkpoint }) => checkpoint <= (turn.checkpoint ?? 0))
+      : all
+    const rows = { turn, message, ...(checkpoints === undefined ? {} : { checkpoints }) }
+    return {
+      folded: turn.foldedAt === undefined ? undefined : rows,
+      upTo: turn.status === "running" ? turn.lastSeq : Number.MAX_SAFE_INTEGER,
+      checkers: turn.foldedAt === undefined ? [Invariants.projectionChecker(rows)] : [],
+      violations: all === undefined ? [unreadable(id, undefined, "its checkpoints", "P6")] : []
+    }
+  }).pipe(
+    Effect.catchIf(isLasting, (error) =>
+      Effect.succeed({
+        folded: undefined,
+        upTo: Number.MAX_SAFE_INTEGER,
+        checkers: [],
+        violations: [unreadable(id, undefined, error.message)]
+      }))
+  )
+
+/** Every event of the turn up to `upTo`, in pages; answers with why it cannot be read to its end. */
+const readEvents = (
+  journal: Reader,
+  id: TurnId,
+  upTo: number,
+  take: (event: TurnEvent.TurnEvent) => void
+): Effect.Effect<Invariants.Violation | undefined, TurnNotFound | JournalFailure> =>
+  Effect.gen(function*() {
+    let last = 0
+    while (last < upTo) {
+      const page = yield* Effect.either(journal.readAfter(id, last, pageSize))
+      if (page._tag === "Left") {
+        return isLasting(page.left) ? unreadable(id, last + 1, page.left.message) : yield* page.left
+      }
+      if (page.right.length === 0) return undefined
+      for (const { json, seq } of page.right) {
+        if (seq > upTo) return undefined
+        const event = decode(json)
+        if (event === undefined) return unreadable(id, seq, "it does not have the expected shape")
+        take(event)
+        last = seq
+      }
+    }
+    return undefined
+  })
+
+export const verifyTurn = (journal: Reader, id: TurnId): Effect.Effect<Verified, TurnNotFound | JournalFailure> =>
+  Effect.gen(function*() {
+    const found = yield* verifyOnce(journal, id)
+    if (found.folded || found.violations.length === 0) return found
+    // retention may have folded it while it was read
+    const now = yield* Effect.catchIf(journal.turn(id), isLasting, () => Effect.succeed(undefined))
+    return now?.turn.foldedAt === undefined ? found : yield* verifyOnce(journal, id)
+  })
+
+const verifyOnce = (journal: Reader, id: TurnId) =>
+  Effect.gen(function*() {
+    const rows = yield* rowsOf(journal, id)
+    const checkers = rows.folded === undefined ? [Invariants.journalChecker(), ...rows.checkers] : []
+    const left: Array<TurnEvent.TurnEvent> = []
+    let used: Usage.Usage | null = null
+    let events = 0
+    const broken = yield* readEvents(journal, id, rows.upTo, (event) => {
+      events += 1
+      if (event.type === "telemetry.usage") used = Usage.add(used ?? Usage.unknown, event.data.usage)
+      for (const checker of checkers) checker.add(event)
+      if (rows.folded !== undefined) left.push(event)
+    })
+    return {
+      folded: rows.folded !== undefined,
+      events,
+      used,
+      violations: [
+        ...rows.violations,
+        ...(broken === undefined ? [] : [broken]),
+        ...checkers.flatMap((checker) => checker.end()),
+        ...(rows.folded === undefined ? [] : Invariants.checkFolded(left, rows.folded))
+      ]
+    }
+  })
 
 const sameUsage = (a: Usage.Usage | null, b: Usage.Usage | null) => JSON.stringify(a) === JSON.stringify(b)
 
@@ -40,8 +168,8 @@ const ledgerOf = (journal: Reader) =>
     (totals) => new Map(totals.map(({ by, usage }) => [by.session, Usage.add(Usage.unknown, usage)]))
   )
 
-/** The turns whose events are there, in the order of their begin, with what is wrong between them. */
-const streamedTurns = (journal: Reader, { id }: Session) => {
+/** Its turns, in the order of their begin, with what is wrong between them. */
+const turnsOf = (journal: Reader, { id }: Session) => {
   const order = Invariants.sessionChecker()
   const turns = new Set<TurnId>()
   return journal.followSession(id, undefined, false).pipe(
@@ -57,25 +185,20 @@ const streamedTurns = (journal: Reader, { id }: Session) => {
   )
 }
 
-/** A page of turns holds their answers. */
+/** A page of turns holds their answers, each up to a million characters. */
 const turnsAtOnce = 10
 
-/** Those and the folded ones. A list that cannot be read is told, and those with events are checked all the same. */
-const turnsOf = (journal: Reader, session: Session, report: Report) =>
+/** Those that a session's stream passes over, because retention folded them. */
+const foldedOf = (journal: Reader, { id }: Session) =>
   Effect.gen(function*() {
-    const { turns, violations } = yield* streamedTurns(journal, session)
-    yield* Effect.forEach(violations, report, { discard: true })
-    const list = Effect.gen(function*() {
-      let cursor: string | undefined
-      do {
-        const page = yield* journal.turns(session.id, { cursor, limit: turnsAtOnce })
-        for (const { id } of page.items) turns.add(id)
-        cursor = page.nextCursor
-      } while (cursor !== undefined)
-    })
-    yield* Effect.catchIf(list, isLasting, (error) =>
-      report(ofSession("P30", session.id, `its turns cannot be listed: ${error.message}`)))
-    return turns
+    const folded: Array<TurnId> = []
+    let cursor: string | undefined
+    do {
+      const page = yield* journal.turns(id, { cursor, limit: turnsAtOnce })
+      for (const turn of page.items) if (turn.foldedAt !== undefined) folded.push(turn.id)
+      cursor = page.nextCursor
+    } while (cursor !== undefined)
+    return folded
   })
 
 type SessionError = SessionNotFound | TurnNotFound | Gone | JournalFailure | FollowEnded
@@ -92,9 +215,11 @@ const verifySession = (
   report: Report
 ): Effect.Effect<SessionVerified, SessionError> =>
   Effect.gen(function*() {
-    const turns = yield* turnsOf(journal, session, report)
+    const { turns, violations } = yield* turnsOf(journal, session)
+    if (turns.size < session.turnCount) { for (const id of yield* foldedOf(journal, session)) turns.add(id) }
     let events = 0
     let used: Usage.Usage | null = null
+    yield* Effect.forEach(violations, report, { discard: true })
     for (const id of turns) {
       const turn = yield* verifyTurn(journal, id)
       events += turn.events

@@ -203,7 +203,6 @@ const rowsOf = (events: ReadonlyArray<TurnEvent>): Invariants.TurnRows => {
     phase: state.phase,
     text: state.text,
     reasoning: state.reasoning,
-    whole: state.whole ? undefined : false,
     usage: Usage.reported(usages),
     lastSeq: state.lastSeq,
     provider: state.provider,
@@ -250,7 +249,6 @@ describe("the checker of projections", () => {
       phase: ["streaming", "P3"],
       text: ["Hell", "P5"],
       reasoning: ["x", "P5"],
-      whole: [false, "P5"],
       finishReason: ["length", "P3"],
       error: [toInfo(new Interrupted({ cause: "crash" })), "P3"],
       usage: [null, "P14"],
@@ -267,7 +265,7 @@ describe("the checker of projections", () => {
       checkpoint: [undefined, "P6"]
     }
     const fields = Object.entries(other)
-    // every field but the id, by which it was found
+    // every field but the id, by which it was found, and the place in the queue
     assert.strictEqual(fields.length, Object.keys(rows.turn).length - 1)
     for (const [field, [value, promise]] of fields) {
       const found = Invariants.checkProjection(plain, { ...rows, turn: { ...rows.turn, [field]: value } })

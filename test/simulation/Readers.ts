@@ -108,6 +108,7 @@ export const make = (stage: Stage, targets: Clients["targets"]) => {
         }
         return
       }
+      view.catchUp()
       const due = view.turn(id).slice(after, after + most)
       const same = exit.value.length <= due.length && exit.value.every(({ json }, index) => json === due[index]?.json)
       if (!same || exit.value.length < Math.min(most, known.length - after)) {

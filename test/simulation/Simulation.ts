@@ -153,19 +153,26 @@ const onEngine = async (stage: Stage, life: World.Life, step: Step): Promise<str
   }
 }
 
+/** What a dead process still had in hand is dropped. */
+const noticeDeath = async (world: World.World): Promise<void> => {
+  if (world.life()?.faults.dead() === true) await world.crash()
+}
+
 const take = async (stage: Stage, step: Step): Promise<string> => {
   const { sim, view, world } = stage
   view.catchUp()
   const simple = await withoutEngine(stage, step)
-  if (simple !== undefined) return simple
+  if (simple !== undefined) {
+    await noticeDeath(world)
+    return simple
+  }
   if (world.life() === undefined) await world.open(0, false)
   const life = world.life()
   if (life === undefined) return "no engine"
   const said = onStorage(life, step) ?? await onEngine(stage, life, step)
   if (step.settle === undefined) await sim.settle()
   else sim.run(step.settle)
-  // what a dead process still had in hand is dropped
-  if (world.life()?.faults.dead() === true) await world.crash()
+  await noticeDeath(world)
   return said
 }
 

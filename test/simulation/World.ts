@@ -124,6 +124,7 @@ export const make = ({ dataDir, model, note, onRestart, sim, view }: WorldOption
       return
     }
     faults.dieIn = 0
+    view.catchUp()
     model.recovered(before, provider.calls(), onRestart === "resume")
     life = {
       runtime: Context.get(exit.value, TurnRuntime),
