@@ -126,6 +126,15 @@ const readEvents = (
 
 export const verifyTurn = (journal: Reader, id: TurnId): Effect.Effect<Verified, TurnNotFound | JournalFailure> =>
   Effect.gen(function*() {
+    const found = yield* verifyOnce(journal, id)
+    if (found.folded || found.violations.length === 0) return found
+    // retention may have folded it while it was read
+    const now = yield* Effect.catchIf(journal.turn(id), isLasting, () => Effect.succeed(undefined))
+    return now?.turn.foldedAt === undefined ? found : yield* verifyOnce(journal, id)
+  })
+
+const verifyOnce = (journal: Reader, id: TurnId) =>
+  Effect.gen(function*() {
     const rows = yield* rowsOf(journal, id)
     const checkers = rows.folded === undefined ? [Invariants.journalChecker(), ...rows.checkers] : []
     const left: Array<TurnEvent.TurnEvent> = []
@@ -138,6 +147,7 @@ export const verifyTurn = (journal: Reader, id: TurnId): Effect.Effect<Verified,
       if (rows.folded !== undefined) left.push(event)
     })
     return {
+      folded: rows.folded !== undefined,
       events,
       used,
       violations: [
@@ -175,13 +185,16 @@ const turnsOf = (journal: Reader, { id }: Session) => {
   )
 }
 
+/** A page of turns holds their answers, each up to a million characters. */
+const turnsAtOnce = 10
+
 /** Those that a session's stream passes over, because retention folded them. */
 const foldedOf = (journal: Reader, { id }: Session) =>
   Effect.gen(function*() {
     const folded: Array<TurnId> = []
     let cursor: string | undefined
     do {
-      const page = yield* journal.turns(id, { cursor, limit: pageSize })
+      const page = yield* journal.turns(id, { cursor, limit: turnsAtOnce })
       for (const turn of page.items) if (turn.foldedAt !== undefined) folded.push(turn.id)
       cursor = page.nextCursor
     } while (cursor !== undefined)

@@ -80,7 +80,13 @@ export const copyFolder = (from: string, to: string): void => Fs.cpSync(from, to
 const quietTurns = 4
 /** Virtual seconds within which everything must have ended once faults are over (P23). */
 export const patienceMs = 60_000
-const stepMs = 250
+
+/** Milliseconds to the next thing that is due; a moving of the clock costs some real ones. */
+const untilNext = Effect.gen(function*() {
+  const now = yield* TestClock.currentTimeMillis
+  const due = [...yield* TestClock.sleeps()].filter((at) => at > now)
+  return due.length === 0 ? 1_000 : Math.min(...due) - now
+})
 
 /** Nothing ends although there was all the time that a test has. */
 export class Stuck extends Data.TaggedError("Stuck") {}
@@ -104,8 +110,9 @@ export const drive =
           quiet = faults.statements() === before ? quiet + 1 : 0
           before = faults.statements()
         }
-        yield* TestClock.adjust(stepMs)
-        waited += stepMs
+        const step = yield* untilNext
+        yield* TestClock.adjust(step)
+        waited += step
       }
       return yield* Effect.fail(new Stuck())
     }))

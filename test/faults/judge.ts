@@ -27,7 +27,10 @@ const rowsOf = (id: SessionId) =>
         ...["messages", "turns", "batches", "usage", "context_contents"].map((table) =>
           `SELECT count(*) AS n FROM ${table} WHERE session_id = '${id}'`
         ),
-        "SELECT count(*) AS n FROM checkpoints WHERE turn_id NOT IN (SELECT id FROM turns)"
+        ...["checkpoints", "folded_events"].map((table) =>
+          `SELECT count(*) AS n FROM ${table} WHERE turn_id NOT IN (SELECT id FROM turns)`
+        ),
+        "SELECT count(*) AS n FROM message_pieces WHERE message_id NOT IN (SELECT id FROM messages)"
       ],
       (text) => Effect.map(reader.unsafe<{ readonly n: number }>(text), ([row]) => row?.n ?? 0)
     )

@@ -58,7 +58,7 @@ export interface Found extends Violation {
 }
 
 export interface Enumerated {
-  /** Writes at which the fault struck. */
+  /** The last write at which the fault struck. */
   readonly points: number
   readonly found: ReadonlyArray<Found>
 }
@@ -153,12 +153,12 @@ export const remainsOf = (
 export const deaths = (
   template: string,
   scenario: Scenario,
-  options: { readonly seen?: Witness; readonly opened?: boolean } = {}
+  options: { readonly seen?: Witness; readonly opened?: boolean; readonly from?: number } = {}
 ): Effect.Effect<Enumerated, unknown> =>
   Effect.scoped(Effect.gen(function*() {
     const remains = yield* remainsOf(template, scenario, options.seen ?? witness(), options.opened ?? false)
     const found: Array<Found> = []
-    for (const { at, folder, seen } of remains) {
+    for (const { at, folder, seen } of remains.slice((options.from ?? 1) - 1)) {
       for (const one of yield* judgeLeft(folder, seen, { died: true })) found.push({ ...one, fault: at })
     }
     return { points: remains.length, found }
@@ -207,7 +207,12 @@ const onceRefused = (faults: SqlFaults.SqlFaults, scenario: Scenario, seen: Witn
 /** Beyond every scenario's writes: an enumeration that comes here is endless. */
 const pointsMax = 200
 
-export const refusals = (template: string, scenario: Scenario, refusal: Refusal): Effect.Effect<Enumerated, unknown> =>
+export const refusals = (
+  template: string,
+  scenario: Scenario,
+  refusal: Refusal,
+  from = 1
+): Effect.Effect<Enumerated, unknown> =>
   Effect.scoped(Effect.gen(function*() {
     const here = yield* folders
     copyFolder(template, here)
@@ -220,7 +225,7 @@ export const refusals = (template: string, scenario: Scenario, refusal: Refusal)
       faults
     )
     let points = 0
-    for (let n = 1; n <= pointsMax; n++) {
+    for (let n = from; n <= pointsMax; n++) {
       served = witness()
       all.push(served)
       const once = yield* Effect.provide(onceRefused(faults, scenario, served, refusal, n), context)

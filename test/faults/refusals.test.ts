@@ -5,7 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { emptyDatabase, type Refusal, refusals } from "./life.ts"
-import { scenarios } from "./scenarios.ts"
+import { scenarios, sharedWrites } from "./scenarios.ts"
 import * as SqlFaults from "./SqlFaults.ts"
 
 type Name = keyof typeof scenarios
@@ -22,6 +22,8 @@ interface Mode {
   readonly scenarios?: ReadonlyArray<Name>
   /** Places of the fault at the least, as measured. */
   readonly least: Readonly<Record<Name, number>>
+  /** Places that another scenario has too. */
+  readonly shared: Partial<Record<Name, number>>
 }
 
 const writes: Mode["least"] = {
@@ -49,14 +51,16 @@ const modes: ReadonlyArray<Mode> = [
       name: "a write refused once",
       plans: (n) => ({ writer: SqlFaults.atWrite(n, { refused: "before", code }) })
     },
-    least: writes
+    least: writes,
+    shared: sharedWrites
   },
   {
     refusal: {
       name: "a commit that takes effect and is reported as failed",
       plans: (n) => ({ writer: SqlFaults.unacknowledged(n, code) })
     },
-    least: commits
+    least: commits,
+    shared: {}
   },
   {
     refusal: {
@@ -65,7 +69,8 @@ const modes: ReadonlyArray<Mode> = [
       liftedAfterMs
     },
     scenarios: ["plain", "queue"],
-    least: commits
+    least: commits,
+    shared: {}
   },
   {
     refusal: {
@@ -73,7 +78,8 @@ const modes: ReadonlyArray<Mode> = [
       plans: (n) => SqlFaults.outage(n, { commit: "after", reads: false, code }),
       liftedAfterMs
     },
-    least: commits
+    least: commits,
+    shared: {}
   },
   {
     refusal: {
@@ -81,18 +87,24 @@ const modes: ReadonlyArray<Mode> = [
       plans: (n) => SqlFaults.outage(n, { commit: "before", reads: false, code }),
       liftedAfterMs
     },
-    least: commits
+    least: commits,
+    shared: {}
   }
 ]
 
-for (const { least, refusal, scenarios: some = names } of modes) {
+for (const { least, refusal, scenarios: some = names, shared } of modes) {
   describe(`P4, P9, P14, P15, P19, P23: ${refusal.name}`, () => {
     for (const name of some) {
       it.scoped(
         `${name}: a typed failure or none, every turn ends when the fault has passed, nothing acknowledged is lost`,
         () =>
           Effect.gen(function*() {
-            const { found, points } = yield* refusals(yield* emptyDatabase, scenarios[name], refusal)
+            const { found, points } = yield* refusals(
+              yield* emptyDatabase,
+              scenarios[name],
+              refusal,
+              (shared[name] ?? 0) + 1
+            )
             assert.deepStrictEqual(found, [])
             assert.isAtLeast(points, least[name])
           }),

@@ -190,6 +190,64 @@ describe("P19, P23: storage that refuses an ending", () => {
     }))
 })
 
+describe("P4, P23: an admission that was committed and reported as failed", () => {
+  /** Every admission takes effect and is reported as failed; while storage is gone, reads fail too. */
+  const doubtful = () => {
+    let gone = false
+    const refuse = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | JournalFailure> =>
+      Effect.suspend((): Effect.Effect<A, E | JournalFailure> => gone ? busy : effect)
+    const change = (journal: JournalShape): Partial<JournalShape> => ({
+      admit: (admission) => Effect.zipRight(journal.admit(admission), Effect.fail(busy)),
+      turn: (id) => refuse(journal.turn(id))
+    })
+    return {
+      change,
+      setGone: (next: boolean) => {
+        gone = next
+      }
+    }
+  }
+  const answer = () => Stream.make(word, finish)
+
+  it.scoped("is answered as what it is, and runs", () =>
+    Effect.gen(function*() {
+      const id = yield* started
+      yield* events(id)
+      assert.strictEqual((yield* turnOf(id)).status, "completed")
+    }).pipe(Effect.provide(engineOf(answer, doubtful().change))))
+
+  it.scoped("runs once storage answers again, where it could not be asked; its key finds it", () =>
+    Effect.gen(function*() {
+      const storage = doubtful()
+      yield* Effect.gen(function*() {
+        const runtime = yield* TurnRuntime
+        const journal = yield* Journal
+        const sessionId = yield* newSession
+        storage.setGone(true)
+        const refused = yield* Effect.flip(runtime.submit({ sessionId, message: "hello", idempotencyKey: "k" }))
+        assert.strictEqual(refused._tag, "JournalFailure")
+        storage.setGone(false)
+        yield* TestClock.adjust("1 second")
+        const known = yield* journal.byKey(sessionId, "k")
+        if (known === undefined) return assert.fail("the turn is not there")
+        yield* events(known.turnId)
+        assert.strictEqual((yield* turnOf(known.turnId)).status, "completed")
+        assert.strictEqual(yield* runtime.running, 0)
+      }).pipe(Effect.provide(engineOf(answer, storage.change)))
+    }))
+
+  it.scoped("does not keep the engine from closing while it is in doubt", () =>
+    Effect.gen(function*() {
+      const storage = doubtful()
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(engineOf(answer, storage.change), scope)
+      const sessionId = yield* Effect.provide(newSession, context)
+      storage.setGone(true)
+      assert.strictEqual((yield* Effect.flip(Effect.provide(submit(sessionId), context)))._tag, "JournalFailure")
+      yield* Scope.close(scope, Exit.void)
+    }))
+})
+
 describe("an admission under way", () => {
   it.scoped("is shut down like the others when the engine closes meanwhile (P22)", () =>
     Effect.gen(function*() {
