@@ -29,15 +29,20 @@ const headLines = (turn: Turn, style: Style): ReadonlyArray<string> => [
     turn.status === "running" ? `, ${turn.phase}` : ""
   }, ${turn.provider}/${turn.model}, ${turn.attempts} attempts, ${turn.lastSeq} events`,
   ...(turn.resumedFrom === undefined ? [] : [`continues ${turn.resumedFrom}`]),
-  ...(turn.retryOf === undefined ? [] : [`another answer instead of ${turn.retryOf}`])
+  ...(turn.retryOf === undefined ? [] : [`another answer instead of ${turn.retryOf}`]),
+  ...(turn.foldedAt === undefined ? [] : [`folded ${turn.foldedAt}: what the model said is kept as its message alone`])
 ]
 
-const tailLines = (turn: Turn, timeline: Timeline.Timeline, style: Style): ReadonlyArray<string> => [
-  `first token ${timeline.firstTokenMs === undefined ? "never" : `after ${timeline.firstTokenMs} ms`}, ${
-    timeline.pauses === 0
+const paceLine = ({ firstTokenMs, longestPauseMs, pauses }: Timeline.Timeline): string =>
+  `first token ${firstTokenMs === undefined ? "never" : `after ${firstTokenMs} ms`}, ${
+    pauses === 0
       ? `no pause of ${Timeline.pauseMs} ms or more`
-      : `${timeline.pauses} pauses, the longest ${timeline.longestPauseMs} ms`
-  }`,
+      : `${pauses} pauses, the longest ${longestPauseMs} ms`
+  }`
+
+/** The pace of a folded turn went with its deltas. */
+const tailLines = (turn: Turn, timeline: Timeline.Timeline, style: Style): ReadonlyArray<string> => [
+  ...(turn.foldedAt === undefined ? [paceLine(timeline)] : []),
   `usage ${turn.usage === null ? "not reported" : Timeline.usageText(turn.usage)}`,
   ...(turn.error === undefined ? [] : [style.red(`${turn.error._tag}: ${printable(turn.error.message)}`)])
 ]

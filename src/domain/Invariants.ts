@@ -3,12 +3,12 @@
  * simulation, kill loop and `turnstream inspect --verify`. Pure. A check answers with everything it finds; nothing found
  * is an empty list.
  *
- * `checkJournal`: the events. `checkProjection`: a turn's rows against its events. `checkSession`: turns of a session side
- * by side. `checkFollower`: what a reader saw against what is committed. `...Checker`: the same
- * check for events that come in pages.
+ * `checkJournal`: the events. `checkProjection`: a turn's rows against its events. `checkFolded`: what retention left of
+ * one. `checkSession`: turns of a session side by side. `checkFollower`: what a reader saw against what is committed.
+ * `...Checker`: the same check for events that come in pages.
  */
 import { type Checker, journalChecker, type JournalOptions, type Violation } from "./JournalInvariants.ts"
-import type { Message, Part } from "./Message.ts"
+import { heldCharsMax, type Message, type Part } from "./Message.ts"
 import type { Checkpoint, Turn } from "./Resources.ts"
 import { type EventOf, type EventType, isTerminalType, type TurnEvent } from "./TurnEvent.ts"
 import * as TurnState from "./TurnState.ts"
@@ -47,6 +47,7 @@ const turnFields = (state: TurnState.TurnState): ReadonlyArray<readonly [keyof T
   ["phase", state.phase, "P3"],
   ["text", state.text, "P5"],
   ["reasoning", state.reasoning, "P5"],
+  ["whole", state.whole ? undefined : false, "P5"],
   ["finishReason", state.finishReason, "P3"],
   ["error", state.error, "P3"],
   ["usage", Usage.reported(state.usages), "P14"],
@@ -74,6 +75,7 @@ const messageFault = (state: TurnState.TurnState, message: Message | undefined):
     id: state.messageId,
     turnId: state.turnId,
     role: "assistant",
+    whole: state.whole ? undefined : false,
     state: state.status === "completed" ? "complete" : "partial",
     createdAt: state.endedAt
   }
@@ -90,13 +92,9 @@ const checkpointFault = (marks: ReadonlyArray<Mark>, rows: ReadonlyArray<Checkpo
   return wrong === undefined ? undefined : `checkpoint ${wrong[0].data.checkpoint} is not what its events say`
 }
 
-/** The state after `event`, or why there is none. */
-const foldOn = (state: TurnState.TurnState | undefined, event: TurnEvent): TurnState.TurnState | string =>
-  TurnState.violation(state, event) ?? TurnState.apply(state, event)
-
 /** All events of one turn, from its first, against its rows: a projection is the fold of its events. */
 export const projectionChecker = ({ checkpoints, message, turn }: TurnRows): Checker<TurnEvent> => {
-  let state: TurnState.TurnState | undefined
+  const folding = TurnState.makeFold(undefined, heldCharsMax)
   let lost: string | undefined
   /** Where a checkpoint of the rows says that it stands. */
   const covered = new Map<number, TurnState.TurnState | undefined>(checkpoints?.map(({ seq }) => [seq, undefined]))
@@ -104,13 +102,10 @@ export const projectionChecker = ({ checkpoints, message, turn }: TurnRows): Che
   return {
     add: (event) => {
       if (lost !== undefined) return
-      const next = foldOn(state, event)
-      if (typeof next === "string") {
-        lost = next
-        return
-      }
-      state = next
-      if (covered.has(event.seq)) covered.set(event.seq, state)
+      lost = folding.add(event)
+      const state = folding.state()
+      if (lost !== undefined || state === undefined) return
+      if (covered.has(event.seq)) covered.set(event.seq, { ...state })
       if (event.type !== "checkpoint.saved") return
       const at = covered.get(event.data.seq)
       marks.push([event, {
@@ -118,11 +113,13 @@ export const projectionChecker = ({ checkpoints, message, turn }: TurnRows): Che
         turnId: event.turnId,
         text: at?.text ?? "",
         reasoning: at?.reasoning ?? "",
+        whole: at?.whole === false ? false : undefined,
         usage: Usage.reported(state.usages),
         contextHash: state.context?.hash ?? null
       }])
     },
     end: () => {
+      const state = folding.state()
       const found: Array<Violation> = []
       const report = (promise: string, what: string) => found.push({ promise, turnId: turn.id, seq: undefined, what })
       if (lost !== undefined) {
@@ -145,6 +142,25 @@ export const projectionChecker = ({ checkpoints, message, turn }: TurnRows): Che
       return found
     }
   }
+}
+
+/** What retention left of a turn: lifecycle events under their seqs, its last checkpoint, its message. */
+export const checkFolded = (
+  events: ReadonlyArray<TurnEvent>,
+  { checkpoints = [], message, turn }: TurnRows
+): ReadonlyArray<Violation> => {
+  const [first, last] = [events[0], events.at(-1)]
+  const saved = events.filter((event) => event.type === "checkpoint.saved").at(-1)?.data.checkpoint
+  const broken: ReadonlyArray<readonly [promise: string, what: string, is: boolean]> = [
+    ["P2", "its seqs do not rise", events.some(({ seq }, index) => seq <= (events[index - 1]?.seq ?? 0))],
+    ["P2", "its last seq is not that of its row", last?.seq !== turn.lastSeq],
+    ["P3", "it does not begin with turn.started", first?.type !== "turn.started" || first.seq !== 1],
+    ["P3", "it does not end", last === undefined || !isTerminalType(last.type) || turn.status === "running"],
+    ["P5", "what the model said is left among its events", events.some(({ type }) => type.startsWith("model."))],
+    ["P5", "its message is missing", turn.messageId !== message?.id],
+    ["P6", "its last checkpoint is missing", saved !== checkpoints.at(-1)?.checkpoint]
+  ]
+  return broken.flatMap(([promise, what, is]) => is ? [{ promise, turnId: turn.id, seq: undefined, what }] : [])
 }
 
 const checkAll = <E>(checker: Checker<E>, events: Iterable<E>): ReadonlyArray<Violation> => {
@@ -173,7 +189,7 @@ const working: ReadonlySet<EventType> = new Set([
   "telemetry.usage"
 ])
 
-type Placed = Pick<TurnEvent, "seq" | "sessionId" | "turnId" | "type">
+export type Placed = Pick<TurnEvent, "seq" | "sessionId" | "turnId" | "type">
 
 /** P10: turns of one session never interleave. Events of any number of sessions, in commit order. */
 export const sessionChecker = (): Checker<Placed> => {
@@ -218,7 +234,11 @@ export const checkFollower = (
   for (const { json, seq } of seen) {
     const stored = committed.get(seq)
     if (stored === undefined) report("P1", seq, `a reader saw seq ${seq}, which is not committed`)
-    else if (stored !== json) report("P15", seq, `a reader saw other bytes at seq ${seq}`)
+    else if (stored !== json) {
+      // another event stands there: what was seen was never committed
+      if (same(JSON.parse(stored), JSON.parse(json))) report("P15", seq, `a reader saw other bytes at seq ${seq}`)
+      else report("P1", seq, `a reader saw another event at seq ${seq} than the committed one`)
+    }
     if (seq <= last) report("P15", seq, `a reader after ${options.after} saw seq ${seq} after ${last}`)
     else if (seq > last + 1) report("P15", seq, `a reader after ${options.after} missed seq ${last + 1} to ${seq - 1}`)
     last = Math.max(last, seq)

@@ -35,7 +35,13 @@ export const Role = Schema.Literal("user", "assistant")
 export type Role = typeof Role.Type
 
 /**
- * False on what holds an answer of more than a million characters: its text is left empty in memory, `Journal.answer`
+ * UTF-16 units of an answer that rows and memory hold as one: the default output cap, so that with the defaults every
+ * answer is held whole. A longer one stays in its events, from which it is read in pieces.
+ */
+export const heldCharsMax = 1_048_576
+
+/**
+ * False on what holds an answer of more than `heldCharsMax` characters: its text is left empty in memory, `Journal.answer`
  * streams it, and over HTTP it is there in full. Absent otherwise.
  */
 export const whole = Schema.optional(Schema.Literal(false))

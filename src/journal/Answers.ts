@@ -7,12 +7,6 @@ import { type EventType, parse } from "../domain/TurnEvent.ts"
 import type * as TurnState from "../domain/TurnState.ts"
 import type { AnswerKind, JournaledEvent } from "./Journal.ts"
 
-/**
- * UTF-16 units of an answer that rows and memory hold as one: the default output cap, so that with the defaults every
- * answer is held whole. A longer one stays in its events, from which it is read in pieces.
- */
-export const heldCharsMax = 1_048_576
-
 /** Reasoning, text (where there is any) and complete tool calls, in the order in which a provider takes them back. */
 export const partsOfState = (
   state: Pick<TurnState.TurnState, "text" | "reasoning" | "toolCalls">

@@ -211,7 +211,7 @@ export class Journal extends Context.Tag("turnstream/journal/Journal")<Journal, 
   readonly state: (id: TurnId) => Effect.Effect<TurnState, TurnNotFound | JournalFailure>
   /** The same of many turns at once, for a restart. One that is not there or cannot be read is left out: `state` says why. */
   readonly states: (ids: ReadonlyArray<TurnId>) => Effect.Effect<ReadonlyMap<TurnId, TurnState>, JournalFailure>
-  /** Up to `limit` events after `seq`, ascending. Of a folded turn: its lifecycle events, whose seqs have gaps. */
+  /** Up to `limit` events after `seq`, ascending; fewer where they are large, none at the end. Of a folded turn: its lifecycle events, whose seqs have gaps. */
   readonly readAfter: (
     id: TurnId,
     seq: number,

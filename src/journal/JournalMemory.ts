@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
-import type { Message } from "../domain/Message.ts"
+import { heldCharsMax, type Message } from "../domain/Message.ts"
 import { Gone, SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
 import { JournalFailure } from "../domain/TurnError.ts"
 import * as TurnEvent from "../domain/TurnEvent.ts"
@@ -46,7 +46,7 @@ const make = () => {
     if (turn.folded !== undefined) {
       return turn.checkpoints.map((row) => ({ ...row, ...Answers.shown(Answers.saidBy(turn.state)) }))
     }
-    const folding = TurnState.makeFold(undefined, Answers.heldCharsMax)
+    const folding = TurnState.makeFold(undefined, heldCharsMax)
     let index = 0
     const events = store.eventsAfter(turn, 0, Number.MAX_SAFE_INTEGER)
     return turn.checkpoints.map((row) => {

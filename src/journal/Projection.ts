@@ -4,7 +4,7 @@
  * disagree with the journal. Pure.
  */
 import type { SessionId, TurnId } from "../domain/Ids.ts"
-import type { Message, Part } from "../domain/Message.ts"
+import { heldCharsMax, type Message, type Part } from "../domain/Message.ts"
 import type { Checkpoint, Turn } from "../domain/Resources.ts"
 import type { TurnErrorInfo } from "../domain/TurnError.ts"
 import * as TurnEvent from "../domain/TurnEvent.ts"
@@ -109,7 +109,7 @@ export const project = (
   const usages: Array<UsageRow> = []
   const checkpoints: Array<CheckpointRow> = []
   let message: AnswerMessage | undefined
-  const folding = TurnState.makeFold(before, Answers.heldCharsMax)
+  const folding = TurnState.makeFold(before, heldCharsMax)
   for (const event of events) {
     const wrong = folding.add(event)
     const state = folding.state()

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { TurnId } from "../domain/Ids.ts"
 import * as Invariants from "../domain/Invariants.ts"
-import type { SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
+import type { Gone, SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
 import type { Session, Turn } from "../domain/Resources.ts"
 import { JournalFailure } from "../domain/TurnError.ts"
 import * as TurnEvent from "../domain/TurnEvent.ts"
@@ -64,6 +64,8 @@ const messageOf = (journal: Reader, { messageId, sessionId }: Turn) =>
 
 /** What a turn's rows are judged with, as far as they can be read. */
 interface Rows {
+  /** Where retention folded the turn: its events have gaps, and are judged by what must be left of them. */
+  readonly folded: Invariants.TurnRows | undefined
   /** The last event that the rows know of. */
   readonly upTo: number
   readonly checkers: ReadonlyArray<Pick<ReturnType<typeof Invariants.journalChecker>, "add" | "end">>
@@ -79,16 +81,17 @@ const rowsOf = (journal: Reader, id: TurnId): Effect.Effect<Rows, TurnNotFound |
     const checkpoints = turn.status === "running"
       ? all?.filter(({ checkpoint }) => checkpoint <= (turn.checkpoint ?? 0))
       : all
+    const rows = { turn, message, ...(checkpoints === undefined ? {} : { checkpoints }) }
     return {
+      folded: turn.foldedAt === undefined ? undefined : rows,
       upTo: turn.status === "running" ? turn.lastSeq : Number.MAX_SAFE_INTEGER,
-      checkers: [
-        Invariants.projectionChecker({ turn, message, ...(checkpoints === undefined ? {} : { checkpoints }) })
-      ],
+      checkers: turn.foldedAt === undefined ? [Invariants.projectionChecker(rows)] : [],
       violations: all === undefined ? [unreadable(id, undefined, "its checkpoints", "P6")] : []
     }
   }).pipe(
     Effect.catchIf(isLasting, (error) =>
       Effect.succeed({
+        folded: undefined,
         upTo: Number.MAX_SAFE_INTEGER,
         checkers: [],
         violations: [unreadable(id, undefined, error.message)]
@@ -124,13 +127,15 @@ const readEvents = (
 export const verifyTurn = (journal: Reader, id: TurnId): Effect.Effect<Verified, TurnNotFound | JournalFailure> =>
   Effect.gen(function*() {
     const rows = yield* rowsOf(journal, id)
-    const checkers = [Invariants.journalChecker(), ...rows.checkers]
+    const checkers = rows.folded === undefined ? [Invariants.journalChecker(), ...rows.checkers] : []
+    const left: Array<TurnEvent.TurnEvent> = []
     let used: Usage.Usage | null = null
     let events = 0
     const broken = yield* readEvents(journal, id, rows.upTo, (event) => {
       events += 1
       if (event.type === "telemetry.usage") used = Usage.add(used ?? Usage.unknown, event.data.usage)
       for (const checker of checkers) checker.add(event)
+      if (rows.folded !== undefined) left.push(event)
     })
     return {
       events,
@@ -138,7 +143,8 @@ export const verifyTurn = (journal: Reader, id: TurnId): Effect.Effect<Verified,
       violations: [
         ...rows.violations,
         ...(broken === undefined ? [] : [broken]),
-        ...checkers.flatMap((checker) => checker.end())
+        ...checkers.flatMap((checker) => checker.end()),
+        ...(rows.folded === undefined ? [] : Invariants.checkFolded(left, rows.folded))
       ]
     }
   })
@@ -169,7 +175,20 @@ const turnsOf = (journal: Reader, { id }: Session) => {
   )
 }
 
-type SessionError = SessionNotFound | TurnNotFound | JournalFailure | FollowEnded
+/** Those that a session's stream passes over, because retention folded them. */
+const foldedOf = (journal: Reader, { id }: Session) =>
+  Effect.gen(function*() {
+    const folded: Array<TurnId> = []
+    let cursor: string | undefined
+    do {
+      const page = yield* journal.turns(id, { cursor, limit: pageSize })
+      for (const turn of page.items) if (turn.foldedAt !== undefined) folded.push(turn.id)
+      cursor = page.nextCursor
+    } while (cursor !== undefined)
+    return folded
+  })
+
+type SessionError = SessionNotFound | TurnNotFound | Gone | JournalFailure | FollowEnded
 
 interface SessionVerified {
   readonly turns: number
@@ -184,6 +203,7 @@ const verifySession = (
 ): Effect.Effect<SessionVerified, SessionError> =>
   Effect.gen(function*() {
     const { turns, violations } = yield* turnsOf(journal, session)
+    if (turns.size < session.turnCount) { for (const id of yield* foldedOf(journal, session)) turns.add(id) }
     let events = 0
     let used: Usage.Usage | null = null
     yield* Effect.forEach(violations, report, { discard: true })

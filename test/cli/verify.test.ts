@@ -16,6 +16,9 @@ import { verifyDatabase, verifyTurn } from "../../src/cli/Verify.ts"
 import * as SettingsLoader from "../../src/config/SettingsLoader.ts"
 import { TurnId } from "../../src/domain/Ids.ts"
 import type { Violation } from "../../src/domain/Invariants.ts"
+import * as DatabaseSqlite from "../../src/journal/DatabaseSqlite.ts"
+import { Journal } from "../../src/journal/Journal.ts"
+import * as JournalSql from "../../src/journal/JournalSql.ts"
 import { inspectDatabase, layerLocal, layerReadOnly } from "../../src/layers.ts"
 import type { Script } from "../../src/provider/Script.ts"
 import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
@@ -82,6 +85,7 @@ const damage = (dataDir: string, ...statements: ReadonlyArray<string>) =>
     const sql = yield* raw(Path.join(dataDir, "turnstream.db"))
     yield* sql.unsafe("PRAGMA foreign_keys = OFF")
     yield* sql.unsafe("DROP TRIGGER IF EXISTS batches_stable")
+    yield* sql.unsafe("DROP TRIGGER IF EXISTS batches_kept")
     for (const statement of statements) yield* sql.unsafe(statement)
   }))
 
@@ -106,6 +110,28 @@ describe("inspect --verify", () => {
       const command = verifyDatabase({ inspect: inspectDatabase }, false)
       yield* Effect.provide(command, Layer.merge(out.layer, readOnly(dataDir)))
       assert.strictEqual(out.stdout(), "2 sessions, 2 turns, 17 events checked: all is as promised.\n")
+    }))
+
+  it.scoped("judges a turn that retention folded by what must be left of it", () =>
+    Effect.gen(function*() {
+      const { dataDir, done } = yield* copied
+      const journal = Layer.provideMerge(
+        JournalSql.layer,
+        DatabaseSqlite.layer({ dataDir, durability: "relaxed", takeOver: false })
+      )
+      yield* Effect.flatMap(Journal, ({ foldTurns }) => foldTurns("2999-01-01T00:00:00.000Z", "now", 10)).pipe(
+        Effect.provide(journal)
+      )
+      const all = yield* verify(dataDir)
+      assert.deepStrictEqual(all, {
+        code: 0,
+        counts: { sessions: 2, turns: 2, events: 13, violations: 0 },
+        violations: []
+      })
+      yield* damage(dataDir, `DELETE FROM folded_events WHERE turn_id = '${done}' AND seq = 9`)
+      const { code, violations } = yield* verify(dataDir, done)
+      assert.notStrictEqual(code, 0)
+      assert.sameMembers(violations.map(({ promise }) => promise), ["P2", "P3"])
     }))
 
   it.scoped("an unknown turn is not found, as everywhere", () =>

@@ -365,5 +365,7 @@ describe("the checker of a follower", () => {
       { promise: "P1", seq: 6, turnId: ids.turnId }
     ])
     assert.deepStrictEqual(promises(Invariants.checkFollower(seen, [], { after: 0, complete: true })), ["P1"])
+    const other = seen.map((event) => event.seq === 5 ? { ...event, json: event.json.replace("lo", "LO") } : event)
+    assert.deepStrictEqual(promises(Invariants.checkFollower(other, journal, { after: 0, complete: false })), ["P1"])
   })
 })

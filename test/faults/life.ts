@@ -45,6 +45,13 @@ const counting = (served: () => Witness): NonNullable<Between["registry"]> => (l
     layer
   )
 
+/** Faults around the storage and counting around the providers, with what a test puts between closest to the engine's parts. */
+export const around = (faults: SqlFaults.SqlFaults, served: () => Witness, between: Between = {}): Between => ({
+  ...between,
+  database: (layer) => faults.wrap(between.database === undefined ? layer : between.database(layer)),
+  registry: (layer) => counting(served)(between.registry === undefined ? layer : between.registry(layer))
+})
+
 /** A violation, and the fault under which it was seen. */
 export interface Found extends Violation {
   readonly fault: string
@@ -105,7 +112,13 @@ export interface Remains {
 }
 
 /** Runs the scenario and keeps what each of its writes would leave. `opened`: the engine's start is part of it. */
-export const remainsOf = (template: string, scenario: Scenario, seen: Witness, opened: boolean) =>
+export const remainsOf = (
+  template: string,
+  scenario: Scenario,
+  seen: Witness,
+  opened: boolean,
+  between: Between = {}
+) =>
   Effect.gen(function*() {
     const [here, copies] = [yield* folders, yield* folders]
     copyFolder(template, here)
@@ -126,10 +139,7 @@ export const remainsOf = (template: string, scenario: Scenario, seen: Witness, o
       }
     }
     if (opened) faults.set(plans)
-    const { close, context } = yield* open(
-      engineIn(here, { database: faults.wrap, registry: counting(() => seen) }),
-      faults
-    )
+    const { close, context } = yield* open(engineIn(here, around(faults, () => seen, between)), faults)
     if (!opened) faults.set(plans)
     yield* drive(faults)(scenario(clientOf(seen))).pipe(Effect.provide(context))
     faults.set({})
@@ -206,7 +216,7 @@ export const refusals = (template: string, scenario: Scenario, refusal: Refusal)
     const all: Array<Witness> = []
     const found: Array<Found> = []
     const { close, context } = yield* open(
-      engineIn(here, { database: faults.wrap, registry: counting(() => served) }),
+      engineIn(here, around(faults, () => served)),
       faults
     )
     let points = 0

@@ -5,6 +5,7 @@ import { spawn, spawnSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setTimeout } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
 
@@ -12,8 +13,11 @@ const main = fileURLToPath(new URL("../../dist/main.js", import.meta.url))
 const dataDir = mkdtempSync(join(tmpdir(), "turnstream-golden-"))
 const env = { PATH: process.env.PATH, TURNSTREAM_DATA_DIR: dataDir, TURNSTREAM_PORT: "0" }
 
-const start = async () => {
-  const child = spawn(process.execPath, [main, "serve"], { env, stdio: ["ignore", "pipe", "inherit"] })
+const start = async (more = {}) => {
+  const child = spawn(process.execPath, [main, "serve"], {
+    env: { ...env, ...more },
+    stdio: ["ignore", "pipe", "inherit"]
+  })
   const url = await new Promise((resolve, reject) => {
     let said = ""
     child.stdout.setEncoding("utf8").on("data", (text) => {
@@ -114,6 +118,14 @@ const fill = async (url) => {
   return [orphan.id, queued.id]
 }
 
+/** A turn whose events retention has folded. */
+const fillFolded = async (url) => {
+  const session = await newSession(url, { title: "folded" })
+  const { id } = await submit(url, session, "folded", { script: { deltas: 12 } })
+  await follow(url, id)
+  while ((await ask(`${url}/v1/turns/${id}`)).foldedAt === undefined) await setTimeout(100)
+}
+
 /** What the service answers about everything that has ended. */
 const answers = async (url, isOpen) => {
   const sessions = (await ask(`${url}/v1/sessions`)).items
@@ -142,6 +154,11 @@ const answers = async (url, isOpen) => {
 }
 
 try {
+  const settings = join(dataDir, "folding.json")
+  writeFileSync(settings, JSON.stringify({ retention: { days: 0, everyMs: 100 } }))
+  const folding = await start({ TURNSTREAM_CONFIG: settings })
+  await fillFolded(folding.url)
+  await folding.stop("SIGTERM")
   const server = await start()
   const orphans = await fill(server.url)
   const { storage } = await ask(`${server.url}/v1/bootstrap`)

@@ -172,7 +172,7 @@ export const contract = <E>(name: string, layer: Layer.Layer<Journal, E>): void 
       }))
 
     check(
-      "P2: a gap, a foreign turn, a second start and an event after the end are refused, typed, and change nothing",
+      "P2, P3: a gap, a foreign turn, a second start and an event after the end are refused, typed, and change nothing",
       () =>
         Effect.gen(function*() {
           const journal = yield* Journal

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { checkJournal, checkSession } from "../../src/domain/Invariants.ts"
+import type { TurnEvent } from "../../src/domain/TurnEvent.ts"
 import { raw } from "../journal/databaseFixture.ts"
 import { ask, folder, run, serve, startTurn } from "../process/harness.ts"
 
@@ -44,7 +45,7 @@ describe("online backup", () => {
           const { body } = yield* ask(`${opened.url}/v1/turns/${turnId}`)
           assert.deepInclude(body["error"], { _tag: "Interrupted", cause: "crash" })
           const { body: page } = yield* ask(`${opened.url}/v1/sessions/${sessionId}/events?limit=10000`)
-          const journal = page["items"] as Parameters<typeof checkSession>[0]
+          const journal = page["items"] as ReadonlyArray<TurnEvent>
           assert.deepStrictEqual(checkJournal(journal), [])
           assert.deepStrictEqual(checkSession(journal), [])
         }

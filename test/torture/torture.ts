@@ -5,12 +5,13 @@
  *
  * An era whose promises did not hold keeps its database and ends the run.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import type { Violation } from "../../src/domain/Invariants.ts"
-import { open, type Program, readyOf, type Settings } from "../process/harness.ts"
+import { open, type Program, readyOf, run as runCommand, type Settings } from "../process/harness.ts"
 import { check } from "./check.ts"
 import { follow, goOn, send, talk } from "./clients.ts"
 import { request, World } from "./world.ts"
@@ -77,7 +78,10 @@ const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
 const orHang = <A>(what: string, program: Program, effect: Effect.Effect<A>): Promise<A> =>
   Effect.runPromise(
     effect.pipe(
-      Effect.timeoutFail({ duration: hangMs, onTimeout: () => new Error(`${what} took more than ${hangMs} ms`) }),
+      Effect.timeoutFailCause({
+        duration: hangMs,
+        onTimeout: () => Cause.die(new Error(`${what} took more than ${hangMs} ms`))
+      }),
       Effect.onError(() => program.signal("SIGKILL"))
     )
   )
@@ -197,6 +201,8 @@ const close = async (era: Era): Promise<void> => {
       }
     }
     await end(era, program, "SIGTERM")
+    const { code, stderr, stdout } = await Effect.runPromise(runCommand(["inspect", "--verify"], settingsOf(era)))
+    if (code !== 0) era.world.violate("verify", "", `inspect --verify ends with ${code}: ${stdout}${stderr}`)
   } finally {
     program.child.kill("SIGKILL")
   }
