@@ -1,4 +1,7 @@
-/** `npm run races -- [--rounds N]`: cancels and joins in N and 5 N rounds (2,000: the figures of P12 and P15), the rest fewer. */
+/**
+ * `npm run races -- [--rounds N] [--only TEXT]`: N cancels against completion, 5 N joins and resumed answers, the rest fewer
+ * (2,000: the figures of P8, P9, P12, P13 and P15). `--only` runs those whose name holds the text.
+ */
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
@@ -9,11 +12,14 @@ import * as Races from "./races.ts"
 import * as Readers from "./readers.ts"
 import type { Figures } from "./rounds.ts"
 
-const { values } = parseArgs({ options: { rounds: { type: "string", default: "2000" } } })
+const { values } = parseArgs({
+  options: { rounds: { type: "string", default: "2000" }, only: { type: "string", default: "" } }
+})
 const rounds = Number(values.rounds)
 const part = (share: number) => Math.max(1, Math.ceil(rounds * share))
 
 const run = async (name: string, race: Effect.Effect<Figures, unknown>): Promise<void> => {
+  if (!name.includes(values.only)) return
   const begun = performance.now()
   const { counts, rounds, wrong } = await Effect.runPromise(Logger.withMinimumLogLevel(race, LogLevel.None))
   const facts = Object.entries(counts).map(([key, value]) => `${value} ${key}`).join(", ")
@@ -29,7 +35,8 @@ const onBoth = async (name: string, race: (kind: JournalKind) => Effect.Effect<F
 
 await onBoth("P12 cancel against completion", (kind) => Races.cancelAgainstCompletion(kind, rounds))
 await onBoth("P15 followers that join", (kind) => Readers.joins(kind, rounds * 5))
-await onBoth("P8 cut and resumed answers", (kind) => Races.continuations(kind, rounds * 5))
+await run("P8 cut and resumed answers, memory", Races.continuations("memory", rounds * 5))
+await run("P8 cut and resumed answers, sqlite", Races.continuations("sqlite", part(0.5)))
 await run("P9 100 callers with one key", Races.sameKey(part(0.5)))
 await onBoth("P13 readers that leave", (kind) => Readers.leavers(kind, part(0.25)))
 await onBoth("deletion against a running turn", (kind) => Readers.deletes(kind, part(0.25)))
@@ -38,6 +45,7 @@ await onBoth("P10 supersede storms of 20", (kind) => Races.supersedes(kind, part
 await onBoth("P8, P9 resumes and retries at once", (kind) => Races.children(kind, part(0.1)))
 
 const latency = async (name: string, limitMs: number, measure: Effect.Effect<Latency.Latencies, unknown>) => {
+  if (!`P11 cancel ${name}`.includes(values.only)) return
   const { ms, wrong } = await Effect.runPromise(Logger.withMinimumLogLevel(measure, LogLevel.None))
   const round = (value: number) => Math.round(value * 10) / 10
   for (const phase of Latency.phases) {
