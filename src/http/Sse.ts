@@ -129,11 +129,16 @@ const watch = (response: ServerResponse, limits: { readonly heartbeatMs: number;
     let since = yield* steadyMillis
     let written: number | undefined
     let pending = -1
+    let reached = -1
     const isSilent = Unacknowledged.silence(limits.writeStallMs)
     let askedAt = since
+    let lookedAt = since
     while (!response.writableEnded && !response.destroyed) {
       yield* Effect.sleep(everyMs)
       const now = yield* steadyMillis
+      // while this process was held up nobody could take anything: that is no reader's silence
+      since += Math.max(0, now - lookedAt - 2 * everyMs)
+      lookedAt = now
       const total = response.socket?.bytesWritten
       if (response.socket !== null && now - askedAt >= limits.heartbeatMs) {
         askedAt = now
@@ -144,8 +149,13 @@ const watch = (response: ServerResponse, limits: { readonly heartbeatMs: number;
         }
       }
       if (response.writableNeedDrain) {
-        if (pending !== response.writableLength) since = now
+        // pages are often of one size, and the kernel asks for more only when a third of its megabytes is gone: what
+        // waits may look the same though its reader is at work
+        const taken = (total ?? 0) - (response.socket === null ? 0 : yield* Unacknowledged.of(response.socket))
+        if (pending !== response.writableLength || taken !== reached) since = now
         pending = response.writableLength
+        reached = taken
+        written = total
         if (now - since >= limits.writeStallMs) response.destroy()
       } else if (pending !== -1 || written !== total) {
         pending = -1
