@@ -19,6 +19,9 @@ type Reader = Context.Tag.Service<typeof Journal>
 /** Events of one read; a delta is small, a page of them some tens of KiB. */
 const readMax = 256
 
+/** Characters of a session's events after which a page ends, whatever its limit: it is held as a whole. */
+const pageCharsMax = 4 * 1_048_576
+
 const contentType = "application/json"
 
 const join = (events: Iterable<JournaledEvent>): string => {
@@ -87,8 +90,15 @@ export const sessionPage = Effect.fnUntraced(function*(
   after: SessionCursor | undefined,
   limit: number
 ) {
+  let chars = 0
+  let isCut = false
   // one more than asked for tells whether there is more
   const events = yield* journal.followSession(id, after, false).pipe(
+    Stream.takeWhile(({ json }) => {
+      isCut = chars >= pageCharsMax
+      chars += json.length
+      return !isCut
+    }),
     Stream.take(limit + 1),
     Stream.runCollect,
     Effect.map(Chunk.toReadonlyArray),
@@ -96,6 +106,6 @@ export const sessionPage = Effect.fnUntraced(function*(
   )
   const items = events.slice(0, limit)
   const last = items.at(-1)
-  const nextCursor = events.length > limit && last !== undefined ? sessionIdOf(last) : undefined
+  const nextCursor = (isCut || events.length > limit) && last !== undefined ? sessionIdOf(last) : undefined
   return HttpServerResponse.text(`{"items":[${join(items)}${closing(nextCursor)}`, { contentType })
 })

@@ -12,6 +12,7 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type { HistoryReader } from "../domain/History.ts"
@@ -205,13 +206,20 @@ export class Journal extends Context.Tag("turnstream/journal/Journal")<Journal, 
    * Appends of one turn must not overlap. A repeat of events that are committed already succeeds without writing.
    */
   readonly append: (append: Append) => Effect.Effect<void, WriteError>
+  /**
+   * Appends of different turns at once, for a restart with thousands to close: what each came to, in their order. As
+   * many as a transaction may hold (some hundreds).
+   */
+  readonly appendAll: (
+    appends: ReadonlyArray<Append>
+  ) => Effect.Effect<ReadonlyArray<Exit.Exit<void, WriteError>>, WriteError>
   /** Reflects committed events only. */
   readonly turn: (id: TurnId) => Effect.Effect<TurnRecord, TurnNotFound | JournalFailure>
   /** The fold of the committed events; of a folded turn, what its lifecycle events say of it. */
   readonly state: (id: TurnId) => Effect.Effect<TurnState, TurnNotFound | JournalFailure>
   /** The same of many turns at once, for a restart. One that is not there or cannot be read is left out: `state` says why. */
   readonly states: (ids: ReadonlyArray<TurnId>) => Effect.Effect<ReadonlyMap<TurnId, TurnState>, JournalFailure>
-  /** Up to `limit` events after `seq`, ascending. Of a folded turn: its lifecycle events, whose seqs have gaps. */
+  /** Up to `limit` events after `seq`, ascending; fewer where they are large, none at the end. Of a folded turn: its lifecycle events, whose seqs have gaps. */
   readonly readAfter: (
     id: TurnId,
     seq: number,

@@ -3,6 +3,7 @@
  * tests, simulations and embedding programs that need no durability. It grows until sessions are deleted.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
@@ -159,6 +160,13 @@ const make = () => {
       })
   }
 
+  const appendNow = (append: Contract.Append): Exit.Exit<void, JournalFailure> => {
+    const published = store.append(append)
+    if (published instanceof JournalFailure) return Exit.fail(published)
+    live.publish(published)
+    return Exit.void
+  }
+
   return Journal.of({
     info: Effect.succeed({ kind: "memory", path: undefined, schemaVersion: 0, durability: "none", epoch: 0 }),
     createSession: (session, messages = []) =>
@@ -223,13 +231,8 @@ const make = () => {
           ? undefined
           : { turnId: store.idOf(found), bodyHash: found.idempotency.bodyHash }
       }),
-    append: (append) =>
-      Effect.suspend(() => {
-        const published = store.append(append)
-        if (published instanceof JournalFailure) return Effect.fail(published)
-        live.publish(published)
-        return Effect.void
-      }),
+    append: (append) => Effect.suspend(() => appendNow(append)),
+    appendAll: (appends) => Effect.sync(() => appends.map(appendNow)),
     turn: (id) =>
       withTurn(id, (turn) => {
         const siblings = store.sessions.get(turn.state.sessionId as SessionId)?.turns ?? []

@@ -25,8 +25,9 @@ import * as Writer from "./Writer.ts"
 const forReadingOnly = (operation: string) =>
   new JournalFailure({ operation, retryable: false, reason: "opened for reading only" })
 
-const readOnly: Pick<Writer.Writer, "append" | "submit" | "maintain"> = {
+const readOnly: Omit<Writer.Writer, "fenced"> = {
   append: () => forReadingOnly("append"),
+  appendAll: () => forReadingOnly("append"),
   submit: forReadingOnly,
   maintain: forReadingOnly
 }
@@ -140,6 +141,7 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
     }),
     admit: Effect.fn("Journal.admit")((admission) => writer.submit("admit", (db) => commands.admit(db, admission))),
     append: writer.append,
+    appendAll: writer.appendAll,
     follow: (id, seq) => Follow.follow(live, reads.pages, id, seq),
     followSession: (id, after, open) => Follow.followSession(live, reads.pages, id, after, open),
     endFollowers: (reason, turnId) => Effect.sync(() => live.close(reason, turnId)),

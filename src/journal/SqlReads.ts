@@ -55,6 +55,9 @@ const messageOf = ({ answerAfter, createdAt, id, parts, role, state, turnId }: R
   createdAt
 })
 
+/** Characters of JSON after which a read of events ends, whatever its limit. */
+const readCharsMax = 1_048_576
+
 const usageColumns = {
   inputTokens: "input_tokens",
   outputTokens: "output_tokens",
@@ -274,10 +277,14 @@ export const make = ({ live, owned, pages, sql, stored }: Options) => {
         const { foldedAt } = yield* standing(db, id)
         if (foldedAt !== null) return yield* stored.foldedAfter(db, id, seq, limit)
         const events: Array<Journal.JournaledEvent> = []
-        while (events.length < limit) {
+        let chars = 0
+        while (events.length < limit && chars < readCharsMax) {
           const page = yield* stored.turnPage(db, id, events.at(-1)?.seq ?? seq)
           if (page.events.length === 0) break
-          for (const event of page.events) events.push(event)
+          for (const event of page.events) {
+            events.push(event)
+            chars += event.json.length
+          }
         }
         return events.slice(0, limit)
       }))

@@ -60,13 +60,21 @@ export interface Appended {
 }
 
 type Entry =
-  | { readonly _tag: "Append"; readonly append: Append; readonly done: Deferred.Deferred<void, WriteError> }
+  | {
+    readonly _tag: "Append"
+    readonly append: Append
+    /** Told once. Synchronous. */
+    readonly settle: (exit: Exit.Exit<void, WriteError>) => void
+  }
   | {
     readonly _tag: "Command"
     readonly operation: string
     readonly run: (connection: Connection) => Effect.Effect<Settled, Storage.StorageFault>
     readonly fail: (cause: Cause.Cause<WriteError>) => Effect.Effect<unknown>
   }
+
+/** Each rewrites the file: more than a few that wait are a mistake of whoever asks. */
+const upkeepMax = 4
 
 /** Work that SQLite does outside any transaction, alone. */
 interface Upkeep {
@@ -80,6 +88,10 @@ class CommitFault extends Data.TaggedError("CommitFault")<{ readonly fault: Stor
 
 export interface Writer {
   readonly append: (append: Append) => Effect.Effect<void, WriteError>
+  /** Appends of different turns, in one group where there is room: what each came to. Fails where none was taken. */
+  readonly appendAll: (
+    appends: ReadonlyArray<Append>
+  ) => Effect.Effect<ReadonlyArray<Exit.Exit<void, WriteError>>, WriteError>
   /** Runs in the next group's transaction. A failure of its own is a refusal: it has written nothing. */
   readonly submit: <A, E>(
     operation: string,
@@ -118,7 +130,7 @@ const isClosed = (operation: string) =>
   new JournalFailure({ operation, retryable: false, reason: "the journal is closed" })
 
 const failEntry = (entry: Entry, cause: Cause.Cause<WriteError>): Effect.Effect<unknown> =>
-  entry._tag === "Append" ? Deferred.failCause(entry.done, cause) : entry.fail(cause)
+  entry._tag === "Append" ? Effect.sync(() => entry.settle(Exit.failCause(cause))) : entry.fail(cause)
 
 const failWith = (group: ReadonlyArray<Entry>, fault: Storage.StorageFault) =>
   Effect.forEach(
@@ -157,7 +169,7 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
             complete: Effect.sync(() =>
               appends.forEach((entry, index) => {
                 const error = appended.refused.get(index)
-                Deferred.unsafeDone(entry.done, error === undefined ? Exit.void : Exit.fail(error))
+                entry.settle(error === undefined ? Exit.void : Exit.fail(error))
               })
             )
           })
@@ -248,14 +260,14 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
       )
     }))
 
-    const enqueue = (operation: string, entry: Entry): Effect.Effect<void, WriteError> =>
+    const enqueue = (operation: string, entries: ReadonlyArray<Entry>): Effect.Effect<void, WriteError> =>
       Effect.suspend(() => {
         if (closed) return isClosed(operation)
         if (pending.length >= queueMax) {
           room.unsafeClose()
-          return Effect.zipRight(room.await, enqueue(operation, entry))
+          return Effect.zipRight(room.await, enqueue(operation, entries))
         }
-        pending.push(entry)
+        pending.push(...entries)
         ready.unsafeOpen()
         return Effect.void
       })
@@ -273,6 +285,9 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
       maintain: <A>(operation: string, run: (connection: Connection) => Effect.Effect<A, Storage.StorageFault>) =>
         Effect.suspend((): Effect.Effect<A, WriteError> => {
           if (closed) return isClosed(operation)
+          if (upkeep.length >= upkeepMax) {
+            return new JournalFailure({ operation, retryable: true, reason: `${upkeepMax} of its kind wait already` })
+          }
           const done = Deferred.unsafeMake<A, WriteError>(FiberId.none)
           upkeep.push({
             operation,
@@ -290,7 +305,24 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
       append: (append) =>
         Effect.suspend(() => {
           const done = Deferred.unsafeMake<void, WriteError>(FiberId.none)
-          return Effect.zipRight(enqueue("append", { _tag: "Append", append, done }), Deferred.await(done))
+          const settle = (exit: Exit.Exit<void, WriteError>) => Deferred.unsafeDone(done, exit)
+          return Effect.zipRight(enqueue("append", [{ _tag: "Append", append, settle }]), Deferred.await(done))
+        }),
+      appendAll: (appends) =>
+        Effect.suspend(() => {
+          const done = Deferred.unsafeMake<ReadonlyArray<Exit.Exit<void, WriteError>>, WriteError>(FiberId.none)
+          const exits = appends.map((): Exit.Exit<void, WriteError> => Exit.void)
+          let left = appends.length
+          if (left === 0) return Effect.succeed(exits)
+          const entries = appends.map((append, index): Entry => ({
+            _tag: "Append",
+            append,
+            settle: (exit) => {
+              exits[index] = exit
+              if (--left === 0) Deferred.unsafeDone(done, Exit.succeed(exits))
+            }
+          }))
+          return Effect.zipRight(enqueue("append", entries), Deferred.await(done))
         }),
       submit: <A, E>(
         operation: string,
@@ -320,7 +352,7 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
                     })
               )
           }
-          return Effect.zipRight(enqueue(operation, entry), Deferred.await(done))
+          return Effect.zipRight(enqueue(operation, [entry]), Deferred.await(done))
         })
     }
   })

@@ -47,6 +47,27 @@ export interface AttemptOptions {
 /** A call is charged this much beside its text: a model that calls without end is cut off after some 16,000. */
 const callCharge = 64
 
+/**
+ * Characters of one event. A longer delta becomes several events, so that nothing beside what the adapter itself holds
+ * grows with it. Not less than the default output cap: with the defaults a delta is an event.
+ */
+const eventCharsMax = 1_048_576
+
+/** The text in events' worth; both halves of a character stay together. */
+const piecesOf = (text: string): ReadonlyArray<string> => {
+  if (text.length <= eventCharsMax) return [text]
+  const pieces: Array<string> = []
+  let from = 0
+  while (from < text.length) {
+    const code = text.charCodeAt(from + eventCharsMax - 1)
+    const isFirstHalf = code >= 0xd800 && code < 0xdc00
+    const to = from + eventCharsMax - (isFirstHalf ? 1 : 0)
+    pieces.push(text.slice(from, to))
+    from = to
+  }
+  return pieces
+}
+
 const bytesOf = (...texts: ReadonlyArray<string | undefined>): number => {
   let bytes = 0
   for (const text of texts) if (text !== undefined) bytes += Buffer.byteLength(text)
@@ -62,14 +83,14 @@ const makeIntake = ({ chargedBefore, limits, log, provider, request }: AttemptOp
 
   const fault = (detail: string) => providerFailure(provider.id, "protocol", { detail })
 
-  const say = (body: EventBody, bytes: number, charge: number): ProviderFailure | undefined => {
+  const say = (bodies: ReadonlyArray<EventBody>, bytes: number, charge: number): ProviderFailure | undefined => {
     seen.charged += charge
     if (chargedBefore + seen.charged > limits.outputBytesPerTurn) {
       return fault(`more than ${limits.outputBytesPerTurn} bytes of output`)
     }
     seen.said += 1
     seen.bytes += bytes
-    log.push(body)
+    for (const body of bodies) log.push(body)
     return undefined
   }
 
@@ -84,16 +105,20 @@ const makeIntake = ({ chargedBefore, limits, log, provider, request }: AttemptOp
         if (data.text === "" && (data.toolCallId === undefined || data.toolCallId === toolInput)) return undefined
         toolInput = data.toolCallId
         const bytes = bytesOf(data.text)
-        const body = { type: "model.delta", attempt: request.attempt, data } as const
-        return say(body, bytes, bytes + bytesOf(data.toolCallId, data.toolName))
+        const bodies = piecesOf(data.text).map((text): EventBody => ({
+          type: "model.delta",
+          attempt: request.attempt,
+          data: { ...data, text }
+        }))
+        return say(bodies, bytes, bytes + bytesOf(data.toolCallId, data.toolName))
       }
       case "ToolCall": {
         const { _tag: _, ...data } = event
         const json = JSON.stringify(data.arguments)
         if (json === undefined) return fault("a tool call without arguments")
         const bytes = bytesOf(json)
-        const body = { type: "model.tool-call", attempt: request.attempt, data } as const
-        return say(body, bytes, bytes + bytesOf(data.toolCallId, data.toolName) + callCharge)
+        const body: EventBody = { type: "model.tool-call", attempt: request.attempt, data }
+        return say([body], bytes, bytes + bytesOf(data.toolCallId, data.toolName) + callCharge)
       }
       case "Usage": {
         const usage = Usage.make(event.usage)

@@ -9,7 +9,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { type MessageId, SessionId, type TurnId } from "../domain/Ids.ts"
 import type { TurnNotFound } from "../domain/RequestError.ts"
-import { Interrupted, type JournalFailure } from "../domain/TurnError.ts"
+import { Interrupted, JournalFailure } from "../domain/TurnError.ts"
 import type { EventBody, TurnEvent } from "../domain/TurnEvent.ts"
 import type { TurnState } from "../domain/TurnState.ts"
 import * as Usage from "../domain/Usage.ts"
@@ -50,8 +50,13 @@ const endingOf = (clock: Clock.Clock, turnId: TurnId, state: TurnState, messageI
 const storageWide = /^SQLITE_(FULL|IOERR|READONLY|CANTOPEN|PERM|AUTH|NOTADB)/
 
 /** One turn whose rows cannot be read must not keep the service from all others. */
-const leave = (turnId: TurnId, error: JournalFailure) =>
-  Effect.logError(`Turn ${turnId} could not be closed and stays as it is: ${error.message}`)
+const orLeave = (turnId: TurnId) => <E>(closed: Effect.Effect<void, E | JournalFailure>) =>
+  Effect.catchIf(
+    closed,
+    (error): error is JournalFailure =>
+      error instanceof JournalFailure && !error.retryable && !storageWide.test(error.reason),
+    (error) => Effect.logError(`Turn ${turnId} could not be closed and stays as it is: ${error.message}`)
+  )
 
 /** Ends every orphan and answers with their ids, oldest first. */
 export const closeOrphans = (
@@ -60,27 +65,30 @@ export const closeOrphans = (
 ): Effect.Effect<ReadonlyArray<TurnId>, WriteError | TurnNotFound> =>
   Effect.gen(function*() {
     const orphans = yield* engine.journal.runningTurns
-    const append = (turnId: TurnId, state: TurnState) =>
-      Effect.flatMap(
-        ids.messageId,
-        (messageId) => engine.journal.append({ turnId, events: endingOf(engine.clock, turnId, state, messageId) })
-      )
-    const close = (turnId: TurnId, known: TurnState | undefined) =>
-      Effect.catchTag(
-        known === undefined
-          ? Effect.flatMap(engine.journal.state(turnId), (state) => append(turnId, state))
-          : append(turnId, known),
-        "JournalFailure",
-        (error) => error.retryable || storageWide.test(error.reason) ? error : leave(turnId, error)
-      )
+    const endingsOf = (states: ReadonlyMap<TurnId, TurnState>) =>
+      Effect.forEach(states, ([turnId, state]) =>
+        Effect.map(ids.messageId, (messageId) => ({
+          turnId,
+          events: endingOf(engine.clock, turnId, state, messageId)
+        })))
+    const closeAll = (states: ReadonlyMap<TurnId, TurnState>) =>
+      Effect.gen(function*() {
+        const endings = yield* endingsOf(states)
+        for (const [index, exit] of (yield* engine.journal.appendAll(endings)).entries()) {
+          const { turnId } = endings[index] ?? {}
+          if (turnId !== undefined) yield* orLeave(turnId)(exit)
+        }
+      })
 
     for (let at = 0; at < orphans.length; at += together) {
       const some = orphans.slice(at, at + together)
       const states = yield* engine.journal.states(some)
-      yield* Effect.forEach(some, (turnId) => close(turnId, states.get(turnId)), {
-        concurrency: "unbounded",
-        discard: true
-      })
+      yield* closeAll(states)
+      for (const turnId of some) {
+        if (states.has(turnId)) continue
+        const alone = Effect.flatMap(engine.journal.state(turnId), (state) => closeAll(new Map([[turnId, state]])))
+        yield* orLeave(turnId)(alone)
+      }
     }
     return orphans
   })

@@ -21,7 +21,7 @@ const pendingMax = 1_024
 /** Characters said in one append, but for a single delta that is larger: a row, and a write to each follower. */
 const pendingCharsMax = 65_536
 
-const charsOf = (event: TurnEvent): number => event.type === "model.delta" ? event.data.text.length : 0
+const charsOf = (event: TurnEvent | undefined): number => event?.type === "model.delta" ? event.data.text.length : 0
 
 export interface TurnIds {
   readonly turnId: TurnId
@@ -117,44 +117,60 @@ export const make = (
       none.unsafeClose()
       some.unsafeOpen()
     }
-    if (pending.length >= pendingMax || pendingChars >= pendingCharsMax) roomLeft.unsafeClose()
+    gauge()
   }
 
-  const keep = (events: Array<TurnEvent>, slotContents: typeof contents) =>
+  const gauge = () => {
+    if (pending.length >= pendingMax || pendingChars >= pendingCharsMax) roomLeft.unsafeClose()
+    else roomLeft.unsafeOpen()
+  }
+
+  const keep = (events: ReadonlyArray<TurnEvent>, slotContents: typeof contents) =>
     Effect.sync(() => {
       pending = [...events, ...pending]
+      for (const event of events) pendingChars += charsOf(event)
       contents = [...slotContents, ...contents]
     })
 
-  const append = Effect.suspend(() => {
-    const events = pending
-    const slotContents = contents
-    if (events.length === 0) return Effect.void
-    pending = []
-    pendingChars = 0
-    contents = []
-    roomLeft.unsafeOpen()
-    some.unsafeClose()
-    return journal.append({ turnId: ids.turnId, events, contents: slotContents }).pipe(
-      Effect.onError(() => keep(events, slotContents)),
-      Effect.tap(() =>
-        Effect.sync(() => {
-          if (pending.length === 0) none.unsafeOpen()
-        })
+  /** The oldest pending events, of `charsMax` characters and one event at most. */
+  const take = (charsMax: number): ReadonlyArray<TurnEvent> => {
+    let count = 0
+    for (let chars = 0; count < pending.length && chars < charsMax; count++) chars += charsOf(pending[count])
+    const taken = pending.slice(0, count)
+    pending = pending.slice(count)
+    for (const event of taken) pendingChars -= charsOf(event)
+    return taken
+  }
+
+  const append = (charsMax: number) =>
+    Effect.suspend(() => {
+      if (pending.length === 0) return Effect.void
+      const events = take(charsMax)
+      const slotContents = contents
+      contents = []
+      gauge()
+      if (pending.length === 0) some.unsafeClose()
+      return journal.append({ turnId: ids.turnId, events, contents: slotContents }).pipe(
+        Effect.onError(() => keep(events, slotContents)),
+        Effect.tap(() =>
+          Effect.sync(() => {
+            if (pending.length === 0) none.unsafeOpen()
+          })
+        )
       )
-    )
-  })
+    })
 
   // one at a time: a cancelled turn's ending waits for the append that its writer has under way
   const alone = Effect.unsafeMakeSemaphore(1)
-  const flush = Effect.uninterruptible(alone.withPermits(1)(append))
+  const write = (charsMax: number) => Effect.uninterruptible(alone.withPermits(1)(append(charsMax)))
+  const flush = write(Number.POSITIVE_INFINITY)
 
   return {
     state: pen.state,
     push,
     room: roomLeft.await,
     committed: none.await,
-    writer: Effect.forever(Effect.zipRight(some.await, flush)),
+    writer: Effect.forever(Effect.zipRight(some.await, write(pendingCharsMax))),
     flush
   }
 }

@@ -280,6 +280,29 @@ describe("the stream on the socket", () => {
   })
 })
 
+describe("pages of events", () => {
+  it("P17: a session's page ends by size before it ends by count, and the next goes on there", async () => {
+    const large = await start({ limits: { outputBytesPerTurn: 64 * 1024 * 1024 } })
+    const session = await newSession(large)
+    const turn = await submit(large, session, { options: { script: { deltas: 12, bytes: 1_048_576 } } })
+    await follow(large, turn.id)
+    const seqs: Array<number> = []
+    const sizes: Array<number> = []
+    let cursor = ""
+    do {
+      const page = await get(large, `/v1/sessions/${session}/events?limit=1000${cursor}`)
+      const items = page.body.items as ReadonlyArray<{ readonly seq: number }>
+      seqs.push(...items.map(({ seq }) => seq))
+      sizes.push(page.text.length)
+      cursor = page.body.nextCursor === undefined ? "" : `&after=${String(page.body.nextCursor)}`
+    } while (cursor !== "")
+    assert.deepStrictEqual(seqs, Array.from({ length: 18 }, (_, index) => index + 1))
+    assert.isAbove(sizes.length, 1)
+    assert.isBelow(Math.max(...sizes), 6 * 1_048_576)
+    await large.stop()
+  })
+})
+
 describe("limits of streams", () => {
   it("P18: an idle stream gets heartbeats", async () => {
     const short = await start({ limits: { heartbeatMs: 40 } })

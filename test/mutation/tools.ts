@@ -113,7 +113,12 @@ export const whenEnded = (
 ): NonNullable<Between["journal"]> =>
   onJournal((journal, database) => ({
     append: (append) =>
-      Effect.zipLeft(journal.append(append), isEnd(append.events) ? then(database, append.turnId) : Effect.void)
+      Effect.zipLeft(journal.append(append), isEnd(append.events) ? then(database, append.turnId) : Effect.void),
+    appendAll: (appends) =>
+      Effect.zipLeft(
+        journal.appendAll(appends),
+        Effect.forEach(appends, ({ events, turnId }) => isEnd(events) ? then(database, turnId) : Effect.void)
+      )
   }))
 
 /** The journal of a turn as an engine would have written it that puts `change` where it writes. Undefined leaves it. */

@@ -35,6 +35,25 @@ const plain = [
 ]
 
 describe("the order of a turn", () => {
+  it.effect("P17: a delta of more than a million characters is several events; the text is whole, in small commits", () =>
+    withEngine({ limits: { outputBytesPerTurn: 16 * 1_048_576 } })(Effect.gen(function*() {
+      const journal = yield* Journal
+      // a character of two halves stands where the first event would end
+      const say = `${"x".repeat(1_048_575)}\u{1f600}${"y".repeat(1_500_000)}`
+      const turn = yield* submitScript(yield* newSession, steps({ say }))
+      const list = yield* events(turn.id)
+      const deltas = list.filter((event) => event.type === "model.delta").map(({ data }) => data.text.length)
+      assert.deepStrictEqual(deltas, [1_048_575, 1_048_576, say.length - 2 * 1_048_576 + 1])
+      const text = yield* Stream.runFold(
+        journal.answer(turn.id, "text"),
+        "",
+        (said, part) => said + (part.type === "text" ? part.text : "")
+      )
+      assert.isTrue(text === say)
+      assert.deepInclude(one(list, "telemetry.usage").data, { source: "deterministic" })
+      assert.strictEqual((yield* turnOf(turn.id)).usage?.outputTokens, 1)
+    })))
+
   it.effect("a plain turn has the events of the protocol in their order", () =>
     withEngine()(Effect.gen(function*() {
       const turn = yield* submitScript(yield* newSession, { deltas: 3 })
