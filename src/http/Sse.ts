@@ -6,8 +6,8 @@
  * once. A stream that breaks off ends with an `error` event without an id: a client that reconnects keeps its place.
  *
  * The watch wakes a few times per heartbeat and looks at the socket; nothing is done per event. An idle stream gets a
- * comment; a reader that takes nothing for `writeStallMs` is dropped. Frames are whole writes, so a comment never
- * falls inside one.
+ * comment; a reader that takes nothing for `writeStallMs` is dropped, and so is one whose machine acknowledges nothing
+ * for that long. Frames are whole writes, so a comment never falls inside one.
  */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
@@ -27,6 +27,7 @@ import { Settings } from "../config/Settings.ts"
 import { type Gone, Overloaded, type SessionNotFound, type TurnNotFound } from "../domain/RequestError.ts"
 import type { JournalFailure } from "../domain/TurnError.ts"
 import type { FollowEnded, JournaledEvent } from "../journal/Journal.ts"
+import * as Unacknowledged from "./Unacknowledged.ts"
 
 const openStreams = Metric.gauge("turnstream_event_streams", { description: "Open event streams." })
 
@@ -128,13 +129,33 @@ const watch = (response: ServerResponse, limits: { readonly heartbeatMs: number;
     let since = yield* steadyMillis
     let written: number | undefined
     let pending = -1
+    let reached = -1
+    const isSilent = Unacknowledged.silence(limits.writeStallMs)
+    let askedAt = since
+    let lookedAt = since
     while (!response.writableEnded && !response.destroyed) {
       yield* Effect.sleep(everyMs)
       const now = yield* steadyMillis
+      // while this process was held up nobody could take anything: that is no reader's silence
+      since += Math.max(0, now - lookedAt - 2 * everyMs)
+      lookedAt = now
       const total = response.socket?.bytesWritten
+      if (response.socket !== null && now - askedAt >= limits.heartbeatMs) {
+        askedAt = now
+        const queued = yield* Unacknowledged.of(response.socket)
+        if (isSilent(queued, total ?? 0, now)) {
+          response.destroy()
+          return
+        }
+      }
       if (response.writableNeedDrain) {
-        if (pending !== response.writableLength) since = now
+        // pages are often of one size, and the kernel asks for more only when a third of its megabytes is gone: what
+        // waits may look the same though its reader is at work
+        const taken = (total ?? 0) - (response.socket === null ? 0 : yield* Unacknowledged.of(response.socket))
+        if (pending !== response.writableLength || taken !== reached) since = now
         pending = response.writableLength
+        reached = taken
+        written = total
         if (now - since >= limits.writeStallMs) response.destroy()
       } else if (pending !== -1 || written !== total) {
         pending = -1

@@ -333,6 +333,26 @@ describe("limits of streams", () => {
     await short.stop()
   })
 
+  it("P18: a reader that is slow and steady is not dropped, though what waits for it is always of one size", async () => {
+    const short = await start({ limits: { writeStallMs: 400, outputBytesPerTurn: 64 * 1024 * 1024 } })
+    const session = await newSession(short)
+    const turn = await submit(short, session, { options: { script: { deltas: 300, bytes: 65_536 } } })
+    const reader = connect(short.port, "127.0.0.1", () => {
+      reader.write(
+        `GET /v1/turns/${turn.id}/events HTTP/1.1\r\nHost: 127.0.0.1:${short.port}\r\nAccept: text/event-stream\r\n\r\n`
+      )
+    })
+    let tail = ""
+    // a pause after each part: the server always waits for it, and never for long
+    for await (const part of reader) {
+      tail = (tail + String(part)).slice(-2_000)
+      if (tail.includes("event: turn.completed")) break
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    assert.include(tail, "event: turn.completed")
+    await short.stop()
+  })
+
   it("P18: a reader of a long JSON answer that takes nothing is dropped", async () => {
     const short = await start({ limits: { writeStallMs: 200, heartbeatMs: 100 } })
     const text = "x".repeat(1_000_000)
