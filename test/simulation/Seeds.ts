@@ -14,7 +14,8 @@ export const stepsDefault = 40
 const shrinkRunsMax = 400
 
 export interface Figures {
-  readonly seeds: number
+  /** Run: fewer than planned where it stopped at `failuresMax`. */
+  seeds: number
   steps: number
   crashes: number
   turns: number
@@ -80,13 +81,15 @@ export interface Plan {
   /** Run each seed twice and compare every row (P32). */
   readonly twice: boolean
   readonly failuresMax?: number
+  /** Told after each seed. */
+  readonly onSeed?: (figures: Figures) => void
 }
 
 export const runAll = (plan: Plan): Promise<Figures> =>
   withTemplate(async (template) => {
-    const { failuresMax = 3, first, mode, seeds, twice } = plan
+    const { failuresMax = 3, first, mode, onSeed, seeds, twice } = plan
     const figures: Figures = {
-      seeds,
+      seeds: 0,
       steps: 0,
       crashes: 0,
       turns: 0,
@@ -98,6 +101,7 @@ export const runAll = (plan: Plan): Promise<Figures> =>
     for (let seed = first; seed < first + seeds && figures.failed.length < failuresMax; seed++) {
       const steps = draw(seed, plan.steps)
       const result = await run({ seed, mode, steps, template })
+      figures.seeds += 1
       figures.steps += steps.length
       figures.crashes += result.crashes
       figures.turns += result.turns
@@ -112,6 +116,7 @@ export const runAll = (plan: Plan): Promise<Figures> =>
         )
         figures.failed.push({ seed, report: report(seed, mode, fewest.length, steps.length, await again(fewest)) })
       } else if (twice && (await run({ seed, mode, steps, template })).dump !== result.dump) figures.unequal.push(seed)
+      onSeed?.(figures)
     }
     return figures
   })

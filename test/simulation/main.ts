@@ -24,6 +24,9 @@ const modes: ReadonlyArray<Mode> = values.mode === undefined
 if (modes.length === 0) throw new Error(`no mode "${values.mode}": safety or liveness`)
 const steps = Number(values.steps)
 
+/** Seeds between two lines of progress: about half a minute. */
+const tellEvery = 500
+
 for (const mode of modes) {
   if (values.seed !== undefined) {
     const seed = Number(values.seed)
@@ -38,7 +41,12 @@ for (const mode of modes) {
     seeds: Number(values.seeds),
     mode,
     steps,
-    twice: values.twice
+    twice: values.twice,
+    onSeed: ({ failed, seeds }) => {
+      if (seeds % tellEvery === 0) {
+        console.error(`${mode}: ${seeds} of ${values.seeds} seeds, ${failed.length} violations`)
+      }
+    }
   })
   const seconds = (performance.now() - begun) / 1000
   for (const failure of figures.failed) console.log(`${failure.report}\n`)
