@@ -119,6 +119,12 @@ export const immediate = (sql: SqlClient.SqlClient) =>
       ))
   )
 
+/**
+ * KiB of pages that a connection keeps; the system keeps them too. SQLite's own 2,000 cost 15 MB of memory that comes in
+ * pieces between others and stays, measured on a 24 MB answer, and no time that could be measured.
+ */
+const cacheKib = 512
+
 const open = (path: string, options: { readonly readonly: boolean }) =>
   SqliteClient.make({
     filename: path,
@@ -127,7 +133,12 @@ const open = (path: string, options: { readonly readonly: boolean }) =>
     disableWAL: true
   }).pipe(
     Effect.catchAllDefect((defect) => fromFailure(path)(defect)),
-    Effect.tap((sql) => Effect.mapError(run(sql, "PRAGMA busy_timeout = 1"), fromFailure(path)))
+    Effect.tap((sql) =>
+      Effect.mapError(
+        Effect.zipRight(run(sql, "PRAGMA busy_timeout = 1"), run(sql, `PRAGMA cache_size = -${cacheKib}`)),
+        fromFailure(path)
+      )
+    )
   )
 
 type Opened = Effect.Effect<SqlClient.SqlClient, DatabaseError, Scope.Scope | Reactivity.Reactivity>
