@@ -35,6 +35,9 @@ export const socketsOf = (pid: number | undefined): number =>
 /** Why a test of this file cannot run here, or undefined. */
 export const needsProc = process.platform === "linux" ? undefined : "needs /proc"
 
+/** A title that says why, where what it names is skipped. */
+export const titled = (what: string): string => needsProc === undefined ? what : `${what} (${needsProc})`
+
 export const figures = (what: string, values: Readonly<Record<string, number | string>>) =>
   Effect.sync(() =>
     console.log(

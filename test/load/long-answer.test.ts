@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { createHash, type Hash } from "node:crypto"
 import { ask, folder, serve, type Settings } from "../process/harness.ts"
-import { figures, needsProc, peakMb, startLong } from "./load.ts"
+import { figures, needsProc, peakMb, startLong, titled } from "./load.ts"
 
 const chars = 96 * 1_048_576
 const bytes = 4_096
@@ -83,7 +83,7 @@ const followed = (url: string, turnId: string) =>
 
 const longest = (texts: ReadonlyArray<Text>): Text | undefined => texts.toSorted((a, b) => b.length - a.length)[0]
 
-describe.skipIf(needsProc !== undefined)("a long answer", () => {
+describe.skipIf(needsProc !== undefined)(titled("a long answer"), () => {
   it.scopedLive(
     "P17: 96 MiB under a heap of 80 MiB: streamed, read back on every way, read again after a restart, and talked on",
     () =>

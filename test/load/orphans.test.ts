@@ -8,7 +8,7 @@ import { raw } from "../journal/databaseFixture.ts"
 import { admit, append, attempt, built, createSession, delta } from "../journal/fixtures.ts"
 import { layerIn } from "../journal/sqlFixture.ts"
 import { ask, folder, serve, type Settings, start } from "../process/harness.ts"
-import { figures, needsProc, processorMs } from "./load.ts"
+import { figures, needsProc, processorMs, titled } from "./load.ts"
 
 const orphans = 10_000
 const sessions = 500
@@ -74,7 +74,7 @@ const killWhileClosing = (dataDir: string) =>
     return { before, after: yield* running }
   }).pipe(Effect.scoped)
 
-describe.skipIf(needsProc !== undefined)("orphans", () => {
+describe.skipIf(needsProc !== undefined)(titled("orphans"), () => {
   let left: string
   beforeAll(async () => {
     left = mkdtempSync(join(tmpdir(), "turnstream-orphans-"))

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { folder, serve } from "../process/harness.ts"
-import { fastReader, figures, needsProc, peakMb, resetPeak, startLong, stuckReader } from "./load.ts"
+import { fastReader, figures, needsProc, peakMb, resetPeak, startLong, stuckReader, titled } from "./load.ts"
 
 interface Run {
   readonly ms: number
@@ -27,7 +27,7 @@ const runBeside = (stuck: number) =>
     return { ms, grownMb: peakMb(server.child.pid) - before } satisfies Run
   }))
 
-describe.skipIf(needsProc !== undefined)("stuck readers", () => {
+describe.skipIf(needsProc !== undefined)(titled("stuck readers"), () => {
   it.live(
     "P17: 40 readers that take nothing of 24 MB cost under 40 MB and leave a fast reader under twice its time",
     () =>
@@ -38,15 +38,14 @@ describe.skipIf(needsProc !== undefined)("stuck readers", () => {
         // what else the machine does only adds: the least of a few is nearest to what it costs
         do {
           rounds.push({ alone: yield* runBeside(0), beside: yield* runBeside(40) })
-        } while (ratio() >= 2 && rounds.length < 4)
+        } while ((ratio() >= 2 || least("beside", "grownMb") >= 40) && rounds.length < 4)
         yield* figures("P17, 24 MB", {
           "alone ms": least("alone", "ms"),
           "beside 40 ms": least("beside", "ms"),
           "alone grown MB": least("alone", "grownMb"),
           "beside 40 grown MB": least("beside", "grownMb")
         })
-        assert.isBelow(least("beside", "grownMb") - least("alone", "grownMb"), 40, "RSS that the stuck readers cost")
-        assert.isBelow(least("beside", "grownMb"), 48, "RSS that the stream costs in all")
+        assert.isBelow(least("beside", "grownMb"), 40, "RSS that the stream costs in all")
         assert.isBelow(ratio(), 2)
       }),
     120_000

@@ -4,7 +4,7 @@ import * as Schedule from "effect/Schedule"
 import { once } from "node:events"
 import type { Socket } from "node:net"
 import { ask, folder, serve } from "../process/harness.ts"
-import { fastReader, figures, gauge, needsProc, openRaw, socketsOf, startLong, stuckReader } from "./load.ts"
+import { fastReader, figures, gauge, needsProc, openRaw, socketsOf, startLong, stuckReader, titled } from "./load.ts"
 
 const streams = "turnstream_event_streams"
 
@@ -29,7 +29,7 @@ const gone = (url: string, pid: number | undefined, socketsMax: number) =>
     Effect.retry(patience)
   )
 
-describe.skipIf(needsProc !== undefined)("readers that vanish", () => {
+describe.skipIf(needsProc !== undefined)(titled("readers that vanish"), () => {
   it.scopedLive(
     "P13, P18: 500 readers that vanish in mid-stream cancel nothing, and give back every slot and socket",
     () =>
