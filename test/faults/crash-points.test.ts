@@ -5,7 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { deaths, emptyDatabase, type Enumerated, refusedStarts, remainsOf } from "./life.ts"
-import { halfway, scenarios, sharedWrites } from "./scenarios.ts"
+import { halfway, retention, scenarios, sharedWrites } from "./scenarios.ts"
 import { witness } from "./witness.ts"
 
 /** Kills a scenario must have at the least: measured, so that an enumeration that finds nothing to kill is told. */
@@ -38,6 +38,17 @@ describe("P1, P2, P3, P4, P5, P6, P8, P9, P14, P15: killed at each of its writes
       60_000
     )
   }
+})
+
+describe("P1, P4, P5: retention and vacuum", () => {
+  it.scoped(
+    "killed at each of their writes: what was folded is folded whole, and no answer is lost",
+    () =>
+      Effect.gen(function*() {
+        isClean(yield* deaths(yield* emptyDatabase, retention, { from: leastPoints.cancel }), 100)
+      }),
+    60_000
+  )
 })
 
 /** What a process leaves that dies with a turn that streams, one in line behind it, and one before its first word. */

@@ -120,7 +120,17 @@ const judgeReadings = (seen: Witness, known: ReadonlySet<TurnId>, report: (found
     for (const { after, ended, seen: events, turnId } of seen.readings) {
       if (!known.has(turnId)) continue
       const committed = yield* journal.readAfter(turnId, 0, 10_000)
-      for (const found of Invariants.checkFollower(events, committed, { after, complete: ended })) report(found)
+      const { turn } = yield* journal.turn(turnId)
+      if (turn.foldedAt === undefined) {
+        for (const found of Invariants.checkFollower(events, committed, { after, complete: ended })) report(found)
+        continue
+      }
+      // what retention takes from the events it leaves in the message, which is judged by its text
+      const left = new Map(committed.map(({ json, seq }) => [seq, json]))
+      for (const { json, seq } of events) {
+        if (json.includes('"type":"model.') || left.get(seq) === json) continue
+        report({ promise: "P1", turnId, seq, what: "an event that retention keeps was seen, and is not there" })
+      }
     }
   })
 

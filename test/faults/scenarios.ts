@@ -1,6 +1,6 @@
 /** What clients do with an engine while it fails or dies under them. Each is run over and over, to its end or its death. */
 import * as Effect from "effect/Effect"
-import type { Journal } from "../../src/journal/Journal.ts"
+import { Journal } from "../../src/journal/Journal.ts"
 import type { Script } from "../../src/provider/Script.ts"
 import type { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
 import type { Client } from "./witness.ts"
@@ -96,6 +96,20 @@ const deleteSession: Scenario = (client) =>
     yield* client.deleteSession(goes)
     yield* reading.await
     yield* client.follow(other)
+  })
+
+/** Everything that has ended is folded, and the file rewritten, while a turn of another session runs. It begins as `cancel`. */
+export const retention: Scenario = (client) =>
+  Effect.gen(function*() {
+    const journal = yield* Journal
+    yield* cutShort(client)
+    const session = yield* client.createSession
+    yield* client.follow(yield* client.submit(session, "k1", spoken, spokenText))
+    const running = yield* client.submit(yield* client.createSession, "k2", spoken, spokenText)
+    yield* client.follow(running, 0, 4)
+    yield* journal.foldTurns("2999-01-01T00:00:00.000Z", "2999-01-02T00:00:00.000Z", 10)
+    yield* journal.vacuum
+    yield* client.follow(running)
   })
 
 /** Left in the middle: what a recovery finds. */
