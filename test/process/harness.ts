@@ -44,6 +44,8 @@ export interface Settings {
   readonly config?: unknown
   /** No file may grow beyond this many bytes, as on a full disk; a multiple of 512. A write beyond it fails with EFBIG. */
   readonly fileBytesMax?: number
+  /** A network namespace with a loopback of its own, in which it runs. */
+  readonly networkSpace?: string
 }
 
 /** What the guard against leaving the machine needs to run in a child as well. */
@@ -67,8 +69,9 @@ const environment = ({ config, dataDir, env = {} }: Settings): Record<string, st
 
 /** Starts `turnstream <args>`; whoever calls this ends it. */
 export const open = (args: ReadonlyArray<string>, settings: Settings): Program => {
-  const { dataDir, fileBytesMax, nodeArgs = [] } = settings
-  const command = [process.execPath, ...nodeArgs, main, ...args]
+  const { dataDir, fileBytesMax, networkSpace, nodeArgs = [] } = settings
+  const space = networkSpace === undefined ? [] : ["ip", "netns", "exec", networkSpace]
+  const command = [...space, process.execPath, ...nodeArgs, main, ...args]
   // the shell counts blocks of 512 bytes, and becomes the program
   const [file = "", ...rest] = fileBytesMax === undefined
     ? command
