@@ -69,7 +69,8 @@ export const open = (options: Options): Conversation => {
     read: (cursor) => server.messages(sessionId, cursor),
     onMessage: (message) => {
       if (isClosed) return
-      if (message.turnId === null) turns.drawImported(message)
+      // read once the history is drawn: a turn that is not in it is one that retention folded
+      if (message.turnId === null || model.turn(message.turnId) === undefined) turns.drawMessage(message)
       else changed.add(message.turnId)
       schedule()
     },
@@ -99,6 +100,7 @@ export const open = (options: Options): Conversation => {
   }
 
   const take = (event: TurnEvent): void => {
+    if (event.type === "turn.started") turns.dropMessages(event.turnId)
     for (const entry of model.take(event)) changed.add(entry.id)
     if (isLive && event.type === "turn.started" && messages.textOf(event.data.userMessageId) === undefined) {
       void messages.refresh()

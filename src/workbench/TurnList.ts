@@ -1,4 +1,7 @@
-/** The list on the page: imported messages first, then a block for each turn, in the order of the session. */
+/**
+ * The list on the page: messages without a turn first (imported ones, and those whose turn retention folded), then a block
+ * for each turn, in the order of the session.
+ */
 import type { Message } from "../domain/Message.ts"
 import * as Dom from "./Dom.ts"
 import type { Verb } from "./Server.ts"
@@ -10,11 +13,13 @@ import * as TurnView from "./TurnView.ts"
 export interface TurnList {
   /** Brings a turn's block up to date. Answers what a listener is to be told of it; empty where nothing. */
   readonly drawTurn: (entry: TurnEntry, model: SessionModel, running: TurnEntry | undefined) => string
-  readonly drawImported: (message: Message) => void
+  readonly drawMessage: (message: Message) => void
+  /** Takes a turn's messages away: it has a block of its own after all. */
+  readonly dropMessages: (turnId: string) => void
   /** Says in a turn's block what became of a command. */
   readonly note: (turnId: string, text: string) => void
   readonly isEmpty: () => boolean
-  /** Takes the turns away and keeps the imported messages. */
+  /** Takes the turns away and keeps the messages before them. */
   readonly clearTurns: () => void
   readonly isAtEnd: () => boolean
   readonly scrollToEnd: () => void
@@ -31,7 +36,9 @@ export const make = (options: {
   const { command, list, textOf } = options
   const scroller = list.parentElement ?? list
   const drawn = new Map<string, { readonly block: TurnBlock.TurnBlock; told: string }>()
-  let imported = 0
+  /** Messages before the first block. */
+  let loose = 0
+  const earlier = new Map<string, ReadonlyArray<HTMLElement>>()
 
   const blockOf = (entry: TurnEntry) => {
     const known = drawn.get(entry.id)
@@ -57,18 +64,25 @@ export const make = (options: {
       known.told = words
       return isNew ? words : ""
     },
-    drawImported: (message) => {
+    drawMessage: (message) => {
       const element = Dom.fromTemplate("imported")
-      Dom.show(
-        Dom.part(element, "role", HTMLElement),
-        message.role === "user" ? "You, imported" : "Assistant, imported"
-      )
+      const who = message.role === "user" ? "You" : "Assistant"
+      const whence = message.turnId === null ? "imported" : "earlier"
+      Dom.show(Dom.part(element, "role", HTMLElement), `${who}, ${whence}`)
       Dom.show(Dom.part(element, "text", HTMLElement), messageText(message))
-      list.insertBefore(element, list.children[imported] ?? null)
-      imported++
+      list.insertBefore(element, list.children[loose] ?? null)
+      loose++
+      if (message.turnId !== null) earlier.set(message.turnId, [...(earlier.get(message.turnId) ?? []), element])
+    },
+    dropMessages: (turnId) => {
+      for (const element of earlier.get(turnId) ?? []) {
+        element.remove()
+        loose--
+      }
+      earlier.delete(turnId)
     },
     note: (turnId, text) => drawn.get(turnId)?.block.note(text),
-    isEmpty: () => drawn.size === 0 && imported === 0,
+    isEmpty: () => drawn.size === 0 && loose === 0,
     clearTurns: () => {
       for (const { block } of drawn.values()) block.element.remove()
       drawn.clear()
