@@ -53,13 +53,15 @@ export const Turn = Schema.Struct({
 export type Turn = typeof Turn.Type
 
 /** Its events are not kept any more. */
-export const goneOf = (turn: Pick<Turn, "id" | "sessionId" | "messageId">, foldedAt: string): Gone =>
-  new Gone({
-    turnId: turn.id,
-    sessionId: turn.sessionId,
-    foldedAt,
-    ...(turn.messageId === undefined ? {} : { messageId: turn.messageId })
-  })
+export const goneOf = (
+  { id, messageId, sessionId }: {
+    readonly id: string
+    readonly sessionId: string
+    readonly messageId?: string | null | undefined
+  },
+  foldedAt: string
+): Gone =>
+  new Gone({ turnId: id, sessionId, foldedAt, ...(messageId === null || messageId === undefined ? {} : { messageId }) })
 
 export const Checkpoint = Schema.Struct({
   checkpoint: Schema.Int,

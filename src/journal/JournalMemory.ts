@@ -8,7 +8,8 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
 import { heldCharsMax, type Message } from "../domain/Message.ts"
-import { Gone, SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
+import { type Gone, SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
+import { goneOf } from "../domain/Resources.ts"
 import { JournalFailure } from "../domain/TurnError.ts"
 import * as TurnEvent from "../domain/TurnEvent.ts"
 import * as TurnState from "../domain/TurnState.ts"
@@ -118,14 +119,14 @@ const make = () => {
       .map(([, { by, turns, usage }]) => ({ by, turns: turns.size, usage }))
   }
 
-  const goneOf = ({ state: { messageId, sessionId, turnId } }: MemoryStore.TurnEntry, foldedAt: string) =>
-    new Gone({ turnId, sessionId, foldedAt, ...(messageId === undefined ? {} : { messageId }) })
+  const gone = ({ state: { messageId, sessionId, turnId } }: MemoryStore.TurnEntry, foldedAt: string) =>
+    goneOf({ id: turnId, sessionId, messageId }, foldedAt)
 
   const pages: Follow.Pages = {
     turnPage: (id, seq) =>
       withTurn(id, (turn) =>
         turn.folded !== undefined && seq < turn.state.lastSeq
-          ? goneOf(turn, turn.folded.at)
+          ? gone(turn, turn.folded.at)
           : Effect.succeed({
             events: store.eventsAfter(turn, seq, pageEventsMax),
             ended: turn.state.status !== "running"
@@ -151,7 +152,7 @@ const make = () => {
         if (turn?.folded !== undefined && turn.endPos !== null) {
           return seq === turn.state.lastSeq
             ? Effect.succeed({ events: [], pos: turn.endPos })
-            : goneOf(turn, turn.folded.at)
+            : gone(turn, turn.folded.at)
         }
         const batch = turn?.batches.find((one) => one.events.some((event) => event.seq === seq))
         return batch === undefined

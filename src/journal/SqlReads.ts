@@ -8,7 +8,7 @@ import type { Connection } from "@effect/sql/SqlConnection"
 import * as Effect from "effect/Effect"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
 import type { Message } from "../domain/Message.ts"
-import { Gone, SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
+import { SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
 import type { Checkpoint, Page, Session, Turn } from "../domain/Resources.ts"
 import { JournalFailure } from "../domain/TurnError.ts"
 import type { TurnState } from "../domain/TurnState.ts"
@@ -21,6 +21,8 @@ import * as Projection from "./Projection.ts"
 import * as Rows from "./Rows.ts"
 import * as SqlAnswers from "./SqlAnswers.ts"
 import * as SqlHistory from "./SqlHistory.ts"
+import * as SqlPages from "./SqlPages.ts"
+import * as SqlUsage from "./SqlUsage.ts"
 import * as Storage from "./Storage.ts"
 import { foldEvents, type StoredEvents } from "./StoredEvents.ts"
 
@@ -57,22 +59,6 @@ const messageOf = ({ answerAfter, createdAt, id, parts, role, state, turnId }: R
 
 /** Characters of JSON after which a read of events ends, whatever its limit. */
 const readCharsMax = 1_048_576
-
-const usageColumns = {
-  inputTokens: "input_tokens",
-  outputTokens: "output_tokens",
-  cacheReadTokens: "cache_read_tokens",
-  cacheWriteTokens: "cache_write_tokens",
-  reasoningTokens: "reasoning_tokens",
-  totalTokens: "total_tokens"
-} as const
-
-const groupColumns: Readonly<Record<Journal.UsageGroup, string>> = {
-  session: "session_id",
-  provider: "provider",
-  model: "model",
-  day: "day"
-}
 
 export const make = ({ live, owned, pages, sql, stored }: Options) => {
   const read = Storage.reader(sql)
@@ -114,9 +100,6 @@ export const make = ({ live, owned, pages, sql, stored }: Options) => {
       ),
       ([row]) => row === undefined ? Effect.fail(new TurnNotFound({ turnId: id })) : Effect.succeed(row)
     )
-
-  const goneOf = (turnId: TurnId, { foldedAt, messageId, sessionId }: Rows.StandingRow) =>
-    new Gone({ turnId, sessionId, foldedAt: foldedAt ?? "", ...(messageId === null ? {} : { messageId }) })
 
   const requireTurn = (db: Connection, id: TurnId) =>
     Effect.flatMap(
@@ -351,67 +334,6 @@ export const make = ({ live, owned, pages, sql, stored }: Options) => {
       ))
   )
 
-  const usage = Effect.fn("Journal.usage")((by: ReadonlyArray<Journal.UsageGroup>) => {
-    const keys = [...new Set(by)]
-    const names = keys.map((key) => `${groupColumns[key]} AS "${key}"`)
-    const sums = Object.entries(usageColumns).map(([name, column]) => `sum(${column}) AS "${name}"`)
-    const grouped = keys.map((key) => groupColumns[key]).join(", ")
-    const text = `SELECT ${[...names, "count(DISTINCT turn_id) AS turns", ...sums].join(", ")} FROM usage${
-      keys.length === 0 ? " HAVING count(*) > 0" : ` GROUP BY ${grouped} ORDER BY ${grouped}`
-    }`
-    return read(
-      "usage",
-      (db) =>
-        Effect.map(
-          Rows.usageTotalRows(db, sql`${sql.literal(text)}`),
-          (rows) =>
-            rows.map(({ day, model, provider, session, turns, ...counts }): Journal.UsageTotal => {
-              const all = { session, provider, model, day }
-              return { by: Object.fromEntries(keys.map((key) => [key, all[key] ?? ""])), turns, usage: counts }
-            })
-        )
-    )
-  })
-
-  const turnPage = (id: TurnId, seq: number) => {
-    const known = pages.get(id, seq)
-    return known === undefined ? readTurnPage(id, seq) : Effect.succeed({ events: known.events, ended: false })
-  }
-
-  const readTurnPage = (id: TurnId, seq: number) =>
-    read("follow", (db) =>
-      Effect.gen(function*() {
-        const seen = pages.clears()
-        const page = yield* stored.turnPage(db, id, seq)
-        if (pages.clears() === seen) pages.put(id, seq, page)
-        if (page.events.length > 0) return { events: page.events, ended: false }
-        const row = yield* standing(db, id)
-        if (row.foldedAt !== null && row.lastSeq > seq) return yield* goneOf(id, row)
-        // Committed between the two reads: nobody may come to wake a follower for it.
-        if (row.lastSeq > seq) return { ...(yield* stored.turnPage(db, id, seq)), ended: false }
-        return { events: [], ended: row.status !== "running" }
-      }))
-
-  const sessionPage = (id: SessionId, pos: number) =>
-    read("followSession", (db) =>
-      Effect.gen(function*() {
-        const page = yield* stored.sessionPage(db, id, pos)
-        if (page.events.length === 0) yield* requireSession(db, id)
-        return page
-      }))
-
-  const sessionStart = (id: SessionId, { seq, turnId }: Journal.SessionCursor) =>
-    read("followSession", (db) =>
-      Effect.gen(function*() {
-        yield* requireSession(db, id)
-        const row = yield* standing(db, turnId)
-        if (row.sessionId === id && row.foldedAt !== null && row.endPos !== null) {
-          return row.lastSeq === seq ? { events: [], pos: row.endPos } : yield* goneOf(turnId, row)
-        }
-        const page = row.sessionId === id ? yield* stored.batchOf(db, turnId, seq) : undefined
-        return page ?? (yield* new TurnNotFound({ turnId }))
-      }))
-
   return {
     read,
     session,
@@ -429,7 +351,7 @@ export const make = ({ live, owned, pages, sql, stored }: Options) => {
     runningTurns,
     history: SqlHistory.make({ sql, stored, read, answer }),
     contents,
-    usage,
-    pages: { turnPage, sessionPage, sessionStart }
+    usage: SqlUsage.make(sql, read),
+    pages: SqlPages.make({ read, stored, pages, requireSession, standing })
   }
 }
