@@ -24,12 +24,16 @@ import type { ChildError } from "./TurnRuntime.ts"
 /** Turns that are read at once, and whose endings share a transaction. */
 const together = 256
 
+/** Bytes that were said; of an answer too long to be held, its characters, which are no more than that. */
+const saidBytes = ({ chars, reasoning, text, whole }: TurnState): number =>
+  whole ? Buffer.byteLength(text) + Buffer.byteLength(reasoning) : chars
+
 /** The provider's word died with the process; what it said is in the journal. */
 const lastKnownUsage = (state: TurnState): Ending.AttemptUsage => ({
   usage: state.visible
     ? Usage.make({
       inputTokens: state.context?.total ?? null,
-      outputTokens: estimateTokens(Buffer.byteLength(state.text) + Buffer.byteLength(state.reasoning))
+      outputTokens: estimateTokens(saidBytes(state))
     })
     : Usage.unknown,
   source: "estimated"

@@ -7,8 +7,10 @@ import { cp, mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { TurnId } from "../../src/domain/Ids.ts"
+import { heldCharsMax } from "../../src/domain/Message.ts"
 import { Journal } from "../../src/journal/Journal.ts"
 import { layerLocal } from "../../src/layers.ts"
+import { estimateTokens } from "../../src/turn/Outcome.ts"
 import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
 import { awaitEvent, events, newSession, one, steps, submit, submitScript, turnOf, typesOf } from "./engine.ts"
 
@@ -28,11 +30,11 @@ const on =
  * Runs `before` on a database and answers with a copy of it taken while the engine still ran: what a kill -9 at that
  * moment leaves on the disk.
  */
-const crashed = <A>(before: Effect.Effect<A, unknown, TurnRuntime | Journal>) =>
+const crashed = <A>(before: Effect.Effect<A, unknown, TurnRuntime | Journal>, options: Options = {}) =>
   Effect.gen(function*() {
     const [live, dead] = [yield* folder, yield* folder]
     const scope = yield* Scope.make()
-    const context = yield* Layer.buildWithScope(layerLocal({ dataDir: live }), scope)
+    const context = yield* Layer.buildWithScope(layerLocal({ ...options, dataDir: live }), scope)
     const result = yield* Effect.provide(before, context)
     yield* Effect.promise(() => cp(live, dead, { recursive: true }))
     yield* Scope.close(scope, Exit.void)
@@ -63,6 +65,25 @@ describe("P6: after a crash every orphan is closed before the engine is ready", 
         assert.deepInclude((yield* turnOf(waiting)).error, { _tag: "Interrupted", cause: "crash" })
         assert.strictEqual((yield* journal.session(sessionId)).running, null)
         assert.deepStrictEqual(yield* journal.runningTurns, [])
+      }))
+    }))
+
+  it.scoped("in an answer too long to be held, its usage is estimated from all that it said", () =>
+    Effect.gen(function*() {
+      const half = "x".repeat(heldCharsMax / 2 + 1)
+      const { dataDir, result: id } = yield* crashed(
+        Effect.gen(function*() {
+          const turn = yield* submitScript(yield* newSession, steps({ say: half }, { say: half }, { hang: true }))
+          yield* awaitEvent(turn.id, "model.delta", 2)
+          return turn.id
+        }),
+        { limits: { outputBytesPerTurn: 2 * heldCharsMax } }
+      )
+      yield* on(dataDir)(Effect.gen(function*() {
+        assert.deepInclude(yield* turnOf(id), { whole: false, text: "", status: "failed" })
+        const { source, usage } = one(yield* events(id), "telemetry.usage").data
+        assert.strictEqual(source, "estimated")
+        assert.strictEqual(usage.outputTokens, estimateTokens(2 * half.length))
       }))
     }))
 
