@@ -33,6 +33,13 @@ const join = (events: Iterable<JournaledEvent>): string => {
 const closing = (nextCursor: string | undefined): string =>
   nextCursor === undefined ? "]}" : `],"nextCursor":${JSON.stringify(nextCursor)}}`
 
+/** Retention came between the turn and its events: a page with gaps is refused, or broken off; it must not look whole. */
+const foldedMeanwhile = new JournalFailure({
+  operation: "read events",
+  retryable: true,
+  reason: "folded while it was read"
+})
+
 /** The events of a turn after `after`, at most `limit`, of those committed when `lastSeq` was read. */
 export const turnPage = Effect.fnUntraced(function*(
   journal: Reader,
@@ -43,15 +50,19 @@ export const turnPage = Effect.fnUntraced(function*(
   const read = (after: number) =>
     end === after
       ? Effect.succeed<ReadonlyArray<JournaledEvent>>([])
-      : journal.readAfter(id, after, Math.min(readMax, end - after))
+      : Effect.filterOrFail(
+        journal.readAfter(id, after, Math.min(readMax, end - after)),
+        (events) => events.at(-1)?.seq === after + events.length,
+        () => foldedMeanwhile
+      )
   const tail = closing(end < range.lastSeq ? String(end) : undefined)
   const first = yield* read(range.after)
   const reached = first.at(-1)?.seq ?? end
   if (reached >= end) return HttpServerResponse.text(`{"items":[${join(first)}${tail}`, { contentType })
   const rest = Stream.paginateChunkEffect(reached, (after) =>
     Effect.map(read(after), (events) => {
-      const seq = events.at(-1)?.seq ?? end
-      return [Chunk.of(events.length === 0 ? "" : `,${join(events)}`), seq < end ? Option.some(seq) : Option.none()]
+      const seq = after + events.length
+      return [Chunk.of(`,${join(events)}`), seq < end ? Option.some(seq) : Option.none()]
     }))
   const body = Stream.make(`{"items":[${join(first)}`).pipe(
     Stream.concat(rest),

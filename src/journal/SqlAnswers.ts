@@ -3,7 +3,8 @@
  * events while those are there, from the message's pieces once retention has folded the turn, and from the message's row
  * where it is held whole.
  *
- * Memory: one page of events or pieces. Each page is a read of its own: nothing is locked while a slow reader takes it.
+ * Memory: one page of events or pieces. Each page is a read of its own: nothing is locked while a slow reader takes it. An
+ * answer that is folded or deleted between two pages fails; it never ends as if that had been all.
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
@@ -14,7 +15,7 @@ import * as Stream from "effect/Stream"
 import type { TurnId } from "../domain/Ids.ts"
 import type { Part } from "../domain/Message.ts"
 import { TurnNotFound } from "../domain/RequestError.ts"
-import type { JournalFailure } from "../domain/TurnError.ts"
+import { JournalFailure } from "../domain/TurnError.ts"
 import { partsIn } from "./Answers.ts"
 import { tick } from "./EventLoop.ts"
 import type { AnswerKind } from "./Journal.ts"
@@ -32,6 +33,12 @@ export interface Options {
 
 /** Pieces read at once; each was a page of events. */
 const piecesAtOnce = 4
+
+const takenAway = new JournalFailure({
+  operation: "answer",
+  retryable: true,
+  reason: "folded or deleted while it was read"
+})
 
 type Place =
   | { readonly _tag: "Held"; readonly parts: ReadonlyArray<Part> }
@@ -69,27 +76,33 @@ export const make = ({ live, read, sql, stored }: Options) => {
     Stream.paginateChunkEffect(after, (seq) =>
       read("answer", (db) => stored.turnPage(db, id, seq)).pipe(
         Effect.zipLeft(tick),
-        Effect.map(({ events }) => {
-          const last = events.at(-1)?.seq ?? upTo
-          return [
+        Effect.flatMap(({ events }) => {
+          const last = events.at(-1)?.seq ?? seq
+          if (last === seq && seq < upTo) return takenAway
+          return Effect.succeed([
             Chunk.unsafeFromArray(partsIn(events.filter((event) => event.seq <= upTo), kind)),
             last < upTo ? Option.some(last) : Option.none()
-          ]
+          ])
         })
       ))
 
   const piecePages = (messageId: string, kind: AnswerKind) =>
     Stream.paginateChunkEffect(0, (n) =>
       read("answer", (db) =>
-        Rows.pieceRows(
-          db,
-          sql`SELECT n, part FROM message_pieces WHERE message_id = ${messageId} AND n > ${n} ORDER BY n LIMIT ${piecesAtOnce}`
+        Effect.zip(
+          Rows.pieceRows(
+            db,
+            sql`SELECT n, part FROM message_pieces WHERE message_id = ${messageId} AND n > ${n} ORDER BY n LIMIT ${piecesAtOnce}`
+          ),
+          Rows.countRows(db, sql`SELECT 1 AS n FROM messages WHERE id = ${messageId}`)
         )).pipe(
           Effect.zipLeft(tick),
-          Effect.map((rows) => [
-            Chunk.unsafeFromArray(rows.map((row) => row.part).filter((part) => part.type === kind)),
-            rows.length < piecesAtOnce ? Option.none() : Option.fromNullable(rows.at(-1)?.n)
-          ])
+          Effect.flatMap(([rows, [message]]) =>
+            message === undefined ? takenAway : Effect.succeed([
+              Chunk.unsafeFromArray(rows.map((row) => row.part).filter((part) => part.type === kind)),
+              rows.length < piecesAtOnce ? Option.none() : Option.fromNullable(rows.at(-1)?.n)
+            ])
+          )
         ))
 
   /** `upTo`: as it stood at that seq. */

@@ -73,6 +73,23 @@ const said = (turn: string, kind: AnswerKind, upTo?: number) =>
 
 const foldAll = Effect.flatMap(Journal, (journal) => journal.foldTurns(later, foldedAt, 100))
 
+const deleteSession = Effect.flatMap(Journal, (journal) => journal.deleteSession(sessionId("s")))
+
+/** Reads the answer; `meanwhile` happens after its first part. It is whole then, or the stream fails: it never ends short. */
+const readWhile = <E>(turn: string, meanwhile: Effect.Effect<unknown, E, Journal>) =>
+  Effect.gen(function*() {
+    const journal = yield* Journal
+    let text = ""
+    const read = Stream.runForEach(journal.answer(turnId(turn), "text"), (part) => {
+      const isFirst = text === ""
+      text += part.type === "text" ? part.text : ""
+      return isFirst ? meanwhile : Effect.void
+    })
+    const ended = yield* Effect.either(read)
+    if (Either.isLeft(ended)) assert.deepInclude(ended.left, { _tag: "JournalFailure", retryable: true })
+    else assert.isTrue(text === longText)
+  })
+
 const all = { cursor: undefined, limit: 100 }
 
 export const retentionContract = <E>(name: string, layer: Layer.Layer<Journal, E>): void => {
@@ -111,6 +128,18 @@ export const retentionContract = <E>(name: string, layer: Layer.Layer<Journal, E
         assert.deepInclude(state, { whole: false, textChars: longText.length })
         assert.isTrue((yield* said("t", "text")) === longText)
       }))
+
+    check(
+      "P17: folded or deleted while it is read, it is whole or fails: it never ends as if that had been all",
+      () =>
+        Effect.gen(function*() {
+          yield* createSession("s")
+          yield* longTurn("t", "s")
+          yield* readWhile("t", foldAll)
+          yield* longTurn("u", "s")
+          yield* readWhile("u", deleteSession)
+        })
+    )
 
     check("an export has it in full, between the others", () =>
       Effect.gen(function*() {
@@ -266,6 +295,14 @@ export const retentionContract = <E>(name: string, layer: Layer.Layer<Journal, E
         yield* append("c", "s", 2, answering("c", ["three"]))
         yield* journal.deleteSession(sessionId("s"))
         assert.isTrue(Either.isLeft(yield* Effect.either(journal.turn(turnId("a")))))
+      }))
+
+    check("P17: a folded answer that is deleted while it is read is whole or fails", () =>
+      Effect.gen(function*() {
+        yield* createSession("s")
+        yield* longTurn("t", "s")
+        yield* foldAll
+        yield* readWhile("t", deleteSession)
       }))
 
     check("P17: a long answer outlives its events, piece by piece", () =>
