@@ -4,7 +4,7 @@
  *
  * Folding one turn is one transaction: the lifecycle events go to `folded_events` under their seqs, the batches go, of the
  * checkpoints the last stays. A long answer is copied into pieces before that, a few a transaction, so that no turn that
- * runs waits for it; killed in between, the next fold copies what is missing. Each step finds out what was done already.
+ * runs waits for it; killed in between, the next fold begins its copy again. Folds go one after the other.
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
@@ -78,9 +78,23 @@ export const make = ({ answer, pages, read, sql, stored, writer, writes }: Optio
       }
     })
 
+  const alone = Effect.unsafeMakeSemaphore(1)
+
+  /** Pieces of a copy that was cut short: another version may part an answer otherwise. */
+  const clearPieces = (id: TurnId, messageId: string) =>
+    writer.submit("fold", (db) =>
+      Effect.as(
+        Storage.run(
+          db,
+          sql`DELETE FROM message_pieces WHERE message_id = ${messageId} AND EXISTS (SELECT 1 FROM turns WHERE id = ${id} AND folded_at IS NULL)`
+        ),
+        { value: undefined, publish: () => undefined }
+      ))
+
   const copyPieces = (id: TurnId, messageId: string) => {
     const pieces = Stream.flatMap(Stream.fromIterable(answerKinds), (kind) => answer(id, kind))
-    return pieces.pipe(
+    return Stream.drain(Stream.fromEffect(clearPieces(id, messageId))).pipe(
+      Stream.concat(pieces),
       Stream.zipWithIndex,
       Stream.map(([part, index]) => ({ message_id: messageId, n: index + 1, part: JSON.stringify(part) })),
       Stream.grouped(piecesAtOnce),
@@ -126,6 +140,7 @@ export const make = ({ answer, pages, read, sql, stored, writer, writes }: Optio
       yield* writer.submit("fold", (db) =>
         Effect.as(foldRows(db, id, events, at), { value: undefined, publish: () => pages.clear() }))
     }).pipe(
+      alone.withPermits(1),
       // deleted meanwhile: it is gone altogether
       Effect.catchTag("TurnNotFound", () =>
         Effect.void)
