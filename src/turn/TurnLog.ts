@@ -117,13 +117,10 @@ export const make = (
       none.unsafeClose()
       some.unsafeOpen()
     }
-    gauge()
+    if (isFull()) roomLeft.unsafeClose()
   }
 
-  const gauge = () => {
-    if (pending.length >= pendingMax || pendingChars >= pendingCharsMax) roomLeft.unsafeClose()
-    else roomLeft.unsafeOpen()
-  }
+  const isFull = () => pending.length >= pendingMax || pendingChars >= pendingCharsMax
 
   const keep = (events: ReadonlyArray<TurnEvent>, slotContents: typeof contents) =>
     Effect.sync(() => {
@@ -148,7 +145,7 @@ export const make = (
       const events = take(charsMax)
       const slotContents = contents
       contents = []
-      gauge()
+      if (!isFull()) roomLeft.unsafeOpen()
       if (pending.length === 0) some.unsafeClose()
       return journal.append({ turnId: ids.turnId, events, contents: slotContents }).pipe(
         Effect.onError(() => keep(events, slotContents)),
