@@ -22,7 +22,8 @@ import { tick } from "../../src/journal/EventLoop.ts"
 import type { Journal } from "../../src/journal/Journal.ts"
 import * as JournalSql from "../../src/journal/JournalSql.ts"
 import { layerContext, layerRegistry, layerRuntime } from "../../src/layers.ts"
-import type { ProviderRegistry } from "../../src/provider/ProviderRegistry.ts"
+import type { Provider } from "../../src/provider/Provider.ts"
+import { ProviderRegistry } from "../../src/provider/ProviderRegistry.ts"
 import type { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
 import type { SqlFaults } from "./SqlFaults.ts"
 
@@ -39,6 +40,26 @@ export interface Between {
     layer: typeof layerRuntime
   ) => Layer.Layer<TurnRuntime, Layer.Layer.Error<typeof layerRuntime>, Layer.Layer.Context<typeof layerRuntime>>
 }
+
+/** Something around every provider of the registry. */
+export const onProvider = (
+  change: (stream: Provider["stream"]) => Provider["stream"]
+): NonNullable<Between["registry"]> =>
+(layer) =>
+  Layer.provide(
+    Layer.effect(
+      ProviderRegistry,
+      Effect.map(ProviderRegistry, (registry) => ({
+        ...registry,
+        resolve: (providerId: string, modelId: string) =>
+          Effect.map(registry.resolve(providerId, modelId), (resolved) => ({
+            ...resolved,
+            provider: { ...resolved.provider, stream: change(resolved.provider.stream) }
+          }))
+      }))
+    ),
+    layer
+  )
 
 const same = <A>(a: A): A => a
 

@@ -11,39 +11,21 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
 import type { Violation } from "../../src/domain/Invariants.ts"
 import { Journal } from "../../src/journal/Journal.ts"
-import { ProviderRegistry } from "../../src/provider/ProviderRegistry.ts"
 import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
-import { type Between, copyFolder, drive, engineIn, folders, open } from "./engine.ts"
+import { type Between, copyFolder, drive, engineIn, folders, onProvider, open } from "./engine.ts"
 import { judgeDatabase, judgeMemory, judgeService } from "./judge.ts"
 import type { Scenario } from "./scenarios.ts"
 import * as SqlFaults from "./SqlFaults.ts"
 import { clientOf, remember, type Witness, witness } from "./witness.ts"
 
 /** Counts the calls of the registry's providers for whoever is served now. */
-const counting = (served: () => Witness): NonNullable<Between["registry"]> => (layer) =>
-  Layer.provide(
-    Layer.effect(
-      ProviderRegistry,
-      Effect.map(ProviderRegistry, (registry) => ({
-        ...registry,
-        resolve: (providerId: string, modelId: string) =>
-          Effect.map(registry.resolve(providerId, modelId), (resolved) => ({
-            ...resolved,
-            provider: {
-              ...resolved.provider,
-              stream: (request: Parameters<typeof resolved.provider.stream>[0]) => {
-                served().calls += 1
-                return resolved.provider.stream(request)
-              }
-            }
-          }))
-      }))
-    ),
-    layer
-  )
+const counting = (served: () => Witness) =>
+  onProvider((stream) => (request) => {
+    served().calls += 1
+    return stream(request)
+  })
 
 /** Faults around the storage and counting around the providers, with what a test puts between closest to the engine's parts. */
 export const around = (faults: SqlFaults.SqlFaults, served: () => Witness, between: Between = {}): Between => ({

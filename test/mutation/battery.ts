@@ -17,14 +17,13 @@ import * as Page from "../../src/http/Page.ts"
 import * as Server from "../../src/http/Server.ts"
 import { Database } from "../../src/journal/Database.ts"
 import * as DatabaseSqlite from "../../src/journal/DatabaseSqlite.ts"
-import { type Between, copyFolder, drive, engineIn, folders, open } from "../faults/engine.ts"
+import { type Between, copyFolder, drive, engineIn, folders, onProvider, open } from "../faults/engine.ts"
 import { judgeDatabase, judgeMemory, judgeService } from "../faults/judge.ts"
 import { around, emptyDatabase, remainsOf } from "../faults/life.ts"
 import { type Scenario, scenarios } from "../faults/scenarios.ts"
 import * as SqlFaults from "../faults/SqlFaults.ts"
 import { clientOf, type Witness, witness } from "../faults/witness.ts"
 import { canary } from "./canary.ts"
-import { onProvider } from "./tools.ts"
 
 type Probe = (between: Between) => Effect.Effect<ReadonlyArray<Violation>, unknown, Scope.Scope>
 

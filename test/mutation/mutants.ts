@@ -6,9 +6,10 @@ import { MessageId, SessionId, type TurnId } from "../../src/domain/Ids.ts"
 import { providerFailure } from "../../src/domain/TurnError.ts"
 import { tick } from "../../src/journal/EventLoop.ts"
 import type { TurnRecord } from "../../src/journal/Journal.ts"
+import { onProvider } from "../faults/engine.ts"
 import { canary } from "./canary.ts"
 import { type Mutant, reading } from "./readers.ts"
-import { behind, blind, onDatabase, onJournal, onProvider, onRuntime, raw, whenEnded, writing } from "./tools.ts"
+import { behind, blind, onDatabase, onJournal, onRuntime, raw, whenEnded, writing } from "./tools.ts"
 
 const stored: ReadonlyArray<Mutant> = [
   {

@@ -7,8 +7,6 @@ import type { TurnId } from "../../src/domain/Ids.ts"
 import * as TurnEvent from "../../src/domain/TurnEvent.ts"
 import { Database } from "../../src/journal/Database.ts"
 import { Journal } from "../../src/journal/Journal.ts"
-import type { Provider } from "../../src/provider/Provider.ts"
-import { ProviderRegistry } from "../../src/provider/ProviderRegistry.ts"
 import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
 import type { Between } from "../faults/engine.ts"
 
@@ -42,25 +40,6 @@ export const onRuntime = (
         Effect.all([TurnRuntime, Journal]),
         ([runtime, journal]) => ({ ...runtime, ...change(runtime, journal) })
       )
-    ),
-    layer
-  )
-
-export const onProvider = (
-  change: (stream: Provider["stream"]) => Provider["stream"]
-): NonNullable<Between["registry"]> =>
-(layer) =>
-  Layer.provide(
-    Layer.effect(
-      ProviderRegistry,
-      Effect.map(ProviderRegistry, (registry) => ({
-        ...registry,
-        resolve: (providerId: string, modelId: string) =>
-          Effect.map(registry.resolve(providerId, modelId), (resolved) => ({
-            ...resolved,
-            provider: { ...resolved.provider, stream: change(resolved.provider.stream) }
-          }))
-      }))
     ),
     layer
   )

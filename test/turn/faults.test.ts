@@ -81,6 +81,13 @@ const makeStorage = () => {
   }
 }
 
+/** A word, another once the test wants more, and silence. */
+const twoWords = Effect.map(Deferred.make<void>(), (more) => {
+  const second = Stream.as(Stream.fromEffect(Deferred.await(more)), word)
+  const answer: ProviderFaults.Answer = Stream.concat(Stream.make(word), Stream.concat(second, Stream.never))
+  return { answer, more }
+})
+
 const started = Effect.gen(function*() {
   const { turn } = yield* submit(yield* newSession)
   return turn.id
@@ -108,8 +115,7 @@ describe("P19, P23: storage that refuses an ending", () => {
   it.scoped("P12, P23: a cancel while a refused ending waits for its next try does not lose the turn", () =>
     Effect.gen(function*() {
       const storage = makeStorage()
-      const more = yield* Deferred.make<void>()
-      const second = Stream.as(Stream.fromEffect(Deferred.await(more)), word)
+      const { answer, more } = yield* twoWords
       yield* Effect.gen(function*() {
         const runtime = yield* TurnRuntime
         const id = yield* started
@@ -128,17 +134,14 @@ describe("P19, P23: storage that refuses an ending", () => {
         assert.strictEqual((yield* turnOf(id)).error?._tag, "JournalFailure")
         assert.strictEqual(yield* runtime.running, 0)
       }).pipe(
-        Effect.provide(
-          engineOf(() => Stream.concat(Stream.make(word), Stream.concat(second, Stream.never)), storage.change)
-        )
+        Effect.provide(engineOf(() => answer, storage.change))
       )
     }))
 
   it.scoped("an append under way at the cancel is waited for, and what it lost is written first", () =>
     Effect.gen(function*() {
       const storage = makeStorage()
-      const more = yield* Deferred.make<void>()
-      const second = Stream.as(Stream.fromEffect(Deferred.await(more)), word)
+      const { answer, more } = yield* twoWords
       yield* Effect.gen(function*() {
         const runtime = yield* TurnRuntime
         const id = yield* started
@@ -155,9 +158,7 @@ describe("P19, P23: storage that refuses an ending", () => {
         assert.strictEqual((yield* turnOf(id)).text, "wordword")
         assert.strictEqual(storage.most(), 1)
       }).pipe(
-        Effect.provide(
-          engineOf(() => Stream.concat(Stream.make(word), Stream.concat(second, Stream.never)), storage.change)
-        )
+        Effect.provide(engineOf(() => answer, storage.change))
       )
     }))
 
