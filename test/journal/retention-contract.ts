@@ -45,10 +45,10 @@ const halves = (count: number): ReadonlyArray<EventBody> =>
     return delta(`${from}${piece.slice(0, -1)}${i === count - 1 ? piece.slice(-1) : ""}`)
   })
 const count = Math.ceil(heldCharsMax / piece.length) + 1
-const longText = piece.repeat(count)
+export const longText = piece.repeat(count)
 
 /** A turn that says more than is held, in several commits. */
-const longTurn = (turn: string, session: string) =>
+export const longTurn = (turn: string, session: string) =>
   Effect.gen(function*() {
     yield* admit(turn, session)
     yield* append(turn, session, 2, [built, attempt(), reasoning("hm")])
@@ -63,7 +63,7 @@ const longTurn = (turn: string, session: string) =>
     return seq + 3
   })
 
-const said = (turn: string, kind: AnswerKind, upTo?: number) =>
+export const said = (turn: string, kind: AnswerKind, upTo?: number) =>
   Effect.flatMap(Journal, (journal) =>
     Stream.runFold(
       journal.answer(turnId(turn), kind, upTo),
@@ -71,7 +71,7 @@ const said = (turn: string, kind: AnswerKind, upTo?: number) =>
       (text, part) => text + ("text" in part ? part.text : JSON.stringify(part))
     ))
 
-const foldAll = Effect.flatMap(Journal, (journal) => journal.foldTurns(later, foldedAt, 100))
+export const foldAll = Effect.flatMap(Journal, (journal) => journal.foldTurns(later, foldedAt, 100))
 
 const deleteSession = Effect.flatMap(Journal, (journal) => journal.deleteSession(sessionId("s")))
 
