@@ -60,7 +60,9 @@ const data = {
     usage: Usage,
     source: UsageSource,
     /** Part of the context window in use, 0 to 100; null where a count is unknown. */
-    contextPercent: Schema.NullOr(Schema.Number)
+    contextPercent: Schema.NullOr(Schema.Number),
+    /** The provider's own usage object, as it came; absent where it gave none, or more than is kept. */
+    raw: Schema.optional(Schema.Unknown)
   }),
   "checkpoint.saved": Schema.Struct({
     /** 1, 2, 3 ... within the turn. */
@@ -71,6 +73,8 @@ const data = {
   }),
   "turn.completed": Schema.Struct({
     finishReason: FinishReason,
+    /** The provider's own word for the end. */
+    rawFinishReason: Schema.optional(Schema.String),
     messageId: MessageId,
     /** Reported usage over all attempts; null where nobody reported any. */
     usage: Schema.NullOr(Usage)

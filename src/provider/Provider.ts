@@ -26,8 +26,10 @@ export type ProviderEvent =
     readonly toolName?: string
   }
   | { readonly _tag: "ToolCall"; readonly toolCallId: string; readonly toolName: string; readonly arguments: unknown }
-  | { readonly _tag: "Usage"; readonly usage: Usage }
-  | { readonly _tag: "Finish"; readonly reason: FinishReason }
+  /** `raw`: the wire's own usage object. */
+  | { readonly _tag: "Usage"; readonly usage: Usage; readonly raw?: unknown }
+  /** `raw`: the wire's own word for the end. */
+  | { readonly _tag: "Finish"; readonly reason: FinishReason; readonly raw?: string }
 
 /** Generation settings of one call. Absent: the provider's own default. */
 export const GenerationOptions = Schema.Struct({

@@ -29,10 +29,22 @@ export interface Attempt {
   /** UTF-8 bytes of this attempt that the output cap counts: also names and ids. */
   readonly charged: () => number
   /** The last usage the provider reported. */
-  readonly reported: () => Usage.Usage | undefined
+  readonly reported: () => Reported | undefined
   /** True once the provider said how the answer ended. */
   readonly finished: () => boolean
-  readonly run: Effect.Effect<FinishReason, ProviderFailure>
+  readonly run: Effect.Effect<Finish, ProviderFailure>
+}
+
+/** Usage in the normal form, and as the provider's wire had it. */
+export interface Reported {
+  readonly usage: Usage.Usage
+  readonly raw: unknown
+}
+
+/** How an answer ended, in the normal form and in the provider's own word. */
+export interface Finish {
+  readonly reason: FinishReason
+  readonly raw: string | undefined
 }
 
 export interface AttemptOptions {
@@ -52,6 +64,13 @@ const callCharge = 64
  * grows with it. Not less than the default output cap: with the defaults a delta is an event.
  */
 const eventCharsMax = 1_048_576
+
+/** Characters that are kept of what a wire says in its own form: of a finish reason, and of a usage object as JSON. */
+const rawReasonMax = 128
+const rawUsageMax = 4_096
+
+const keptUsage = (raw: unknown): unknown =>
+  raw !== undefined && (JSON.stringify(raw) ?? "").length <= rawUsageMax ? raw : undefined
 
 /** The text in events' worth; both halves of a character stay together. */
 const piecesOf = (text: string): ReadonlyArray<string> => {
@@ -77,8 +96,8 @@ const bytesOf = (...texts: ReadonlyArray<string | undefined>): number => {
 /** Takes a provider's events one by one; each answers with the fault it commits. */
 const makeIntake = ({ chargedBefore, limits, log, provider, request }: AttemptOptions) => {
   const seen = { said: 0, bytes: 0, charged: 0, open: true }
-  let reported: Usage.Usage | undefined
-  let finish: FinishReason | undefined
+  let reported: Reported | undefined
+  let finish: Finish | undefined
   let toolInput: string | undefined
 
   const fault = (detail: string) => providerFailure(provider.id, "protocol", { detail })
@@ -123,11 +142,11 @@ const makeIntake = ({ chargedBefore, limits, log, provider, request }: AttemptOp
       case "Usage": {
         const usage = Usage.make(event.usage)
         if (!Usage.isPlausible(usage)) return fault("its usage is not in whole, sensible numbers of tokens")
-        reported = usage
+        reported = { usage, raw: event.raw }
         return undefined
       }
       case "Finish":
-        finish = event.reason
+        finish = { reason: event.reason, raw: event.raw?.slice(0, rawReasonMax) }
         return undefined
     }
   }
@@ -142,7 +161,12 @@ const makeIntake = ({ chargedBefore, limits, log, provider, request }: AttemptOp
     return undefined
   }
 
-  return { seen, takeAll, reported: () => reported, finish: () => finish }
+  return {
+    seen,
+    takeAll,
+    reported: () => reported === undefined ? undefined : { ...reported, raw: keptUsage(reported.raw) },
+    finish: () => finish
+  }
 }
 
 /** An adapter that crashes or interrupts itself is a failure of the provider, and an entry for whoever mends it. */

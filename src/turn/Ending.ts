@@ -13,23 +13,30 @@ import type { TurnLog } from "./TurnLog.ts"
 type Log = Pick<TurnLog, "state" | "push">
 
 export type Outcome =
-  | { readonly _tag: "Completed"; readonly reason: FinishReason }
+  | { readonly _tag: "Completed"; readonly reason: FinishReason; readonly raw?: string | undefined }
   | { readonly _tag: "Failed"; readonly error: TurnError.TurnError }
 
 /** Usage of the open attempt, as far as it is known. */
 export interface AttemptUsage {
   readonly usage: Usage.Usage
   readonly source: Usage.UsageSource
+  /** As the provider's wire had it. */
+  readonly raw?: unknown
 }
 
 /** Percent of the context window in use after this attempt, two decimals. */
 const contextPercent = (usage: Usage.Usage, window: number | undefined): number | null =>
   usage.totalTokens === null || window === undefined ? null : Math.round((usage.totalTokens / window) * 10_000) / 100
 
-export const usageEvent = (state: TurnState, { source, usage }: AttemptUsage): EventBody => ({
+export const usageEvent = (state: TurnState, { raw, source, usage }: AttemptUsage): EventBody => ({
   type: "telemetry.usage",
   attempt: state.attempts,
-  data: { usage, source, contextPercent: contextPercent(usage, state.context?.window) }
+  data: {
+    usage,
+    source,
+    contextPercent: contextPercent(usage, state.context?.window),
+    ...(raw === undefined ? {} : { raw })
+  }
 })
 
 /** True while the open attempt's usage is not journaled yet. */
@@ -44,7 +51,12 @@ const pushTerminal = (log: Log, outcome: Outcome, messageId: MessageId): void =>
   if (outcome._tag === "Completed") {
     log.push({
       type: "turn.completed",
-      data: { finishReason: outcome.reason, messageId, usage: Usage.reported(state.usages) }
+      data: {
+        finishReason: outcome.reason,
+        ...(outcome.raw === undefined ? {} : { rawFinishReason: outcome.raw }),
+        messageId,
+        usage: Usage.reported(state.usages)
+      }
     })
     return
   }

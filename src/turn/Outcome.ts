@@ -2,10 +2,9 @@
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import { Cancelled, Interrupted, JournalFailure, type TurnError } from "../domain/TurnError.ts"
-import type { FinishReason } from "../domain/TurnEvent.ts"
 import * as Usage from "../domain/Usage.ts"
 import type { Provider } from "../provider/Provider.ts"
-import type { Attempt } from "./Attempt.ts"
+import type { Attempt, Finish } from "./Attempt.ts"
 import type { AttemptUsage, Outcome } from "./Ending.ts"
 
 /** Who ends a turn before its time. */
@@ -21,7 +20,7 @@ export const usageOf = (
   contextTokens: number
 ): AttemptUsage => {
   const reported = attempt?.reported()
-  if (reported !== undefined) return { usage: reported, source }
+  if (reported !== undefined) return { ...reported, source }
   const said = attempt?.said() ?? 0
   // a provider of ours that was cut off has said exactly what we counted; one that finished without a word has not
   if (source === "deterministic" && attempt?.finished() !== true) {
@@ -40,10 +39,10 @@ const stopError = (cause: StopCause): TurnError =>
 
 /** What a run came to, by what was seen of it; `stopped` is the word of whoever interrupted it. */
 export const outcomeOf = (
-  exit: Exit.Exit<FinishReason, TurnError>,
+  exit: Exit.Exit<Finish, TurnError>,
   stopped: StopCause | undefined
 ): Outcome => {
-  if (Exit.isSuccess(exit)) return { _tag: "Completed", reason: exit.value }
+  if (Exit.isSuccess(exit)) return { _tag: "Completed", ...exit.value }
   const failure = Cause.failureOption(exit.cause)
   const interrupted = Cause.isInterrupted(exit.cause)
   if (failure._tag === "Some" && !(interrupted && stopped !== undefined)) {
