@@ -21,9 +21,6 @@ export const Family = Schema.Literal(
 )
 export type Family = typeof Family.Type
 
-/** Providers that need no entry: `provider/Catalogue.ts` holds their facts. */
-export const catalogueIds = ["deterministic", "openai", "anthropic", "bedrock", "ollama"] as const
-
 /** The models of the deterministic provider; the first is its default. `provider/Deterministic.ts` plays them. */
 export const deterministicModels = ["echo", "story", "slow", "fails", "stalls", "flaky"] as const
 
@@ -34,6 +31,26 @@ export const assumedContextWindow = 8_192
 const EnvName = Schema.String.pipe(Schema.pattern(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, {
   message: () => "must be the name of an environment variable (never the key itself)"
 }))
+
+/**
+ * How a service differs from the plain format of its family. Absent: as most servers have it. The catalogue sets them
+ * for the services that it knows.
+ */
+export const Quirks = Schema.Struct({
+  /** The field that caps the answer. */
+  maxTokensField: Schema.optional(Schema.Literal("max_tokens", "max_completion_tokens")),
+  /**
+   * How reasoning is asked for. Chat completions: by `reasoning_effort`, by a `reasoning` object (OpenRouter), on and
+   * off by a `thinking` object (DeepSeek) or by `enable_thinking` (Alibaba), or not at all. Claude: `adaptive` for models
+   * that choose their own budget.
+   */
+  reasoning: Schema.optional(Schema.Literal("effort", "object", "thinking", "enable_thinking", "adaptive", "none")),
+  /** Whether `stream_options` is understood, which asks for usage. */
+  streamOptions: Schema.optional(Schema.Boolean),
+  /** The field that marks an answer to continue; counts where `capabilities.prefix` is on. */
+  prefixField: Schema.optional(Schema.Literal("prefix", "partial"))
+}).annotations({ identifier: "Quirks" })
+export type Quirks = typeof Quirks.Type
 
 const ModelSetting = Schema.Struct({
   id: Schema.String.pipe(Schema.minLength(1), Schema.maxLength(256)),
@@ -49,7 +66,15 @@ export const ProviderSetting = Schema.Struct({
   family: Schema.optional(Family),
   baseUrl: Schema.optional(Schema.String),
   apiKeyEnv: Schema.optional(EnvName),
-  region: Schema.optional(Schema.String),
+  /** The vendor's name of a region; it becomes part of a host name. */
+  region: Schema.optional(Schema.String.pipe(Schema.pattern(/^[a-z0-9-]{1,64}$/, {
+    message: () => "must be the name of a region, for example us-east-1"
+  }))),
+  /** Path of the recording that family `replay` plays. */
+  recording: Schema.optional(Schema.String.pipe(Schema.minLength(1))),
+  /** Whether its raw streams are saved. */
+  record: Schema.optional(Schema.Boolean),
+  quirks: Schema.optional(Quirks),
   models: Schema.optional(Schema.Union(Schema.Literal("any"), Schema.Array(ModelSetting))),
   /** Tokens, for models that say nothing of their own. */
   contextWindow: Schema.optional(positive),
@@ -78,6 +103,8 @@ export const Limits = Schema.Struct({
   queuedTurns: setting(16),
   /** UTF-8 bytes of everything a model says in one turn. */
   outputBytesPerTurn: setting(1_048_576),
+  /** Until a connection to a provider is open. */
+  connectMs: setting(10_000),
   firstTokenMs: setting(60_000),
   idleMs: setting(30_000),
   totalMs: setting(600_000),
@@ -111,6 +138,7 @@ export const ConfigFile = Schema.Struct({
     Schema.Struct({
       /** Whether any provider beyond this process may be called. */
       live: Schema.optionalWith(Schema.Boolean, { default: () => false }),
+      /** Whether a provider may be on this machine; without https then. */
       allowLoopback: Schema.optionalWith(Schema.Boolean, { default: () => false })
     }),
     { default: () => ({ live: false, allowLoopback: false }) }

@@ -1,19 +1,12 @@
 /** What a configuration file must keep beyond the shape that its schema says: rules over several settings. Pure. */
-import {
-  assumedContextWindow,
-  catalogueIds,
-  type ConfigFile,
-  deterministicModels,
-  type ProviderSetting
-} from "./Settings.ts"
+import * as Catalogue from "./Catalogue.ts"
+import { assumedContextWindow, type ConfigFile, deterministicModels, type ProviderSetting } from "./Settings.ts"
 
 export interface Fault {
   readonly path: ReadonlyArray<string | number>
   readonly reason: string
   readonly next: string
 }
-
-const inCatalogue = (id: string): boolean => catalogueIds.some((known) => known === id)
 
 const urlOf = (text: string): URL | undefined => {
   try {
@@ -41,12 +34,13 @@ const baseUrlFault = (text: string): Pick<Fault, "reason" | "next"> | undefined 
   return undefined
 }
 
-const familyFault = ({ baseUrl, family, id }: ProviderSetting): Fault | undefined => {
-  if (family === undefined && !inCatalogue(id)) {
+const familyFault = ({ baseUrl, family, id, recording }: ProviderSetting): Fault | undefined => {
+  const known = Catalogue.find(id)
+  if (family === undefined && known === undefined) {
     return {
       path: ["family"],
       reason: `is missing, and the catalogue knows no provider "${id}"`,
-      next: `Add the family, or use an id of the catalogue: ${catalogueIds.join(", ")}.`
+      next: `Add the family, or use an id of the catalogue: ${Catalogue.entries.map((entry) => entry.id).join(", ")}.`
     }
   }
   if (id === "deterministic" && family !== undefined && family !== "deterministic") {
@@ -56,7 +50,14 @@ const familyFault = ({ baseUrl, family, id }: ProviderSetting): Fault | undefine
       next: "Give a provider of another family an id of its own."
     }
   }
-  if (family === "openai-compatible" && baseUrl === undefined && id !== "openai") {
+  if ((family === "replay") !== (recording !== undefined)) {
+    return {
+      path: ["recording"],
+      reason: family === "replay" ? "is missing for family replay" : "is for family replay alone",
+      next: family === "replay" ? "Name the file that `record: true` saved." : 'Remove it, or set family to "replay".'
+    }
+  }
+  if (family === "openai-compatible" && baseUrl === undefined && known === undefined) {
     return {
       path: ["baseUrl"],
       reason: "is missing for family openai-compatible",
@@ -119,7 +120,7 @@ const closedModels = (setting: ProviderSetting | undefined, id: string): Readonl
 
 /** A turn that names nothing is answered: its provider exists and has a model. */
 const defaultsFault = ({ defaults: { model, provider }, providers }: ConfigFile): Fault | undefined => {
-  const known = [...new Set([...providers.map(({ id }) => id), ...catalogueIds])]
+  const known = [...new Set([...providers.map(({ id }) => id), ...Catalogue.listedIds])]
   if (!known.includes(provider)) {
     return {
       path: ["defaults", "provider"],

@@ -68,6 +68,7 @@ const nextStep: Readonly<Record<ProviderFailureKind, string>> = {
 
 /** Reasons for which a provider is blocked that decide what to do about it; `ProviderBlocked.reason` holds them. */
 export const networkOff = "live network is off (network.live in the configuration file)"
+export const loopbackOff = "its baseUrl is on this machine, and network.allowLoopback is off"
 export const noAdapter = "this version has no adapter"
 
 export class UnknownProvider extends Schema.TaggedError<UnknownProvider>(tag("UnknownProvider"))("UnknownProvider", {
@@ -113,6 +114,7 @@ export class ProviderBlocked extends Schema.TaggedError<ProviderBlocked>(tag("Pr
   override get message() {
     const steps = [
       ...(this.reason.includes(networkOff) ? ["set network.live to true"] : []),
+      ...(this.reason.includes(loopbackOff) ? ["set network.allowLoopback to true"] : []),
       ...(this.missingEnv.length > 0 ? [`set ${this.missingEnv.join(" and ")}`] : [])
     ]
     const step = steps.length === 0 ? "change the configuration" : steps.join(", ")

@@ -4,10 +4,36 @@
  * A catalogue key is inherited only together with the catalogue's host: an entry that points elsewhere names its own
  * key or sends none, so that no key reaches a host it was not meant for.
  */
-import { assumedContextWindow, type Family, type ProviderSetting, type SettingsShape } from "../config/Settings.ts"
-import * as Catalogue from "./Catalogue.ts"
+import * as Catalogue from "../config/Catalogue.ts"
+import {
+  assumedContextWindow,
+  type Family,
+  type ProviderSetting,
+  type Quirks,
+  type SettingsShape
+} from "../config/Settings.ts"
 import type { GenerationOptions } from "./Provider.ts"
 import type { Capabilities, ModelInfo } from "./ProviderRegistry.ts"
+
+/** The reserve where nobody set one: at most this, and never more than a quarter of the window. */
+const assumedReserve = 8_192
+
+const reserveFor = (window: number, reserve: number = assumedReserve): number =>
+  Math.max(1, Math.min(reserve, Math.floor(window / 4)))
+
+/** What a family's protocol offers; the catalogue and a provider's configuration may correct it. */
+const capabilities: Readonly<Record<Family, Capabilities>> = {
+  "deterministic": { streaming: true, tools: true, reasoning: true, prefix: true },
+  "openai-compatible": { streaming: true, tools: true, reasoning: true, prefix: false },
+  "openai-responses": { streaming: true, tools: true, reasoning: true, prefix: false },
+  "anthropic": { streaming: true, tools: true, reasoning: true, prefix: true },
+  "bedrock": { streaming: true, tools: true, reasoning: true, prefix: false },
+  "ollama": { streaming: true, tools: true, reasoning: true, prefix: true },
+  "replay": { streaming: true, tools: true, reasoning: true, prefix: false }
+}
+
+/** The one model of a replayed recording, which names the model that gave it. */
+const recordedModel = "recording"
 
 /** One provider with the catalogue's facts filled in: what an adapter is made from. */
 export interface ProviderFacts {
@@ -17,6 +43,14 @@ export interface ProviderFacts {
   readonly region: string | undefined
   /** Names of the variables that hold its secrets. */
   readonly env: ReadonlyArray<string>
+  /** The one of them that holds a bearer key or token; absent where requests are signed or no key is sent. */
+  readonly apiKeyEnv: string | undefined
+  /** Where its wire format differs from its family's. */
+  readonly quirks: Quirks
+  /** Whether its raw streams are saved. */
+  readonly record: boolean
+  /** Path of the recording that it plays. */
+  readonly recording: string | undefined
   readonly modelList: "closed" | "any"
   readonly models: ReadonlyArray<ModelInfo>
   /** Window and reserve of a model that an open list does not name. */
@@ -42,7 +76,7 @@ const sizes = (
       : "assumed",
     maxOutputTokens: Math.max(
       own.maxOutputTokens ?? setting.maxOutputTokens ??
-        Catalogue.reserveFor(contextWindow, entry?.maxOutputTokens),
+        reserveFor(contextWindow, entry?.maxOutputTokens),
       setting.generation?.maxOutputTokens ?? 0
     )
   }
@@ -53,24 +87,33 @@ const envOf = (setting: ProviderSetting, family: Family, inherited: ReadonlyArra
     ? [setting.apiKeyEnv]
     : inherited ?? (family === "bedrock" ? Catalogue.signingEnv : [])
 
+/** The host of a family that derives it from the region. */
+const baseUrlOf = (family: Family, region: string | undefined): string | undefined =>
+  family === "bedrock" && region !== undefined ? `https://bedrock-runtime.${region}.amazonaws.com` : undefined
+
 const factsOf = (setting: ProviderSetting): ProviderFacts | undefined => {
-  const named = Catalogue.entries.find((candidate) => candidate.id === setting.id)
+  const named = Catalogue.find(setting.id)
   const family = setting.family ?? named?.family
   if (family === undefined) return undefined
   const entry = family === "deterministic"
-    ? Catalogue.entries.find((candidate) => candidate.family === family)
+    ? Catalogue.find(family)
     : named !== undefined && (named.family === family || named.alsoFamilies.includes(family))
     ? named
     : undefined
-  const models = setting.models ?? entry?.models ?? "any"
+  const models = setting.models ?? (family === "replay" ? [recordedModel] : entry?.models) ?? "any"
   const { prefix, reasoning, tools } = setting.capabilities ?? {}
-  const offered = Catalogue.capabilities[family]
+  const offered = capabilities[family]
+  const env = envOf(setting, family, setting.baseUrl === undefined ? entry?.env : undefined)
   return {
     id: setting.id,
     family,
-    baseUrl: setting.baseUrl ?? entry?.baseUrl,
+    baseUrl: setting.baseUrl ?? entry?.baseUrl ?? baseUrlOf(family, setting.region),
     region: setting.region,
-    env: envOf(setting, family, setting.baseUrl === undefined ? entry?.env : undefined),
+    env,
+    apiKeyEnv: setting.apiKeyEnv ?? (family === "bedrock" ? undefined : env[0]),
+    quirks: { ...entry?.quirks, ...setting.quirks },
+    record: setting.record ?? false,
+    recording: setting.recording,
     modelList: models === "any" ? "any" : "closed",
     models: models === "any" ? [] : models.map((model) => {
       const own = typeof model === "string" ? { id: model } : model
@@ -81,7 +124,7 @@ const factsOf = (setting: ProviderSetting): ProviderFacts | undefined => {
       streaming: true,
       tools: tools ?? offered.tools,
       reasoning: reasoning ?? offered.reasoning,
-      prefix: prefix ?? offered.prefix
+      prefix: prefix ?? entry?.prefix ?? offered.prefix
     },
     generation: setting.generation ?? {}
   }
@@ -90,6 +133,10 @@ const factsOf = (setting: ProviderSetting): ProviderFacts | undefined => {
 /** Configured providers in order, then those of the catalogue that nobody configured; `deterministic` comes first. */
 export const allFacts = (settings: SettingsShape): ReadonlyArray<ProviderFacts> => {
   const configured = new Set(settings.providers.map((setting) => setting.id))
-  const rest = Catalogue.entries.filter((entry) => !configured.has(entry.id)).map((entry) => ({ id: entry.id }))
+  const rest = Catalogue.listedIds.filter((id) => !configured.has(id)).map((id) => ({ id }))
   return [...settings.providers, ...rest].flatMap((setting) => factsOf(setting) ?? [])
 }
+
+/** A model's window and reserve, listed or not. */
+export const modelOf = (facts: ProviderFacts, modelId: string): ModelInfo =>
+  facts.models.find((model) => model.id === modelId) ?? { id: modelId, ...facts.otherModel }

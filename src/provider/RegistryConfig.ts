@@ -12,12 +12,14 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
+import { existsSync } from "node:fs"
 import { type Family, Settings, type SettingsShape } from "../config/Settings.ts"
 import { networkOff, noAdapter, ProviderBlocked, UnknownModel, UnknownProvider } from "../domain/TurnError.ts"
 import * as Deterministic from "./Deterministic.ts"
+import * as Egress from "./Egress.ts"
 import { nearest } from "./Nearest.ts"
 import type { Provider } from "./Provider.ts"
-import { allFacts, type ProviderFacts } from "./ProviderFacts.ts"
+import { allFacts, modelOf, type ProviderFacts } from "./ProviderFacts.ts"
 import { type ModelInfo, type ProviderDiagnostics, ProviderRegistry, type Resolved } from "./ProviderRegistry.ts"
 
 /** How a provider of each family is made. A family without one is known and blocked. */
@@ -41,11 +43,11 @@ const offline: ReadonlySet<Family> = new Set(["deterministic", "replay"])
 const obstacles = (
   facts: ProviderFacts,
   missingEnv: ReadonlyArray<string>,
-  liveAllowed: boolean,
+  network: SettingsShape["network"],
   hasAdapter: boolean
 ): ReadonlyArray<string> => {
   const reasons: Array<string> = []
-  if (!liveAllowed && !offline.has(facts.family)) {
+  if (!network.live && !offline.has(facts.family)) {
     reasons.push(networkOff)
   }
   if (missingEnv.length > 0) {
@@ -54,15 +56,24 @@ const obstacles = (
   }
   if (facts.baseUrl === undefined) {
     if (needsBaseUrl.has(facts.family)) reasons.push("it has no baseUrl")
-    else if (facts.family === "bedrock" && facts.region === undefined) reasons.push("it has no region")
+    else if (facts.family === "bedrock") reasons.push("it has no region")
+  } else if (network.live) {
+    const refusal = Egress.refusal(new URL(facts.baseUrl), network.allowLoopback)
+    if (refusal !== undefined) reasons.push(refusal)
   }
-  if (!hasAdapter) reasons.push(`${noAdapter} for family "${facts.family}"`)
+  if (facts.recording !== undefined && !existsSync(facts.recording)) {
+    reasons.push(`its recording ${facts.recording} is not there`)
+  }
+  // adapters are loaded where they may be used
+  if (!hasAdapter && reasons.length === 0) reasons.push(`${noAdapter} for family "${facts.family}"`)
   return reasons
 }
 
-const modelOf = (facts: ProviderFacts, modelId: string): ModelInfo | undefined =>
-  facts.models.find((model) => model.id === modelId) ??
-    (facts.modelList === "any" && modelId !== "" ? { id: modelId, ...facts.otherModel } : undefined)
+/** The model of that id, where the provider may be asked for it. */
+const knownModel = (facts: ProviderFacts, modelId: string): ModelInfo | undefined =>
+  facts.models.some((model) => model.id === modelId) || (facts.modelList === "any" && modelId !== "")
+    ? modelOf(facts, modelId)
+    : undefined
 
 const suggest = (name: string, known: ReadonlyArray<string>): { readonly suggestion?: string } => {
   const suggestion = nearest(name, known)
@@ -87,14 +98,14 @@ const watched = (provider: Provider, proven: Ref.Ref<ReadonlySet<string>>): Prov
 })
 
 /** What stands in the way of a provider now. */
-const examine = ({ facts, provider }: Entry, liveAllowed: boolean) =>
+const examine = ({ facts, provider }: Entry, network: SettingsShape["network"]) =>
   Effect.gen(function*() {
     const env = yield* Effect.forEach(
       facts.env,
       (name) => Effect.map(isPresent(name), (present) => ({ name, present }))
     )
     const missingEnv = env.filter(({ present }) => !present).map(({ name }) => name)
-    return { env, missingEnv, reasons: obstacles(facts, missingEnv, liveAllowed, provider !== undefined) }
+    return { env, missingEnv, reasons: obstacles(facts, missingEnv, network, provider !== undefined) }
   })
 
 const make = (settings: SettingsShape, adapters: Adapters) =>
@@ -121,11 +132,11 @@ const make = (settings: SettingsShape, adapters: Adapters) =>
         return yield* new UnknownProvider({ providerId, known, ...suggest(providerId, known) })
       }
       const { facts, provider } = entry
-      const model = modelOf(facts, modelId)
+      const model = knownModel(facts, modelId)
       const ids = facts.models.map(({ id }) => id)
       const unknownModel = new UnknownModel({ providerId, modelId, known: ids, ...suggest(modelId, ids) })
       if (model === undefined && modelId !== "") return yield* unknownModel
-      const { missingEnv, reasons } = yield* examine(entry, settings.network.live)
+      const { missingEnv, reasons } = yield* examine(entry, settings.network)
       if (provider === undefined || reasons.length > 0) {
         return yield* new ProviderBlocked({ providerId, missingEnv, reason: reasons.join("; ") })
       }
@@ -137,7 +148,7 @@ const make = (settings: SettingsShape, adapters: Adapters) =>
 
     const diagnose = Effect.fnUntraced(function*(entry: Entry) {
       const { facts } = entry
-      const { env, reasons } = yield* examine(entry, settings.network.live)
+      const { env, reasons } = yield* examine(entry, settings.network)
       const called = offline.has(facts.family) || (yield* Ref.get(proven)).has(facts.id)
       const model = defaultModel(facts.id)
       const diagnostics: ProviderDiagnostics = {
