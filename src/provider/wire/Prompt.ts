@@ -1,0 +1,139 @@
+/**
+ * Messages as every vendor accepts them. History holds what happened; a vendor refuses the request where a call has no
+ * result, where a result has no call, or where a role speaks twice. So: neighbours of one role are one entry, a call
+ * that nobody answered gets a result that says so, a result without its call becomes text. Reasoning is left out: it is
+ * bound to the model that gave it. Pure.
+ */
+import type { Part, PromptMessage } from "../../domain/Message.ts"
+import { isObject, type JsonObject } from "./Json.ts"
+
+export type Block =
+  | { readonly type: "text"; readonly text: string }
+  | { readonly type: "call"; readonly id: string; readonly name: string; readonly arguments: unknown }
+  | { readonly type: "result"; readonly id: string; readonly name: string; readonly content: string }
+export type BlockOf<T extends Block["type"]> = Extract<Block, { readonly type: T }>
+
+/** In an entry of the user, results stand first. */
+export interface Entry {
+  readonly role: "user" | "assistant"
+  readonly blocks: ReadonlyArray<Block>
+}
+
+/** Added where a resumed answer cannot be sent as a prefix that the model continues. */
+export const continueText =
+  "Your last message was cut off. Continue it exactly where it stops. Do not repeat any of it, and do not comment on this."
+
+const noResult = "(no result was given)"
+
+/** Where a conversation begins with an answer and the vendor wants a question first. */
+const opening = "(the conversation begins with your message)"
+
+const contentText = (content: unknown): string => typeof content === "string" ? content : JSON.stringify(content) ?? ""
+
+const blockOf = (part: Part): ReadonlyArray<Block> => {
+  switch (part.type) {
+    case "text":
+      return part.text === "" ? [] : [part]
+    case "reasoning":
+      return []
+    case "tool-call":
+      return [{ type: "call", id: part.toolCallId, name: part.toolName, arguments: part.arguments }]
+    case "tool-result":
+      return [{ type: "result", id: part.toolCallId, name: "", content: contentText(part.content) }]
+  }
+}
+
+const mergedRoles = (messages: ReadonlyArray<PromptMessage>): ReadonlyArray<Entry> => {
+  const entries: Array<{ role: Entry["role"]; blocks: Array<Block> }> = []
+  for (const message of messages) {
+    const blocks = message.parts.flatMap(blockOf)
+    if (blocks.length === 0) continue
+    const last = entries.at(-1)
+    if (last?.role === message.role) last.blocks.push(...blocks)
+    else entries.push({ role: message.role, blocks })
+  }
+  return entries
+}
+
+const isCall = (block: Block): block is BlockOf<"call"> => block.type === "call"
+
+/** The entry of a user behind these calls: each answered once, in the order of the calls, then the rest. */
+const answered = (calls: ReadonlyArray<BlockOf<"call">>, blocks: ReadonlyArray<Block>): ReadonlyArray<Block> => {
+  const contents = new Map<string, string>()
+  const rest: Array<Block> = []
+  for (const block of blocks) {
+    if (block.type !== "result") rest.push(block)
+    else if (calls.some(({ id }) => id === block.id)) contents.set(block.id, block.content)
+    else rest.push({ type: "text", text: `Result of the tool call ${block.id}: ${block.content}` })
+  }
+  const results = calls.map(({ id, name }): Block => ({
+    type: "result",
+    id,
+    name,
+    content: contents.get(id) ?? noResult
+  }))
+  return [...results, ...rest]
+}
+
+export const fromMessages = (messages: ReadonlyArray<PromptMessage>): ReadonlyArray<Entry> => {
+  const entries: Array<Entry> = []
+  let calls: ReadonlyArray<BlockOf<"call">> = []
+  for (const entry of mergedRoles(messages)) {
+    if (entry.role === "assistant") {
+      entries.push(entry)
+      calls = entry.blocks.filter(isCall)
+      continue
+    }
+    entries.push({ role: "user", blocks: answered(calls, entry.blocks) })
+    calls = []
+  }
+  if (calls.length > 0) entries.push({ role: "user", blocks: answered(calls, []) })
+  return entries
+}
+
+/** For vendors that want the user to speak first. */
+export const startingWithUser = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> =>
+  entries[0]?.role === "assistant" ? [{ role: "user", blocks: [{ type: "text", text: opening }] }, ...entries] : entries
+
+/** Whether it ends with an answer to continue: a resumed turn. */
+export const endsWithPrefix = (entries: ReadonlyArray<Entry>): boolean => entries.at(-1)?.role === "assistant"
+
+/** With the request to continue, where the model takes no prefix. */
+export const askingToContinue = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> =>
+  endsWithPrefix(entries) ? [...entries, { role: "user", blocks: [{ type: "text", text: continueText }] }] : entries
+
+/** The texts of an entry. */
+export const textsOf = ({ blocks }: Entry): ReadonlyArray<string> =>
+  blocks.flatMap((block) => (block.type === "text" ? [block.text] : []))
+
+/** For vendors that take nothing but an object. */
+export const objectArguments = (given: unknown): JsonObject =>
+  isObject(given) ? given : given === undefined || given === null ? {} : { value: given }
+
+/** Whether the last question is the results of calls. */
+export const answersCalls = (entries: ReadonlyArray<Entry>): boolean =>
+  entries.findLast(({ role }) => role === "user")?.blocks.some(({ type }) => type === "result") === true
+
+/** For vendors that take no white space at the end of an answer to continue; a blank one is none. */
+export const trimmedPrefix = (
+  entries: ReadonlyArray<Entry>
+): { readonly entries: ReadonlyArray<Entry>; readonly trimmed: string } => {
+  const prefix = entries.at(-1)
+  if (prefix?.role !== "assistant") return { entries, trimmed: "" }
+  const blocks = [...prefix.blocks]
+  let trimmed = ""
+  for (let last = blocks.at(-1); last?.type === "text"; last = blocks.at(-1)) {
+    const text = last.text.trimEnd()
+    trimmed = last.text.slice(text.length) + trimmed
+    blocks.pop()
+    if (text === "") continue
+    blocks.push({ type: "text", text })
+    break
+  }
+  return { entries: [...entries.slice(0, -1), ...(blocks.length === 0 ? [] : [{ ...prefix, blocks }])], trimmed }
+}
+
+/** The names of all tools in the conversation, each once: some vendors want a definition of each. */
+export const toolNames = (entries: ReadonlyArray<Entry>): ReadonlyArray<string> => [
+  ...new Set(entries.flatMap(({ blocks }) => blocks.filter(isCall).map(({ name }) => name)))
+]
