@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Settings } from "./config/Settings.ts"
+import { Settings, type SettingsShape } from "./config/Settings.ts"
 import * as SettingsLoader from "./config/SettingsLoader.ts"
 import type { ContextBuilder } from "./context/ContextBuilder.ts"
 import * as ContextBuilderLayer from "./context/ContextBuilderLayer.ts"
@@ -27,8 +27,17 @@ import { TurnSettings } from "./turn/TurnSettings.ts"
 /** Settings from the environment and the file that `TURNSTREAM_CONFIG` names. */
 export const layerSettings = SettingsLoader.layer
 
-/** Providers as the settings say. */
-export const layerRegistry: Layer.Layer<ProviderRegistry, never, Settings> = RegistryConfig.layer()
+/** Whether any provider needs more than the deterministic one does. */
+const needsAdapters = ({ network, providers }: SettingsShape): boolean =>
+  network.live || providers.some(({ family }) => family === "replay")
+
+/** Providers as the settings say; what reaches the network is loaded only where it is allowed to. */
+export const layerRegistry: Layer.Layer<ProviderRegistry, never, Settings> = Layer.unwrapEffect(
+  Effect.flatMap(Settings, (settings) =>
+    needsAdapters(settings)
+      ? Effect.map(Effect.promise(() => import("./provider/LiveAdapters.ts")), ({ layer }) => layer)
+      : Effect.succeed(RegistryConfig.layer()))
+)
 
 /** Context from instructions, history and message; no memory, skills, team or attachments yet. */
 export const layerContext: Layer.Layer<ContextBuilder> = Layer.provide(

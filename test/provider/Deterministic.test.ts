@@ -73,6 +73,7 @@ contract("deterministic", () => {
     answers: (texts) => steps(texts),
     waits: (texts, ms) => steps(texts, { wait: ms }, { say: "late" }),
     fails: (texts) => steps(texts, { fail: { kind: "server" } }, { say: "never" }),
+    failsAs: "server",
     hangs: (texts) => steps(texts, { hang: true }, { say: "never" }),
     calls: () => calls
   }

@@ -1,0 +1,84 @@
+/**
+ * The bytes of an answer as provider events: one step of the stream per read that said something, so that an effect
+ * costs once per read and never per delta. The same for a socket and for a recording.
+ *
+ * The answer ends where its decoder says so. Behind a finish that was seen, a body that breaks off or falls silent no
+ * longer matters: the answer is whole.
+ */
+import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { ProviderFailure } from "../domain/TurnError.ts"
+import type { ProviderEvent } from "./Provider.ts"
+import type { Decoder } from "./wire/Decoder.ts"
+import type { Fault } from "./wire/Fault.ts"
+
+/** Behind a finish, usage follows at once or not at all. */
+const afterFinishWait = Duration.seconds(5)
+
+/** Behind the last event the body ends at once, and its socket can be used again; else it is closed. */
+const drainWait = Duration.millis(50)
+
+/** Reads of a body: some bytes, `None` at its end, a fault where it breaks off. */
+export type Pull = Effect.Effect<Chunk.Chunk<Uint8Array>, Option.Option<Fault>>
+
+export interface AnswerOptions {
+  readonly decoder: (emit: (event: ProviderEvent) => void) => Decoder
+  readonly pull: Pull
+  readonly fail: (fault: Fault) => ProviderFailure
+}
+
+export const make = (
+  { decoder: makeDecoder, fail, pull }: AnswerOptions
+): Stream.Stream<ProviderEvent, ProviderFailure> => {
+  let events: Array<ProviderEvent> = []
+  const decoder = makeDecoder((event) => events.push(event))
+  let ended: { readonly fault: Fault | undefined } | undefined
+
+  const push = (chunk: Chunk.Chunk<Uint8Array>): void => {
+    for (const bytes of chunk) {
+      const fault = decoder.push(bytes)
+      if (fault !== undefined) ended = { fault }
+      if (fault !== undefined || decoder.progress() === "closed") return
+    }
+  }
+
+  const end = (broken: Fault | undefined): void => {
+    const wasOpen = decoder.progress() === "open"
+    const fault = decoder.end()
+    ended = { fault: wasOpen && broken !== undefined ? broken : fault }
+  }
+
+  const read = Effect.suspend(() =>
+    decoder.progress() === "finished"
+      ? Effect.timeoutFail(pull, { duration: afterFinishWait, onTimeout: () => Option.none<Fault>() })
+      : pull
+  ).pipe(
+    Effect.match({
+      onSuccess: push,
+      onFailure: (error) => end(Option.getOrUndefined(error))
+    })
+  )
+
+  /** Lets the body end by itself, so that its socket can be used again. */
+  const drain = Effect.ignore(Effect.timeoutOption(Effect.forever(pull), drainWait))
+
+  const finish: Effect.Effect<never, Option.Option<ProviderFailure>> = Effect.suspend(() =>
+    ended?.fault === undefined
+      ? Effect.zipRight(ended === undefined ? drain : Effect.void, Effect.fail(Option.none()))
+      : Effect.fail(Option.some(fail(ended.fault)))
+  )
+
+  const next: Effect.Effect<Chunk.Chunk<ProviderEvent>, Option.Option<ProviderFailure>> = Effect.suspend(() => {
+    if (events.length > 0) {
+      const given = events
+      events = []
+      return Effect.succeed(Chunk.unsafeFromArray(given))
+    }
+    return ended !== undefined || decoder.progress() === "closed" ? finish : Effect.zipRight(read, next)
+  })
+
+  return Stream.repeatEffectChunkOption(next)
+}

@@ -1,0 +1,199 @@
+/**
+ * A provider over HTTP: one call of a wire family, from the request to the last event.
+ *
+ * Keys are read for each call, stand in the headers alone, and are taken out of whatever a failure says. Interrupting
+ * the stream closes the socket in any phase: the connection, the wait for headers, the body.
+ */
+import * as HttpClient from "@effect/platform/HttpClient"
+import type { HttpClientError } from "@effect/platform/HttpClientError"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import type { HttpClientResponse } from "@effect/platform/HttpClientResponse"
+import * as Chunk from "effect/Chunk"
+import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as AnswerStream from "./AnswerStream.ts"
+import { connectTimeoutCode, idleTimeoutCode, refusedCode } from "./EgressClient.ts"
+import type { Keys, Unsigned, WireFamily } from "./Family.ts"
+import type { Provider, ProviderRequest } from "./Provider.ts"
+import { modelOf, type ProviderFacts } from "./ProviderFacts.ts"
+import * as ProviderFault from "./ProviderFault.ts"
+import type { Recorder, Take } from "./Recorder.ts"
+import * as ResumeSeam from "./ResumeSeam.ts"
+import { type Fault, protocol } from "./wire/Fault.ts"
+import * as HttpFault from "./wire/HttpFault.ts"
+
+/** Of an error's body as much as any vendor says, and more. */
+const errorBodyMax = 65_536
+const contentType = "application/json"
+
+/** The body of an error must come in this time. */
+const errorBodyWait = Duration.seconds(10)
+
+export interface LiveOptions {
+  readonly client: HttpClient.HttpClient
+  /** Until the headers of the answer. */
+  readonly firstByteMs: number
+  /** After so long without a byte the client closes the connection. */
+  readonly idleMs: number
+  /** Saves raw streams; undefined where nothing is recorded. */
+  readonly recorder: Recorder | undefined
+}
+
+/** Variables that signing takes where they are set. */
+const optionalEnv: ReadonlyArray<string> = ["AWS_SESSION_TOKEN"]
+
+const readKeys = (facts: ProviderFacts): Effect.Effect<Keys> =>
+  Effect.map(
+    Effect.forEach(
+      facts.apiKeyEnv === undefined && facts.env.length > 0 ? [...facts.env, ...optionalEnv] : facts.env,
+      (name) =>
+        Effect.map(
+          Effect.orElseSucceed(Config.option(Config.redacted(name)), () => Option.none<Redacted.Redacted>()),
+          (value) => [name, value] as const
+        )
+    ),
+    (found) =>
+      new Map(found.flatMap(([name, value]) =>
+        Option.isSome(value) && Redacted.value(value.value) !== "" ? [[name, value.value] as const] : []
+      ))
+  )
+
+const codeOf = (error: unknown): string => {
+  if (typeof error !== "object" || error === null) return "unknown"
+  if ("code" in error && typeof error.code === "string") return error.code
+  return "cause" in error ? codeOf(error.cause) : "unknown"
+}
+
+const messageIn = (error: HttpClientError): string => error.cause instanceof Error ? error.cause.message : error.reason
+
+const certificate = /^(CERT_|ERR_TLS|UNABLE_TO|SELF_SIGNED|DEPTH_ZERO|HOSTNAME_MISMATCH)/
+
+/** A connection that did not carry the answer to its headers. */
+const connectFault = (error: HttpClientError): Fault => {
+  const code = codeOf(error)
+  if (code === refusedCode) return { kind: "network", retryable: false, detail: messageIn(error) }
+  if (code === connectTimeoutCode || code === idleTimeoutCode) return { kind: "timeout", detail: messageIn(error) }
+  return {
+    kind: "network",
+    detail: `the connection failed (${code})`,
+    ...(certificate.test(code) ? { retryable: false } : {})
+  }
+}
+
+/** A body that broke off after so much silence. The platform does not say who closed the connection: the time does. */
+const bodyFault = (error: HttpClientError, quietMs: number, idleMs: number): Fault =>
+  quietMs >= idleMs
+    ? { kind: "stalled", detail: `nothing came for ${idleMs} ms` }
+    : { kind: "incomplete_stream", detail: `the connection broke before the answer ended (${codeOf(error)})` }
+
+/** The first bytes of a body that is an error. */
+const errorBody = (response: HttpClientResponse): Effect.Effect<string> =>
+  response.stream.pipe(
+    Stream.runFoldWhile(
+      { parts: [] as ReadonlyArray<Uint8Array>, size: 0 },
+      ({ size }) => size < errorBodyMax,
+      ({ parts, size }, part) => ({ parts: [...parts, part], size: size + part.length })
+    ),
+    Effect.map(({ parts }) => Buffer.concat(parts).toString("utf8", 0, errorBodyMax)),
+    Effect.timeoutTo({ duration: errorBodyWait, onSuccess: (text) => text, onTimeout: () => "" }),
+    Effect.orElseSucceed(() => "")
+  )
+
+const pullOf = (
+  response: HttpClientResponse,
+  idleMs: number
+): Effect.Effect<AnswerStream.Pull, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const clock = yield* Effect.clock
+    const pull = yield* Stream.toPull(response.stream)
+    const nowMs = () => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)
+    let lastMs = nowMs()
+    return pull.pipe(
+      Effect.tap(() => {
+        lastMs = nowMs()
+        return Effect.void
+      }),
+      Effect.mapError(Option.map((error) => bodyFault(error, nowMs() - lastMs, idleMs)))
+    )
+  })
+
+/** What is read, saved on its way. */
+const recorded = (pull: AnswerStream.Pull, take: Take | undefined): AnswerStream.Pull =>
+  take === undefined ? pull : pull.pipe(
+    Effect.tap(take.write),
+    Effect.tapError((error) => take.end(Option.isSome(error) ? "broken" : "ended"))
+  )
+
+/** Ids for tool calls that come without one: no two calls of a session may share one. */
+const callIds = Effect.map(Random.nextIntBetween(0, 2 ** 31), (chance) => {
+  let count = 0
+  return () => `call_${chance.toString(36)}_${++count}`
+})
+
+/** Bytes that no decoder could read. */
+const isEncoded = (headers: Readonly<Record<string, string | undefined>>) =>
+  !/^(identity)?$/i.test(headers["content-encoding"]?.trim() ?? "")
+
+export const make = (family: WireFamily, facts: ProviderFacts, options: LiveOptions): Provider => {
+  const client = HttpClient.withScope(options.client)
+
+  const post = ({ body, headers, url }: Unsigned, keys: Readonly<Record<string, string>>) =>
+    client.execute(
+      HttpClientRequest.post(url, { headers: { ...headers, ...keys } }).pipe(
+        HttpClientRequest.bodyUint8Array(new TextEncoder().encode(body), contentType)
+      )
+    ).pipe(
+      Effect.mapError(connectFault),
+      Effect.timeoutFail({
+        duration: Duration.millis(options.firstByteMs),
+        onTimeout: (): Fault => ({ kind: "timeout", detail: `no answer within ${options.firstByteMs} ms` })
+      })
+    )
+
+  const open = Effect.fnUntraced(function*(request: ProviderRequest) {
+    const keys = yield* readKeys(facts)
+    const hidden = ProviderFault.hiddenIn(keys, request)
+    const failWith = (requestId: string | undefined) => (fault: Fault) =>
+      ProviderFault.toFailure(facts, fault, hidden, requestId)
+    const { contextWindow, maxOutputTokens } = modelOf(facts, request.model)
+    const call = family.encode({
+      request,
+      facts,
+      maxOutputTokens: request.generation.maxOutputTokens ?? maxOutputTokens,
+      contextWindow
+    })
+    const unsigned: Unsigned = {
+      url: call.url,
+      headers: { "user-agent": "turnstream", "content-type": contentType, ...call.headers },
+      body: JSON.stringify(call.body)
+    }
+    const auth = yield* family.authorize(unsigned, keys, facts)
+    const response = yield* Effect.mapError(post(unsigned, auth), failWith(undefined))
+    const fail = failWith(HttpFault.requestIdIn(response.headers))
+    const take = options.recorder === undefined
+      ? undefined
+      : yield* options.recorder.begin({ facts, model: request.model, response, keys })
+    if (response.status < 200 || response.status > 299) {
+      const body = yield* errorBody(response)
+      if (take !== undefined) yield* Effect.zipRight(take.write(Chunk.of(Buffer.from(body))), take.end("ended"))
+      const nowMs = yield* Clock.currentTimeMillis
+      return yield* fail(HttpFault.fromAnswer({ status: response.status, headers: response.headers, body }, nowMs))
+    }
+    if (isEncoded(response.headers)) return yield* fail(protocol("the answer is compressed, which was not asked for"))
+    const callId = yield* callIds
+    return AnswerStream.make({
+      decoder: (emit) => family.decoder({ emit: ResumeSeam.make(call.trimmed ?? "", emit), callId }),
+      pull: recorded(yield* pullOf(response, options.idleMs), take),
+      fail
+    })
+  })
+
+  return { id: facts.id, usageSource: "reported", stream: (request) => Stream.unwrapScoped(open(request)) }
+}

@@ -1,0 +1,77 @@
+/**
+ * Family `replay`: plays a recording with its pace, so that a bug report is a file and a test. The bytes go through the
+ * decoder of the family that was recorded; every call gets the same answer, whatever it asks.
+ */
+import * as Chunk from "effect/Chunk"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { readFile } from "node:fs/promises"
+import type { Family } from "../config/Settings.ts"
+import { type ProviderFailure, providerFailure } from "../domain/TurnError.ts"
+import * as AnswerStream from "./AnswerStream.ts"
+import type { WireFamily } from "./Family.ts"
+import type { Provider } from "./Provider.ts"
+import type { ProviderFacts } from "./ProviderFacts.ts"
+import * as ProviderFault from "./ProviderFault.ts"
+import * as Recording from "./Recording.ts"
+import type { Fault } from "./wire/Fault.ts"
+import * as HttpFault from "./wire/HttpFault.ts"
+
+const broken: Fault = { kind: "incomplete_stream", detail: "the recorded connection broke before the answer ended" }
+
+const read = (providerId: string, path: string): Effect.Effect<Recording.Recording, ProviderFailure> =>
+  Effect.tryPromise({
+    try: (signal) => readFile(path, { encoding: "utf8", signal }),
+    catch: () => providerFailure(providerId, "not_found", { detail: `its recording ${path} cannot be read` })
+  }).pipe(
+    Effect.flatMap((text) =>
+      Either.mapLeft(
+        Recording.parse(text),
+        (reason) => providerFailure(providerId, "invalid_request", { detail: `${path} is not a recording: ${reason}` })
+      )
+    )
+  )
+
+/** The recorded reads, each at its time after the first pull. */
+const pullOf = ({ end, pieces }: Recording.Recording): Effect.Effect<AnswerStream.Pull> =>
+  Effect.map(Clock.currentTimeMillis, (startMs) => {
+    let index = 0
+    return Effect.suspend(() => {
+      const piece = pieces[index++]
+      if (piece === undefined) return Effect.fail(end === "broken" ? Option.some(broken) : Option.none())
+      return Effect.flatMap(
+        Clock.currentTimeMillis,
+        (nowMs) =>
+          Effect.as(Effect.sleep(Duration.millis(Math.max(0, startMs + piece.ms - nowMs))), Chunk.of(piece.bytes))
+      )
+    })
+  })
+
+export const make = (facts: ProviderFacts, families: ReadonlyMap<Family, WireFamily>): Provider => {
+  const fail = (fault: Fault) => ProviderFault.toFailure(facts, fault, [], undefined)
+
+  const play = Effect.gen(function*() {
+    const recording = yield* read(facts.id, facts.recording ?? "")
+    const { family, headers, status } = recording.head
+    if (status < 200 || status > 299) {
+      const body = Buffer.concat(recording.pieces.map(({ bytes }) => bytes)).toString("utf8")
+      return yield* fail(HttpFault.fromAnswer({ status, headers, body }, yield* Clock.currentTimeMillis))
+    }
+    const decoder = families.get(family)?.decoder
+    if (decoder === undefined) {
+      return yield* fail({ kind: "invalid_request", detail: `nothing decodes a recording of family "${family}"` })
+    }
+    let calls = 0
+    return AnswerStream.make({
+      decoder: (emit) => decoder({ emit, callId: () => `call_${++calls}` }),
+      pull: yield* pullOf(recording),
+      fail
+    })
+  })
+
+  return { id: facts.id, usageSource: "reported", stream: () => Stream.unwrap(play) }
+}
