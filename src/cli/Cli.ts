@@ -137,10 +137,19 @@ const commandsOf = (program: Program) => {
     Command.withDescription(help("Lists the sessions, oldest first.", "sessions", "sessions --json"))
   )
 
-  const doctor = Command.make("doctor", place, Commands.doctor(program)).pipe(Command.withDescription(help(
-    "Checks configuration, providers and database, says where each setting came from, and what to do about what is wrong.",
+  const doctor = Command.make("doctor", {
+    ...place,
+    probe: flag(
+      "probe",
+      "provider",
+      "Also call this provider once. Only with network.live and its key set; a vendor may bill it."
+    ),
+    model: flag("model", "id", "The model to probe; without it the provider's default.")
+  }, Commands.doctor(program)).pipe(Command.withDescription(help(
+    "Checks configuration, providers and database, says where each setting came from, and what to do about what is wrong. Without --probe nothing is called.",
     "doctor",
-    "doctor --config turnstream.json"
+    "doctor --config turnstream.json",
+    "doctor --probe groq --model llama-3.3-70b"
   )))
 
   const exportSession = Command.make("export", {

@@ -163,8 +163,14 @@ export const sessions = (program: Program) => (flags: Flags & { readonly json: b
       )
   ).pipe(over(flags))
 
-export const doctor = (program: Program) => (flags: Flags) =>
-  Effect.flatMap(load(() => import("./Doctor.ts")), ({ doctor }) => doctor(program, flags)).pipe(over(flags))
+export const doctor =
+  (program: Program) => (flags: Flags & { readonly probe: string | undefined; readonly model: string | undefined }) =>
+    Effect.flatMap(
+      load(() => import("./Doctor.ts")),
+      ({ doctor }) =>
+        doctor(program, flags, flags.probe === undefined ? undefined : { provider: flags.probe, model: flags.model })
+    )
+      .pipe(over(flags))
 
 export const exportSession =
   (program: Program) => (flags: Flags & { readonly session: string; readonly out: string | undefined }) =>

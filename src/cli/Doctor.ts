@@ -1,7 +1,7 @@
 /**
  * `doctor`: is everything in order, and if not, what to do. Configuration with where each setting came from, providers
- * with their readiness, the database with its owner and an integrity check. Reads only; no network, no ownership, no
- * secret shown. The exit code is that of the first thing that is wrong.
+ * with their readiness, the database with its owner and an integrity check. Reads only; no network but for a probe that
+ * was asked for, no ownership, no secret shown. The exit code is that of the first thing that is wrong.
  */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
@@ -12,6 +12,7 @@ import type { SettingsError } from "../config/SettingsLoader.ts"
 import { ProviderRegistry } from "../provider/ProviderRegistry.ts"
 import { type Flags, given } from "./Flags.ts"
 import { Output, type Style } from "./Output.ts"
+import { probe } from "./Probe.ts"
 import type { DatabaseReport, Program } from "./Program.ts"
 import { Reported } from "./Report.ts"
 
@@ -94,6 +95,12 @@ const providerFindings = Effect.gen(function*() {
   })
 })
 
+const probeFinding = ({ model, provider }: Probed) =>
+  probe(provider, model).pipe(
+    Effect.match({ onSuccess: fine, onFailure: (error) => wrong(error.message, error._tag) }),
+    Effect.map((finding) => [finding])
+  )
+
 const ownerText = ({ owner }: DatabaseReport): string =>
   owner === undefined
     ? "owner: none"
@@ -135,7 +142,13 @@ const section = (title: string, findings: ReadonlyArray<Finding>, style: Style):
   return [style.bold(title), ...findings.map(({ kind, text }) => `  ${marks[kind]} ${text}`)].join("\n")
 }
 
-export const doctor = (program: Program, flags: Flags) =>
+/** The provider to call, if any, and the model where it is not the default. */
+export interface Probed {
+  readonly provider: string
+  readonly model: string | undefined
+}
+
+export const doctor = (program: Program, flags: Flags, probed: Probed | undefined) =>
   Effect.gen(function*() {
     const out = yield* Output
     const say = (title: string, findings: ReadonlyArray<Finding>) =>
@@ -145,7 +158,10 @@ export const doctor = (program: Program, flags: Flags) =>
       const settings = yield* say("configuration", yield* settingsFindings(flags))
       const providers = yield* say("providers", yield* Effect.provide(providerFindings, program.registry))
       const database = yield* say("database", yield* databaseFindings(program))
-      return [...settings, ...providers, ...database]
+      const answer = probed === undefined
+        ? []
+        : yield* say("probe", yield* Effect.provide(probeFinding(probed), program.registry))
+      return [...settings, ...providers, ...database, ...answer]
     }).pipe(
       Effect.provide(program.settings),
       Effect.catchTag(
