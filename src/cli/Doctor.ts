@@ -81,13 +81,19 @@ const settingsFindings = Effect.fnUntraced(function*(flags: Flags) {
   ]
 })
 
+const readinessText = {
+  ready: "ready",
+  blocked: "blocked",
+  unproven: "unproven (nothing stands in the way; not called yet, --probe calls it once)"
+} as const
+
 const providerFindings = Effect.gen(function*() {
   const registry = yield* ProviderRegistry
   const found = yield* registry.diagnostics
   return found.map(({ defaultModel, env, id, readiness, reason }): Finding => {
     const isDefault = id === registry.defaults.provider
     const variables = env.map(({ name, present }) => `${name} ${present ? "set" : "not set"}`).join(", ")
-    const text = `${id}${isDefault ? " (default)" : ""}: ${readiness}${
+    const text = `${id}${isDefault ? " (default)" : ""}: ${readinessText[readiness]}${
       defaultModel === undefined ? "" : `, model ${defaultModel}`
     }${variables === "" ? "" : `, ${variables}`}${reason === undefined ? "" : `: ${reason}`}`
     if (readiness !== "blocked") return fine(text)

@@ -73,7 +73,7 @@ describe("turn", () => {
       const cases: ReadonlyArray<readonly [code: number, says: RegExp, args: ReadonlyArray<string>]> = [
         [4, /No provider "nope".* Known: deterministic/, ["turn", "x", "--provider", "nope"]],
         [4, /has no model "nope"/, ["turn", "x", "--model", "nope"]],
-        [4, /is blocked: .*ANTHROPIC_API_KEY is not set.* Use the provider "deterministic"\./, [
+        [4, /is blocked: .*ANTHROPIC_API_KEY is not set. Set network.live to true, set ANTHROPIC_API_KEY and start again, or use the provider "deterministic"\./, [
           "turn",
           "x",
           "--provider",

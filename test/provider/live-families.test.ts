@@ -156,6 +156,21 @@ const suite = (wire: FamilyWire) => {
       assert.strictEqual(textOf(events), whole)
     }))
 
+  it.live("a JSON error under HTTP 200 is that error, in one line or over several", () =>
+    Effect.gen(function*() {
+      const error = { error: { message: "out of credit", type: "insufficient_quota", code: "insufficient_quota" } }
+      for (const contentType of ["application/json", wire.contentType]) {
+        for (const indent of [0, 2]) {
+          const { failure } = yield* failed({
+            headers: { "content-type": contentType },
+            parts: [JSON.stringify(error, undefined, indent)]
+          })
+          assert.deepInclude({ ...failure }, { kind: "quota", retryable: false }, `${contentType}, indent ${indent}`)
+          assert.include(failure.detail, "out of credit")
+        }
+      }
+    }))
+
   it.live("P25: a key that the vendor echoes, whole or cut, is in no failure", () =>
     Effect.gen(function*() {
       const shown: Array<string> = []

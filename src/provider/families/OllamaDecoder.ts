@@ -1,6 +1,6 @@
 /**
  * Ollama's chat as it streams: lines `{message, done}`, the last with `done: true`, the only sign of an end, and with
- * the counts. Tool calls come whole. An error under HTTP 200 is a line `{error}`; its cloud adds the status to it.
+ * the counts. Tool calls come whole; models that think into their text are heard as thinking. An error under HTTP 200 is a line `{error}`; its cloud adds the status to it.
  */
 import type { FinishReason } from "../../domain/TurnEvent.ts"
 import * as Usage from "../../domain/Usage.ts"
@@ -8,6 +8,7 @@ import type { DecoderOptions, FrameDecoder } from "../wire/Decoder.ts"
 import { errorIn, type Fault, fromError, incomplete } from "../wire/Fault.ts"
 import { countOf, isObject, type JsonObject, listOf, nameOf, objectOf } from "../wire/Json.ts"
 import * as ToolArguments from "../wire/ToolArguments.ts"
+import * as InlineThinking from "./InlineThinking.ts"
 
 /** What the last line counts, and the nanoseconds that it took. */
 const usageFields = [
@@ -51,10 +52,8 @@ export const make = ({ callId, emit }: DecoderOptions): FrameDecoder<unknown> =>
   /** The name of the first call whose arguments cannot be read. */
   let cut: string | undefined
 
-  const say = (kind: "text" | "reasoning", value: unknown): void => {
-    const text = nameOf(value)
-    if (text !== undefined) emit({ _tag: "Delta", kind, text })
-  }
+  const say = (kind: "text" | "reasoning", text: string) => emit({ _tag: "Delta", kind, text })
+  const content = InlineThinking.make(say)
 
   const takeCall = (item: unknown): void => {
     const call = objectOf(item)
@@ -91,15 +90,21 @@ export const make = ({ callId, emit }: DecoderOptions): FrameDecoder<unknown> =>
       const fault = faultIn(line)
       if (fault === undefined) {
         const message = objectOf(line["message"])
-        say("reasoning", message?.["thinking"])
-        say("text", message?.["content"])
+        const thinking = nameOf(message?.["thinking"])
+        const text = nameOf(message?.["content"])
+        if (thinking !== undefined) say("reasoning", thinking)
+        if (text !== undefined) content.push(text)
         for (const call of listOf(message?.["tool_calls"])) takeCall(call)
         if (line["done"] !== true) return undefined
       }
+      content.flush()
       ended = { fault: fault ?? finish(line) }
       return ended.fault
     },
-    end: () => (ended === undefined ? incomplete : ended.fault),
+    end: () => {
+      content.flush()
+      return ended === undefined ? incomplete : ended.fault
+    },
     progress: () => (ended !== undefined && ended.fault === undefined ? "closed" : "open")
   }
 }

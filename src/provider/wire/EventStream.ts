@@ -3,11 +3,13 @@
  * both), headers, body, CRC of it all. The codec of the SDK reads a whole message; this finds where one ends.
  *
  * The CRC of the prelude is checked before its length is believed, so that a damaged length neither allocates nor waits.
- * A message that lies whole in the bytes pushed is read where it lies; another is copied once, into its exact size.
+ * A message that lies whole in the bytes pushed is read where it lies; another is copied once, into its exact size. A
+ * body that begins like JSON is no event stream but an error: no message is long enough to begin so.
  */
 import { EventStreamCodec } from "@smithy/eventstream-codec"
 import { type Decoder, frameBytesMax, type FrameDecoder } from "./Decoder.ts"
-import { type Fault, incomplete, protocol } from "./Fault.ts"
+import { errorIn, type Fault, fromError, incomplete, protocol } from "./Fault.ts"
+import { objectOf, parse } from "./Json.ts"
 
 export interface EventStreamMessage {
   /** Headers whose value is a string; those of other types say nothing that we read. */
@@ -19,6 +21,11 @@ export interface EventStreamMessage {
 const preludeBytes = 12
 /** A message without headers and body: the prelude and the CRC of the whole. */
 const overheadBytes = 16
+
+/** How JSON begins; as the first byte of a length it would mean two gigabytes. */
+const openBrace = 0x7b
+/** Of a document as much as an error says. */
+const documentBytesMax = 65_536
 
 export const utf8 = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8")
@@ -62,12 +69,23 @@ const read = (bytes: Uint8Array): EventStreamMessage | Fault => {
   }
 }
 
+/** The error that a document tells instead of an answer; one that is cut tells nothing. */
+const documentFault = (pieces: ReadonlyArray<Uint8Array>): Fault => {
+  const body = parse(utf8(Buffer.concat(pieces)))?.value
+  const error = errorIn(body) ?? objectOf(body)
+  return error === undefined ? incomplete : fromError(error)
+}
+
 export const make = (decoder: FrameDecoder<EventStreamMessage>): Decoder => {
   const prelude = new Uint8Array(preludeBytes)
   /** What is being filled: the prelude, then the message that it announced. */
   let target = prelude
   let filled = 0
   let fault: Fault | undefined
+
+  /** The body as far as it is JSON instead; undefined before its first byte and in a stream of messages. */
+  let document: Array<Uint8Array> | undefined
+  let begun = false
 
   const message = (bytes: Uint8Array): Fault | undefined => {
     const found = read(bytes)
@@ -114,11 +132,22 @@ export const make = (decoder: FrameDecoder<EventStreamMessage>): Decoder => {
 
   return {
     push: (bytes) => {
-      feed(bytes)
+      if (!begun && bytes.length > 0) {
+        begun = true
+        if (bytes[0] === openBrace) document = []
+      }
+      if (document === undefined) feed(bytes)
+      else if (filled < documentBytesMax) {
+        document.push(Uint8Array.from(bytes))
+        filled += bytes.length
+      }
       return fault
     },
-    // a message that was cut after the answer's end costs the usage, not the answer
-    end: () => fault ?? (filled > 0 && decoder.progress() === "open" ? incomplete : decoder.end()),
+    end: () => {
+      if (document !== undefined) return documentFault(document)
+      // a message that was cut after the answer's end costs the usage, not the answer
+      return fault ?? (filled > 0 && decoder.progress() === "open" ? incomplete : decoder.end())
+    },
     progress: decoder.progress
   }
 }

@@ -172,6 +172,13 @@ describe("what Ollama answers", () => {
     ])
   })
 
+  it("hears thinking that a model writes into its text, also where the answer ends inside a tag", () => {
+    const heard = read(text("<th"), text("ink>hm</think>yes"), done("stop"))
+    assert.deepStrictEqual([heard.reasoning, heard.text, heard.finishReason], ["hm", "yes", "stop"])
+    assert.strictEqual(read(text("<thi"), done("stop")).text, "<thi")
+    assert.strictEqual(read(text("<thi")).text, "<thi")
+  })
+
   it("never guesses a count that is missing", () => {
     const partly = read(text("a"), done("stop", { eval_count: 3 }))
     assert.deepInclude(partly.usage, { inputTokens: null, outputTokens: 3, totalTokens: null })

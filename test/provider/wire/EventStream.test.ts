@@ -256,3 +256,22 @@ describe.skipIf(!existsSync(vectors))("event stream vectors beside this checkout
     })
   }
 })
+
+describe("a body that is JSON instead", () => {
+  const body = bytesOf(JSON.stringify({ message: "ü: slow down", code: "ThrottlingException" }))
+
+  it("is the error that it tells, cut anywhere", () => {
+    for (const size of [body.length, 1, 5]) {
+      const { end, fault, messages } = read(pieces(body, size))
+      assert.isUndefined(fault)
+      assert.deepStrictEqual(end, { kind: "rate_limit", detail: "ü: slow down" })
+      assert.strictEqual(messages.length, 0)
+    }
+  })
+
+  it("is incomplete where it is cut, and is not kept beyond what an error says", () => {
+    assert.strictEqual(read([body.slice(0, -1)]).end?.kind, "incomplete_stream")
+    const huge = Array.from({ length: 64 }, () => bytesOf("{".repeat(65_536)))
+    assert.strictEqual(read(huge).end?.kind, "incomplete_stream")
+  })
+})
