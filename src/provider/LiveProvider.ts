@@ -21,6 +21,7 @@ import * as Stream from "effect/Stream"
 import * as AnswerStream from "./AnswerStream.ts"
 import { connectTimeoutCode, idleTimeoutCode, refusedCode } from "./EgressClient.ts"
 import type { Keys, Unsigned, WireFamily } from "./Family.ts"
+import * as KeyGuard from "./KeyGuard.ts"
 import type { Provider, ProviderRequest } from "./Provider.ts"
 import { modelOf, type ProviderFacts } from "./ProviderFacts.ts"
 import * as ProviderFault from "./ProviderFault.ts"
@@ -189,7 +190,8 @@ export const make = (family: WireFamily, facts: ProviderFacts, options: LiveOpti
     if (isEncoded(response.headers)) return yield* fail(protocol("the answer is compressed, which was not asked for"))
     const callId = yield* callIds
     return AnswerStream.make({
-      decoder: (emit) => family.decoder({ emit: ResumeSeam.make(call.trimmed ?? "", emit), callId }),
+      decoder: (emit) =>
+        family.decoder({ emit: ResumeSeam.make(call.trimmed ?? "", KeyGuard.make(keys, emit)), callId }),
       pull: recorded(yield* pullOf(response, options.idleMs), take),
       fail
     })

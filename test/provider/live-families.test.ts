@@ -190,6 +190,17 @@ const suite = (wire: FamilyWire) => {
       assert.include(shown.join(" "), "CANARY_KEY")
     }))
 
+  it.live("P25: a key that the vendor says in its answer is in no event", () =>
+    Effect.gen(function*() {
+      const said = yield* run({ parts: wire.answer(["you sent ", `Bearer ${canary}!`]) })
+      assert.strictEqual(textOf(said.events), "you sent Bearer ***!")
+      const called = yield* run({ parts: wire.toolCall("id_1", "look_up", [`{"key":"${canary}"}`]) })
+      assert.deepStrictEqual(decodedOf(called.events, undefined).toolCalls.map((call) => call.arguments), [{
+        key: "***"
+      }])
+      assert.notInclude(JSON.stringify([said, called]), canary)
+    }))
+
   it.live("interruption closes the socket before the headers, after them and in mid-body", () =>
     Effect.gen(function*() {
       const situations: ReadonlyArray<Reply> = [
