@@ -49,13 +49,15 @@ export const make = (say: (kind: Extract<DeltaKind, "text" | "reasoning">, text:
       held = ""
       if (place === "inside") return inside(all)
       const start = all.trimStart()
+      const blank = all.slice(0, all.length - start.length)
       if (start.startsWith(openTag)) {
         place = "inside"
+        give("text", blank)
         return inside(start.slice(openTag.length))
       }
       if (start !== "" && openTag.startsWith(start)) {
-        held = all
-        return
+        held = start
+        return give("text", blank)
       }
       if (start !== "") place = "behind"
       give("text", all)

@@ -15,23 +15,23 @@ import * as InlineThinking from "./InlineThinking.ts"
 import * as Calls from "./OpenAiChatCalls.ts"
 import * as ChatUsage from "./OpenAiChatUsage.ts"
 
-const reasons: Readonly<Record<string, FinishReason>> = {
-  stop: "stop",
-  end_turn: "stop",
-  eos: "stop",
-  length: "length",
-  model_length: "length",
-  max_tokens: "length",
-  tool_calls: "tool-calls",
-  function_call: "tool-calls",
-  content_filter: "content-filter"
-}
+const reasons: ReadonlyMap<string, FinishReason> = new Map([
+  ["stop", "stop"],
+  ["end_turn", "stop"],
+  ["eos", "stop"],
+  ["length", "length"],
+  ["model_length", "length"],
+  ["max_tokens", "length"],
+  ["tool_calls", "tool-calls"],
+  ["function_call", "tool-calls"],
+  ["content_filter", "content-filter"]
+])
 
 /** Reasons that are failures. */
-const failures: Readonly<Record<string, Fault>> = {
-  error: { kind: "server", detail: "the answer ended with finish_reason error" },
-  insufficient_system_resource: { kind: "overloaded", detail: "the answer ended for lack of resources" }
-}
+const failures: ReadonlyMap<string, Fault> = new Map([
+  ["error", { kind: "server", detail: "the answer ended with finish_reason error" }],
+  ["insufficient_system_resource", { kind: "overloaded", detail: "the answer ended for lack of resources" }]
+])
 
 /** The first of the places where a server may put reasoning that holds any: some send the same text in two. */
 const reasoningIn = (delta: JsonObject): string => {
@@ -51,6 +51,9 @@ const partText = (part: JsonObject, field: "text" | "thinking"): string => {
   if (typeof held === "string") return held
   return listOf(held).map((piece) => textOf(objectOf(piece)?.["text"]) ?? "").join("")
 }
+
+/** Whether an error that is not JSON began as JSON; else it is words. */
+const isCut = (data: string): boolean => /^\s*[{["]/.test(data)
 
 export const make = (options: DecoderOptions): FrameDecoder<SseEvent> => {
   const { emit } = options
@@ -84,15 +87,19 @@ export const make = (options: DecoderOptions): FrameDecoder<SseEvent> => {
       if (reasoning !== "") say("reasoning", reasoning)
       takeContent(delta["content"])
       takeContent(delta["refusal"])
-      calls.push(delta["tool_calls"])
       const legacy = objectOf(delta["function_call"])
-      if (legacy !== undefined) calls.push([{ index: -1, function: legacy }])
+      const fault = calls.push(delta["tool_calls"]) ??
+        (legacy === undefined ? undefined : calls.push([{ function: legacy }]))
+      if (fault !== undefined) return fault
     }
     const reason = nameOf(choice["finish_reason"])
-    if (reason === undefined) return undefined
-    finish = reason
-    progress = "finished"
-    return failures[reason]
+    if (reason !== undefined) {
+      finish = reason
+      progress = "finished"
+    }
+    // OpenRouter tells an error of the model behind it in the choice
+    const error = errorIn(choice)
+    return error !== undefined ? fromError(error) : reason === undefined ? undefined : failures.get(reason)
   }
 
   const takeChunk = (chunk: JsonObject): Fault | undefined => {
@@ -112,7 +119,7 @@ export const make = (options: DecoderOptions): FrameDecoder<SseEvent> => {
   const settle = (): Fault | undefined => {
     progress = "closed"
     content.flush()
-    const known: FinishReason = finish === undefined ? "unknown" : reasons[finish] ?? "unknown"
+    const known: FinishReason = finish === undefined ? "unknown" : reasons.get(finish) ?? "unknown"
     const reason = calls.any() && (known === "stop" || known === "unknown") ? "tool-calls" : known
     const fault = calls.settle(reason)
     if (fault !== undefined) return fault
@@ -130,13 +137,12 @@ export const make = (options: DecoderOptions): FrameDecoder<SseEvent> => {
     frame: ({ data, event }) => {
       if (data.trim() === "[DONE]") return settle()
       const parsed = parse(data)
-      if (event === "error") {
-        const error = errorIn(parsed?.value) ?? objectOf(parsed?.value) ?? { message: data }
-        return ended(fromError(error))
-      }
-      if (parsed === undefined) {
+      if (parsed === undefined && (event !== "error" || isCut(data))) {
         content.flush()
         return unreadable
+      }
+      if (parsed === undefined || event === "error") {
+        return ended(fromError(errorIn(parsed?.value) ?? objectOf(parsed?.value) ?? { message: data }))
       }
       // Google wraps an error into a list
       const chunk = objectOf(Array.isArray(parsed.value) ? parsed.value[0] : parsed.value)

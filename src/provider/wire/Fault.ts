@@ -18,9 +18,9 @@ export interface Fault {
   readonly requestId?: string
 }
 
-/** `RateLimitReached`, `rate_limit_reached` and `throttlingException:http://...` in one spelling. */
+/** `RateLimitReached`, `rate_limit_reached`, `ns#ThrottlingException` and `throttlingException:http://...` in one spelling. */
 const normal = (name: string): string =>
-  name.replace(/:.*$/s, "").replace(/exception$/i, "").replace(/[^A-Za-z0-9]/g, "").toLowerCase()
+  name.replace(/:.*$/s, "").replace(/^.*#/s, "").replace(/exception$/i, "").replace(/[^A-Za-z0-9]/g, "").toLowerCase()
 
 const table = (
   kinds: Partial<Record<ProviderFailureKind, ReadonlyArray<string>>>
@@ -84,7 +84,7 @@ const rough = table({
     "InternalServerError",
     "model_error"
   ],
-  overloaded: ["service_unavailable", "overloaded", "engine_overloaded"],
+  overloaded: ["overloaded", "engine_overloaded"],
   authentication: ["unauthorized", "AuthenticationError"],
   permission: ["forbidden", "PermissionDeniedError"],
   not_found: ["not_found", "NotFoundError"],
@@ -126,10 +126,13 @@ const byMessage: ReadonlyArray<readonly [pattern: RegExp, kind: ProviderFailureK
     "authentication"
   ],
   [
-    /exceeded your current quota|insufficient (quota|balance|credits?|funds)|credit balance is too low|out of credits?/i,
+    // one that ends by itself is a rate: Google says both in one sentence
+    /^(?!.*\bretry in \d).*exceeded your current quota|insufficient (quota|balance|credits?|funds)|credit balance is too low|out of credits?/is,
     "quota"
   ],
   [/content (management|filter)|content policy|was flagged|safety system/i, "content_filter"],
+  [/server (is )?(busy|overloaded)/i, "overloaded"],
+  [/does not support (tools|thinking|chat)|requires more system memory/i, "invalid_request"],
   [/model .*(does not exist|not found|not exist)|no such model|unknown model/i, "not_found"]
 ]
 
@@ -196,11 +199,12 @@ export const factsOf = (
   const inner = objectOf(error["metadata"])
   return {
     status: status ?? statusIn(code) ?? statusIn(error["status"]),
-    names: [code, type, error["status"], inner?.["error_type"]].flatMap((name) => {
+    names: [code, type, error["__type"], error["status"], inner?.["error_type"]].flatMap((name) => {
       const text = nameOf(name)
       return text === undefined || statusIn(text) !== undefined || text === "error" ? [] : [text]
     }),
-    message: nameOf(message) ?? detailText(detail) ?? nameOf(code) ?? ""
+    message: nameOf(message) ?? nameOf(error["Message"]) ?? detailText(objectOf(message)?.["detail"]) ??
+      detailText(detail) ?? nameOf(code) ?? ""
   }
 }
 

@@ -29,7 +29,8 @@ export const retryAfterMsIn = (headers: Headers, nowMs: number): number | undefi
   if (text === undefined || text.trim() === "") return undefined
   const seconds = Number(text)
   if (Number.isFinite(seconds)) return seconds > 0 ? Math.ceil(seconds * 1_000) : undefined
-  const date = Date.parse(text)
+  // without a time of day it is no HTTP date, and the parser would guess one
+  const date = /\d\d:\d\d:\d\d/.test(text) ? Date.parse(text) : Number.NaN
   return Number.isNaN(date) || date <= nowMs ? undefined : date - nowMs
 }
 

@@ -38,12 +38,16 @@ export const make = (decoder: FrameDecoder<SseEvent>): Decoder => {
   let size = 0
   let begun = false
 
-  const feed = (part: string): void => {
+  const feed = (given: string): void => {
+    let part = given
     if (!begun) {
-      const first = /\S/.exec(part)?.[0]
-      if (first === undefined && part.length < 1_024 && !/[\r\n]/.test(part)) return
-      begun = true
-      if (first === "{" || first === "[") pieces = []
+      // blank lines may come before either, to keep the connection open
+      const start = given.trimStart()
+      begun = start !== ""
+      if (start.startsWith("{") || start.startsWith("[")) {
+        pieces = []
+        part = start
+      }
     }
     if (pieces === undefined) parser.feed(part)
     else if ((size += part.length) > frameBytesMax) fault ??= tooLarge()

@@ -12,6 +12,10 @@ export const chunk = (delta: object, rest: object = {}) => ({
   choices: [{ index: 0, delta, finish_reason: null, ...rest }]
 })
 
+/** One piece of a tool call; absent fields are not on the wire. */
+export const callPiece = (fields: object, called: object) =>
+  chunk({ tool_calls: [{ ...fields, type: "function", function: called }] })
+
 export const finish = (reason: string) => chunk({}, { finish_reason: reason })
 
 export const usage = (fields: object) => ({ id: "c1", object: "chat.completion.chunk", choices: [], usage: fields })
