@@ -67,7 +67,7 @@ export const ProviderSetting = Schema.Struct({
   baseUrl: Schema.optional(Schema.String),
   apiKeyEnv: Schema.optional(EnvName),
   /** The vendor's name of a region; it becomes part of a host name. */
-  region: Schema.optional(Schema.String.pipe(Schema.pattern(/^[a-z0-9-]{1,64}$/, {
+  region: Schema.optional(Schema.String.pipe(Schema.pattern(/^[a-z]{2,16}(-[a-z]{1,32}){1,3}-\d{1,2}$/, {
     message: () => "must be the name of a region, for example us-east-1"
   }))),
   /** Path of the recording that family `replay` plays. */

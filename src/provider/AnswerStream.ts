@@ -6,6 +6,7 @@
  * longer matters: the answer is whole.
  */
 import * as Chunk from "effect/Chunk"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -13,13 +14,19 @@ import * as Stream from "effect/Stream"
 import type { ProviderFailure } from "../domain/TurnError.ts"
 import type { ProviderEvent } from "./Provider.ts"
 import type { Decoder } from "./wire/Decoder.ts"
-import type { Fault } from "./wire/Fault.ts"
+import { type Fault, protocol } from "./wire/Fault.ts"
 
-/** Behind a finish, usage follows at once or not at all. */
-const afterFinishWait = Duration.seconds(5)
+/** Behind a finish, usage follows at once or not at all, whatever else keeps the body open. */
+const afterFinishMs = 5_000
 
 /** Behind the last event the body ends at once, and its socket can be used again; else it is closed. */
 const drainWait = Duration.millis(50)
+
+/** Bytes that no decoder could read. */
+export const encodingFault = (headers: Readonly<Record<string, string | undefined>>): Fault | undefined =>
+  /^(identity)?$/i.test(headers["content-encoding"]?.trim() ?? "")
+    ? undefined
+    : protocol("the answer is compressed, which was not asked for")
 
 /** Reads of a body: some bytes, `None` at its end, a fault where it breaks off. */
 export type Pull = Effect.Effect<Chunk.Chunk<Uint8Array>, Option.Option<Fault>>
@@ -36,6 +43,7 @@ export const make = (
   let events: Array<ProviderEvent> = []
   const decoder = makeDecoder((event) => events.push(event))
   let ended: { readonly fault: Fault | undefined } | undefined
+  let finishedMs: number | undefined
 
   const push = (chunk: Chunk.Chunk<Uint8Array>): void => {
     for (const bytes of chunk) {
@@ -45,17 +53,22 @@ export const make = (
     }
   }
 
+  /** A broken connection is the fault only where the decoder knows nothing but that the end is missing. */
   const end = (broken: Fault | undefined): void => {
-    const wasOpen = decoder.progress() === "open"
     const fault = decoder.end()
-    ended = { fault: wasOpen && broken !== undefined ? broken : fault }
+    ended = { fault: fault?.kind === "incomplete_stream" ? broken ?? fault : fault }
   }
 
-  const read = Effect.suspend(() =>
-    decoder.progress() === "finished"
-      ? Effect.timeoutFail(pull, { duration: afterFinishWait, onTimeout: () => Option.none<Fault>() })
-      : pull
-  ).pipe(
+  const pullBehindFinish = Effect.flatMap(Clock.currentTimeNanos, (nowNanos) => {
+    const nowMs = Number(nowNanos / 1_000_000n)
+    finishedMs ??= nowMs
+    return Effect.timeoutFail(pull, {
+      duration: Duration.millis(Math.max(0, finishedMs + afterFinishMs - nowMs)),
+      onTimeout: () => Option.none<Fault>()
+    })
+  })
+
+  const read = Effect.suspend(() => decoder.progress() === "finished" ? pullBehindFinish : pull).pipe(
     Effect.match({
       onSuccess: push,
       onFailure: (error) => end(Option.getOrUndefined(error))

@@ -15,7 +15,10 @@ const subnets = (...ranges: ReadonlyArray<readonly [address: string, prefix: num
 
 const loopback = subnets(["127.0.0.0", 8], ["::1", 128])
 
-/** What is not on the public network (IANA's special-purpose registries); metadata services are at 169.254.169.254. */
+/** The only IPv6 that is on the public network: global unicast, and IPv4 written as IPv6. */
+const global6 = subnets(["2000::", 3], ["::ffff:0:0", 96])
+
+/** What else is not (IANA's special-purpose registries); metadata services are at 169.254.169.254. */
 const reserved = subnets(
   ["0.0.0.0", 8],
   ["10.0.0.0", 8],
@@ -31,30 +34,27 @@ const reserved = subnets(
   ["203.0.113.0", 24],
   ["224.0.0.0", 4],
   ["240.0.0.0", 4],
-  ["::", 96],
-  ["64:ff9b::", 96],
-  ["64:ff9b:1::", 48],
-  ["100::", 64],
-  ["2001::", 32],
+  ["2001::", 23],
   ["2001:db8::", 32],
   ["2002::", 16],
-  ["fc00::", 7],
-  ["fe80::", 10],
-  ["fec0::", 10],
-  ["ff00::", 8]
+  ["3fff::", 20]
 )
 
 export type Place = "public" | "loopback" | "reserved"
 
-/** Where an address of IPv4 or IPv6 lies; IPv4 inside IPv6 counts as what it is. */
+/** Where an address of IPv4 or IPv6 lies; IPv4 as IPv6 counts as what it is, and what is no address as reserved. */
 export const placeOf = (address: string): Place => {
   const version = isIPv6(address) ? "ipv6" : "ipv4"
-  return loopback.check(address, version) ? "loopback" : reserved.check(address, version) ? "reserved" : "public"
+  if (isIP(address) === 0) return "reserved"
+  if (loopback.check(address, version)) return "loopback"
+  const isPublic = !reserved.check(address, version) && (version === "ipv4" || global6.check(address, version))
+  return isPublic ? "public" : "reserved"
 }
 
 const hostOf = (url: URL): string => url.hostname.replace(/^\[(.*)\]$/, "$1")
 
-const isLocalName = (host: string): boolean => host === "localhost"
+/** Names that no name server answers (RFC 6761), with and without the dot of the root. */
+const isLocalName = (host: string): boolean => /^(.+\.)?localhost\.?$/.test(host)
 
 /** Why nothing under this URL may be called, whatever it resolves to; undefined where it may. */
 export const refusal = (url: URL, allowLoopback: boolean): string | undefined => {

@@ -30,7 +30,11 @@ export const families: ReadonlyMap<Family, WireFamily> = new Map(
 
 /** `host:port` of everything that the configuration lets be called. */
 const hostsOf = (settings: SettingsShape): ReadonlySet<string> =>
-  new Set(allFacts(settings).flatMap(({ baseUrl }) => (baseUrl === undefined ? [] : [new URL(baseUrl).host])))
+  new Set(
+    allFacts(settings).flatMap(({ baseUrl }) =>
+      baseUrl !== undefined && URL.canParse(baseUrl) ? [new URL(baseUrl).host] : []
+    )
+  )
 
 /** The turn engine watches tokens; the socket only has to outlast both of its limits. */
 const idleOf = ({ firstTokenMs, idleMs }: SettingsShape["limits"]): number => Math.max(firstTokenMs, idleMs)

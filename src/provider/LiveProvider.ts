@@ -18,6 +18,7 @@ import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { IncomingMessage } from "node:http"
 import * as AnswerStream from "./AnswerStream.ts"
 import { connectTimeoutCode, idleTimeoutCode, refusedCode } from "./EgressClient.ts"
 import type { Keys, Unsigned, WireFamily } from "./Family.ts"
@@ -27,7 +28,7 @@ import { modelOf, type ProviderFacts } from "./ProviderFacts.ts"
 import * as ProviderFault from "./ProviderFault.ts"
 import type { Recorder, Take } from "./Recorder.ts"
 import * as ResumeSeam from "./ResumeSeam.ts"
-import { type Fault, protocol } from "./wire/Fault.ts"
+import type { Fault } from "./wire/Fault.ts"
 import * as HttpFault from "./wire/HttpFault.ts"
 
 /** Of an error's body as much as any vendor says, and more. */
@@ -88,42 +89,44 @@ const connectFault = (error: HttpClientError): Fault => {
   }
 }
 
-/** A body that broke off after so much silence. The platform does not say who closed the connection: the time does. */
-const bodyFault = (error: HttpClientError, quietMs: number, idleMs: number): Fault =>
-  quietMs >= idleMs
+/** What ended the socket of an answer. The platform's error says no more than that the body broke off. */
+const socketError = (error: HttpClientError): unknown => {
+  const response = error._tag === "ResponseError" ? error.response : undefined
+  const source = response !== undefined && "source" in response ? response.source : undefined
+  return source instanceof IncomingMessage ? source.socket.errored ?? error : error
+}
+
+const bodyFault = (error: HttpClientError, idleMs: number): Fault => {
+  const code = codeOf(socketError(error))
+  return code === idleTimeoutCode
     ? { kind: "stalled", detail: `nothing came for ${idleMs} ms` }
-    : { kind: "incomplete_stream", detail: `the connection broke before the answer ended (${codeOf(error)})` }
+    : { kind: "incomplete_stream", detail: `the connection broke before the answer ended (${code})` }
+}
 
-/** The first bytes of a body that is an error. */
+/** The first bytes of a body that is an error, as many as came. */
 const errorBody = (response: HttpClientResponse): Effect.Effect<string> =>
-  response.stream.pipe(
-    Stream.runFoldWhile(
-      { parts: [] as ReadonlyArray<Uint8Array>, size: 0 },
-      ({ size }) => size < errorBodyMax,
-      ({ parts, size }, part) => ({ parts: [...parts, part], size: size + part.length })
-    ),
-    Effect.map(({ parts }) => Buffer.concat(parts).toString("utf8", 0, errorBodyMax)),
-    Effect.timeoutTo({ duration: errorBodyWait, onSuccess: (text) => text, onTimeout: () => "" }),
-    Effect.orElseSucceed(() => "")
-  )
-
-const pullOf = (
-  response: HttpClientResponse,
-  idleMs: number
-): Effect.Effect<AnswerStream.Pull, never, Scope.Scope> =>
-  Effect.gen(function*() {
-    const clock = yield* Effect.clock
-    const pull = yield* Stream.toPull(response.stream)
-    const nowMs = () => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)
-    let lastMs = nowMs()
-    return pull.pipe(
-      Effect.tap(() => {
-        lastMs = nowMs()
-        return Effect.void
-      }),
-      Effect.mapError(Option.map((error) => bodyFault(error, nowMs() - lastMs, idleMs)))
+  Effect.suspend(() => {
+    const parts: Array<Uint8Array> = []
+    let size = 0
+    return response.stream.pipe(
+      Stream.runForEachWhile((part) =>
+        Effect.sync(() => {
+          parts.push(part)
+          size += part.length
+          return size < errorBodyMax
+        })
+      ),
+      Effect.timeoutOption(errorBodyWait),
+      Effect.ignore,
+      Effect.map(() => Buffer.concat(parts).toString("utf8", 0, errorBodyMax))
     )
   })
+
+const pullOf = (response: HttpClientResponse, idleMs: number): Effect.Effect<AnswerStream.Pull, never, Scope.Scope> =>
+  Effect.map(
+    Stream.toPull(response.stream),
+    Effect.mapError(Option.map((error) => bodyFault(error, idleMs)))
+  )
 
 /** What is read, saved on its way. */
 const recorded = (pull: AnswerStream.Pull, take: Take | undefined): AnswerStream.Pull =>
@@ -138,9 +141,8 @@ const callIds = Effect.map(Random.nextIntBetween(0, 2 ** 31), (chance) => {
   return () => `call_${chance.toString(36)}_${++count}`
 })
 
-/** Bytes that no decoder could read. */
-const isEncoded = (headers: Readonly<Record<string, string | undefined>>) =>
-  !/^(identity)?$/i.test(headers["content-encoding"]?.trim() ?? "")
+/** What stands in no header: a key that was copied with a line end or typographic quotes. */
+const unsendable = /[^\t\x20-\x7e\x80-\xff]/
 
 export const make = (family: WireFamily, facts: ProviderFacts, options: LiveOptions): Provider => {
   const client = HttpClient.withScope(options.client)
@@ -160,9 +162,8 @@ export const make = (family: WireFamily, facts: ProviderFacts, options: LiveOpti
 
   const open = Effect.fnUntraced(function*(request: ProviderRequest) {
     const keys = yield* readKeys(facts)
-    const hidden = ProviderFault.hiddenIn(keys, request)
     const failWith = (requestId: string | undefined) => (fault: Fault) =>
-      ProviderFault.toFailure(facts, fault, hidden, requestId)
+      ProviderFault.toFailure(facts, fault, ProviderFault.hiddenIn(keys, request), requestId)
     const { contextWindow, maxOutputTokens } = modelOf(facts, request.model)
     const call = family.encode({
       request,
@@ -176,6 +177,10 @@ export const make = (family: WireFamily, facts: ProviderFacts, options: LiveOpti
       body: JSON.stringify(call.body)
     }
     const auth = yield* family.authorize(unsigned, keys, facts)
+    if (Object.values(auth).some((value) => unsendable.test(value))) {
+      const detail = "the key holds a character that no header can carry, such as a line end"
+      return yield* failWith(undefined)({ kind: "authentication", detail })
+    }
     const response = yield* Effect.mapError(post(unsigned, auth), failWith(undefined))
     const fail = failWith(HttpFault.requestIdIn(response.headers))
     const take = options.recorder === undefined
@@ -187,7 +192,8 @@ export const make = (family: WireFamily, facts: ProviderFacts, options: LiveOpti
       const nowMs = yield* Clock.currentTimeMillis
       return yield* fail(HttpFault.fromAnswer({ status: response.status, headers: response.headers, body }, nowMs))
     }
-    if (isEncoded(response.headers)) return yield* fail(protocol("the answer is compressed, which was not asked for"))
+    const encoding = AnswerStream.encodingFault(response.headers)
+    if (encoding !== undefined) return yield* fail(encoding)
     const callId = yield* callIds
     return AnswerStream.make({
       decoder: (emit) =>

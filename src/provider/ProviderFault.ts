@@ -1,6 +1,6 @@
 /** A fault of the wire as the failure of one provider: its id, what to set, and nothing that may not be shown. Pure. */
 import * as Redacted from "effect/Redacted"
-import { textOf } from "../domain/Message.ts"
+import type { Part } from "../domain/Message.ts"
 import { type ProviderFailure, providerFailure } from "../domain/TurnError.ts"
 import type { Keys } from "./Family.ts"
 import type { ProviderRequest } from "./Provider.ts"
@@ -11,14 +11,34 @@ import type { Fault } from "./wire/Fault.ts"
 /** Of a vendor's message; the rest is cut. */
 const detailMax = 500
 
-/** What a failure of this call may not repeat. A vendor quotes the end of a conversation, if any of it. */
+/** Of it so much is looked at: a vendor may send megabytes, and what is masked takes less room. */
+const lookedMax = 1_024
+
+const jsonOf = (value: unknown): string => typeof value === "string" ? value : JSON.stringify(value) ?? ""
+
+const promptIn = (part: Part): string => {
+  switch (part.type) {
+    case "text":
+    case "reasoning":
+      return part.text
+    case "tool-call":
+      return jsonOf(part.arguments)
+    case "tool-result":
+      return jsonOf(part.content)
+  }
+}
+
+/** What a failure of this call may not repeat. A vendor quotes any part of a conversation. */
 export const hiddenIn = (keys: Keys, request: ProviderRequest): ReadonlyArray<Scrub.Hidden> => [
   ...Array.from(keys.values(), (key) => Scrub.key(Redacted.value(key))),
   Scrub.prompt(request.system ?? ""),
-  ...request.messages.slice(-2).map(({ parts }) => Scrub.prompt(textOf(parts)))
+  Scrub.prompt(request.messages.flatMap(({ parts }) => parts.map(promptIn)).join("\n"))
 ]
 
-const clip = (text: string): string => (text.length > detailMax ? `${text.slice(0, detailMax)}...` : text)
+const shownOf = (text: string, hidden: ReadonlyArray<Scrub.Hidden>): string => {
+  const shown = Scrub.without(text.slice(0, lookedMax), hidden)
+  return shown.length > detailMax || text.length > lookedMax ? `${shown.slice(0, detailMax)}...` : shown
+}
 
 const advice = ({ env, id }: Pick<ProviderFacts, "env" | "id">, kind: Fault["kind"]): string | undefined => {
   if (kind !== "authentication") return undefined
@@ -36,11 +56,11 @@ export const toFailure = (
 ): ProviderFailure => {
   const { detail, kind, requestId: own, ...rest } = fault
   const id = own ?? requestId
-  const said = [detail === undefined ? undefined : clip(Scrub.without(detail, hidden)), advice(facts, kind)]
+  const said = [detail === undefined ? undefined : shownOf(detail, hidden), advice(facts, kind)]
     .filter((text) => text !== undefined)
   return providerFailure(facts.id, kind, {
     ...rest,
     ...(said.length === 0 ? {} : { detail: said.join("; ") }),
-    ...(id === undefined ? {} : { requestId: clip(Scrub.without(id, hidden)) })
+    ...(id === undefined ? {} : { requestId: shownOf(id, hidden) })
   })
 }

@@ -1,11 +1,14 @@
 /**
  * Saves raw answers of providers that are configured with `record: true`, one file each, in `<data folder>/recordings`.
  *
- * A key that the vendor echoes is masked, also where it is cut between two reads. A file takes at most `fileBytesMax`,
- * the folder keeps the newest `filesMax`. A recording that cannot be written is logged and given up: it never costs the
- * turn.
+ * A key that the vendor echoes is masked, in a header and in the body, also where reads cut it. A file takes at most
+ * `fileBytesMax` and one read more, the folder keeps the newest `filesMax`. A recording that cannot be written is logged
+ * and given up: it never costs the turn.
+ *
+ * Its file is opened by the first write: between the headers of an answer and the first read of its body nothing may
+ * wait, since a body that breaks off unread gives nothing that had come.
  */
-import * as Chunk from "effect/Chunk"
+import type * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -38,112 +41,160 @@ export interface Recorder {
   }) => Effect.Effect<Take, never, Scope.Scope>
 }
 
-const mask = "*".charCodeAt(0)
+/** A read, and when it came. */
+interface Read {
+  readonly ms: number
+  readonly bytes: Buffer
+}
 
-/** Masks each key in `bytes`, and where one is cut between `before` and `bytes`, its end here and its beginning there. */
-export const maskKeys = (before: Uint8Array, bytes: Uint8Array, keys: ReadonlyArray<Uint8Array>): void => {
-  for (const key of keys) {
-    const carried = Math.min(before.length, key.length - 1)
-    const joined = Buffer.concat([before.subarray(before.length - carried), bytes])
-    for (let at = joined.indexOf(key); at >= 0; at = joined.indexOf(key, at + key.length)) {
-      for (let index = at; index < at + key.length; index++) {
-        if (index < carried) before[before.length - carried + index] = mask
-        else bytes[index - carried] = mask
-      }
+/** What is masked: shorter ones stand in any text by chance. */
+const secretsOf = (keys: Keys): ReadonlyArray<string> =>
+  Array.from(keys.values(), (key) => Redacted.value(key)).filter(({ length }) => length > 3)
+
+/** Masks each secret in the reads, wherever they cut it. */
+const maskIn = (reads: ReadonlyArray<Read>, secrets: ReadonlyArray<Buffer>): void => {
+  const joined = Buffer.concat(reads.map(({ bytes }) => bytes))
+  const masked = Buffer.from(joined)
+  for (const secret of secrets) {
+    for (let at = joined.indexOf(secret); at >= 0; at = joined.indexOf(secret, at + 1)) {
+      masked.fill("*", at, at + secret.length)
     }
   }
+  if (masked.equals(joined)) return
+  let from = 0
+  for (const { bytes } of reads) from += masked.copy(bytes, 0, from, from + bytes.length)
 }
+
+const maskedHeaders = (
+  headers: Readonly<Record<string, string>>,
+  secrets: ReadonlyArray<string>
+): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [
+      name,
+      secrets.reduce((shown, secret) => shown.replaceAll(secret, "*".repeat(secret.length)), value)
+    ])
+  )
 
 const fileName = (at: string, provider: string, chance: number) =>
   `${at.replace(/[:.]/g, "-")}-${provider}-${chance.toString(36).padStart(6, "0")}.jsonl`
 
-const makeTake = (file: FileHandle, headBytes: number, keys: Keys) =>
+interface TakeOptions {
+  /** Makes the file. */
+  readonly create: () => Promise<FileHandle>
+  /** Its first line. */
+  readonly head: string
+  readonly bytesMax: number
+  readonly keys: Keys
+  readonly providerId: string
+}
+
+const makeTake = ({ bytesMax, create, head, keys, providerId }: TakeOptions) =>
   Effect.gen(function*() {
     const clock = yield* Effect.clock
     const start = clock.unsafeCurrentTimeMillis()
-    const secrets = Array.from(keys.values(), (key) => Buffer.from(Redacted.value(key))).filter(({ length }) =>
-      length > 3
-    )
-    let size = headBytes
+    const secrets = secretsOf(keys).map((secret) => Buffer.from(secret))
+    const longest = Math.max(0, ...secrets.map(({ length }) => length))
+    let file: FileHandle | undefined
+    let size = Buffer.byteLength(head)
     let ended: Recording.End | undefined
     let broken = false
-    /** The last read is written once the next is there: a key may be cut between the two. */
-    let held: { readonly ms: number; readonly bytes: Uint8Array } | undefined
+    /** The last reads: together they may hold the beginning of a secret. */
+    let held: ReadonlyArray<Read> = []
 
+    /** Not interrupted: a line that was begun is written to its end before the last one is. */
     const put = (text: string) =>
-      broken ? Effect.void : Effect.tryPromise(() => file.appendFile(text)).pipe(
+      broken ? Effect.void : Effect.tryPromise(async () => {
+        const first = file === undefined ? head : ""
+        file ??= await create()
+        await file.appendFile(first + text)
+      }).pipe(
         Effect.catchAll((error) => {
           broken = true
-          return Effect.logWarning("A recording could not be written and ends here", error.error)
-        })
+          return Effect.logWarning(
+            `An answer of provider "${providerId}" is not recorded, or not to its end`,
+            error.error
+          )
+        }),
+        Effect.uninterruptible
       )
 
-    const lineOfHeld = (): string => {
-      const line = held === undefined ? "" : Recording.pieceLine(held.ms, held.bytes)
-      held = undefined
-      size += line.length
-      return line
+    /** The lines of the first held reads, until no more than `bytes` are held behind them. */
+    const release = (bytes: number): string => {
+      let text = ""
+      let behind = held.reduce((sum, read) => sum + read.bytes.length, 0)
+      let count = 0
+      for (const read of held) {
+        behind -= read.bytes.length
+        if (behind < bytes) break
+        text += Recording.pieceLine(read.ms, read.bytes)
+        count++
+      }
+      held = held.slice(count)
+      size += Buffer.byteLength(text)
+      return text
     }
 
     const write: Take["write"] = (chunk) =>
       Effect.suspend(() => {
         if (ended !== undefined) return Effect.void
-        let text = ""
-        for (const part of chunk) {
-          const bytes = Uint8Array.from(part)
-          maskKeys(held?.bytes ?? new Uint8Array(), bytes, secrets)
-          text += lineOfHeld()
-          held = { ms: clock.unsafeCurrentTimeMillis() - start, bytes }
-        }
-        if (size > fileBytesMax) ended = "full"
+        const ms = clock.unsafeCurrentTimeMillis() - start
+        held = [...held, ...Array.from(chunk, (part) => ({ ms, bytes: Buffer.from(part) }))]
+        maskIn(held, secrets)
+        const text = release(longest - 1)
+        if (size > bytesMax) ended = "full"
         return text === "" ? Effect.void : put(text)
       })
 
-    yield* Effect.addFinalizer(() => Effect.suspend(() => put(lineOfHeld() + Recording.endLine(ended ?? "left"))))
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => put(release(0) + Recording.endLine(ended ?? "left"))).pipe(
+        Effect.zipRight(Effect.ignore(Effect.tryPromise(async () => file?.close())))
+      )
+    )
     return { write, end: (end) => Effect.sync(() => void (ended ??= end)) } satisfies Take
   })
 
 /** Room for one more: the oldest go, by the time in their names. */
-const makeRoom = async (folder: string): Promise<void> => {
+const makeRoom = async (folder: string, filesMax: number): Promise<void> => {
   const files = (await readdir(folder)).filter((name) => name.endsWith(".jsonl")).sort()
   for (const name of files.slice(0, Math.max(0, files.length - filesMax + 1))) {
     await rm(join(folder, name), { force: true })
   }
 }
 
-const none: Take = { write: () => Effect.void, end: () => Effect.void }
+/** Sizes for tests; the defaults otherwise. */
+export interface RecorderLimits {
+  readonly fileBytesMax?: number
+  readonly filesMax?: number
+}
 
-export const make = (dataDir: string): Recorder => {
+export const make = (dataDir: string, limits: RecorderLimits = {}): Recorder => {
   const folder = join(dataDir, "recordings")
   return {
-    begin: ({ facts, keys, model, response }) =>
-      Effect.gen(function*() {
-        const at = DateTime.formatIso(DateTime.unsafeMake(yield* Clock.currentTimeMillis))
-        const name = fileName(at, facts.id, yield* Random.nextIntBetween(0, 36 ** 6))
-        const head = Recording.headLine({
-          v: 1,
-          family: facts.family,
-          provider: facts.id,
-          model,
-          at,
-          status: response.status,
-          headers: Recording.keptOf(response.headers)
-        })
-        const file = yield* Effect.acquireRelease(
-          Effect.tryPromise(async () => {
-            await mkdir(folder, { recursive: true, mode: 0o700 })
-            await makeRoom(folder)
-            const opened = await open(join(folder, name), "wx", 0o600)
-            await opened.appendFile(head)
-            return opened
-          }),
-          (opened) => Effect.ignore(Effect.tryPromise(() => opened.close()))
-        )
-        return yield* makeTake(file, head.length, keys)
-      }).pipe(
-        Effect.catchAll((error) =>
-          Effect.as(Effect.logWarning(`The answer of provider "${facts.id}" could not be recorded`, error.error), none)
-        )
-      )
+    begin: Effect.fnUntraced(function*({ facts, keys, model, response }) {
+      const at = DateTime.formatIso(DateTime.unsafeMake(yield* Clock.currentTimeMillis))
+      const name = fileName(at, facts.id, yield* Random.nextIntBetween(0, 36 ** 6))
+      const head = Recording.headLine({
+        v: 1,
+        family: facts.family,
+        provider: facts.id,
+        model,
+        at,
+        status: response.status,
+        headers: maskedHeaders(Recording.keptOf(response.headers), secretsOf(keys))
+      })
+      const create = async () => {
+        await mkdir(folder, { recursive: true, mode: 0o700 })
+        await makeRoom(folder, limits.filesMax ?? filesMax)
+        return open(join(folder, name), "wx", 0o600)
+      }
+      return yield* makeTake({
+        create,
+        head,
+        bytesMax: limits.fileBytesMax ?? fileBytesMax,
+        keys,
+        providerId: facts.id
+      })
+    })
   }
 }

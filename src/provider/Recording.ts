@@ -49,7 +49,8 @@ const keptHeaders: ReadonlySet<string> = new Set([
   "request-id",
   "x-amzn-requestid",
   "apim-request-id",
-  "x-ms-request-id"
+  "x-ms-request-id",
+  "cf-ray"
 ])
 
 export const keptOf = (headers: Readonly<Record<string, string | undefined>>): Record<string, string> =>
@@ -83,14 +84,15 @@ export const endLine = (end: End): string => line({ end })
 const headOf = Schema.decodeUnknownEither(Head)
 const restOf = Schema.decodeUnknownEither(Schema.Union(End, Piece))
 
-/** The recording, or what is wrong with it in words. A file that was cut has no end: its reader left. */
+/** The recording, or what is wrong with it in words. A file that was cut behind a line has no end: its reader left. */
 export const parse = (text: string): Either.Either<Recording, string> => {
-  const [first = "", ...rest] = text.split("\n").filter((content) => content !== "")
+  const [first = "", ...rest] = text.split("\n")
   const head = headOf(parseJson(first)?.value)
   if (Either.isLeft(head)) return Either.left("line 1 is not the head of a recording")
   const pieces: Array<Recording["pieces"][number]> = []
   let end: End = "left"
   for (const [index, content] of rest.entries()) {
+    if (content.trim() === "") continue
     const found = restOf(parseJson(content)?.value)
     if (Either.isLeft(found)) return Either.left(`line ${index + 2} is neither a piece nor the end`)
     if ("end" in found.right) end = found.right.end

@@ -57,8 +57,10 @@ const obstacles = (
   if (facts.baseUrl === undefined) {
     if (needsBaseUrl.has(facts.family)) reasons.push("it has no baseUrl")
     else if (facts.family === "bedrock") reasons.push("it has no region")
-  } else if (network.live) {
-    const refusal = Egress.refusal(new URL(facts.baseUrl), network.allowLoopback)
+  } else if (network.live && !offline.has(facts.family)) {
+    const refusal = URL.canParse(facts.baseUrl)
+      ? Egress.refusal(new URL(facts.baseUrl), network.allowLoopback)
+      : `its address ${facts.baseUrl} is no URL`
     if (refusal !== undefined) reasons.push(refusal)
   }
   if (facts.recording !== undefined && !existsSync(facts.recording)) {

@@ -52,15 +52,16 @@ const pullOf = ({ end, pieces }: Recording.Recording): Effect.Effect<AnswerStrea
   })
 
 export const make = (facts: ProviderFacts, families: ReadonlyMap<Family, WireFamily>): Provider => {
-  const fail = (fault: Fault) => ProviderFault.toFailure(facts, fault, [], undefined)
-
   const play = Effect.gen(function*() {
     const recording = yield* read(facts.id, facts.recording ?? "")
     const { family, headers, status } = recording.head
+    const fail = (fault: Fault) => ProviderFault.toFailure(facts, fault, [], HttpFault.requestIdIn(headers))
     if (status < 200 || status > 299) {
       const body = Buffer.concat(recording.pieces.map(({ bytes }) => bytes)).toString("utf8")
       return yield* fail(HttpFault.fromAnswer({ status, headers, body }, yield* Clock.currentTimeMillis))
     }
+    const encoding = AnswerStream.encodingFault(headers)
+    if (encoding !== undefined) return yield* fail(encoding)
     const decoder = families.get(family)?.decoder
     if (decoder === undefined) {
       return yield* fail({ kind: "invalid_request", detail: `nothing decodes a recording of family "${family}"` })

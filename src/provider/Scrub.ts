@@ -22,7 +22,7 @@ export const key = (text: string): Hidden => ({ text, runMin: Math.min(keyRunMin
 export const prompt = (text: string): Hidden => ({ text: text.slice(-hiddenCharsMax), runMin: promptRunMin })
 
 /** Looks like a vendor's key whatever it is: `sk-...`, also half masked. */
-const keyLike = /\b(sk|pk|rk|gsk|xai|nvapi|hf|AKIA|ASIA)[-_]?[A-Za-z0-9_*-]{12,}/g
+const keyLike = /\b(sk|pk|rk|gsk|csk|xai|pplx|nvapi|hf|AIza|AKIA|ASIA)[-_]?[A-Za-z0-9_*-]{12,}/g
 
 const withoutOne = (shown: string, { runMin, text }: Hidden): string => {
   if (text.length < runMin || runMin < 4) return shown

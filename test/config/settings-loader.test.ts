@@ -209,6 +209,39 @@ describe("settings", () => {
       providers({ ...local, contextWindow: 500, generation: { maxOutputTokens: 500 } }),
       "providers[0].contextWindow"
     ],
+    ["a replay without its recording", providers({ id: "r", family: "replay" }), "providers[0].recording"],
+    ["a recording of no name", providers({ id: "r", family: "replay", recording: "" }), "providers[0].recording"],
+    ["a recording for another family", providers({ ...local, recording: "a.jsonl" }), "providers[0].recording"],
+    [
+      "a recording for a family of the catalogue",
+      providers({ id: "openai", recording: "a.jsonl" }),
+      "providers[0].recording"
+    ],
+    ["a switch to record that is none", providers({ ...local, record: "yes" }), "providers[0].record"],
+    ["a region of no name", providers({ id: "bedrock", region: "" }), "providers[0].region"],
+    ["a region in capitals", providers({ id: "bedrock", region: "US-EAST-1" }), "providers[0].region"],
+    ["a region that is a host", providers({ id: "bedrock", region: "us-east-1.other.example" }), "providers[0].region"],
+    ["a region that ends the host", providers({ id: "bedrock", region: "x/" }), "providers[0].region"],
+    ["a region that names a user", providers({ id: "bedrock", region: "x@y" }), "providers[0].region"],
+    ["a region that is too long", providers({ id: "bedrock", region: "a".repeat(65) }), "providers[0].region"],
+    [
+      "an unknown word for a quirk",
+      providers({ ...local, quirks: { maxTokensField: "tokens" } }),
+      "providers[0].quirks.maxTokensField"
+    ],
+    [
+      "an unknown way to reason",
+      providers({ ...local, quirks: { reasoning: "hard" } }),
+      "providers[0].quirks.reasoning"
+    ],
+    [
+      "a quirk that is no switch",
+      providers({ ...local, quirks: { streamOptions: "no" } }),
+      "providers[0].quirks.streamOptions"
+    ],
+    ["an unknown prefix", providers({ ...local, quirks: { prefixField: "x" } }), "providers[0].quirks.prefixField"],
+    ["an unknown quirk", providers({ ...local, quirks: { odd: true } }), "providers[0].quirks.odd"],
+    ["a query in a baseUrl", providers({ ...local, baseUrl: "http://host/v1?key=k" }), "providers[0].baseUrl"],
     ["an unknown default provider", { defaults: { provider: "opnai" } }, "defaults.provider"],
     ["a host with a scheme", { hosts: ["http://a.example"] }, "hosts[0]"],
     ["an origin with a path", { origins: ["https://a.example", "https://a.example/"] }, "origins[1]"],
@@ -233,6 +266,16 @@ describe("settings", () => {
     ["models", providers({ ...local, models: "some" }), 'providers[0].models: must be "any" or an array.'],
     ["an object", { limits: [] }, "limits: must be an object."],
     ["a switch", { network: { live: "yes" } }, "network.live: must be true or false."],
+    [
+      "a region",
+      providers({ id: "bedrock", region: "Frankfurt" }),
+      "providers[0].region: must be the name of a region, for example us-east-1."
+    ],
+    [
+      "a quirk",
+      providers({ ...local, quirks: { prefixField: "x" } }),
+      'providers[0].quirks.prefixField: must be "prefix" or "partial".'
+    ],
     ["an id", providers({ ...local, id: "a b" }), "providers[0].id: must be 1 to 64 characters of A-Z a-z 0-9 _ . -."],
     ["a number", { limits: { idleMs: 0 } }, "limits.idleMs: must be a number between 1 and 2147483647."]
   ]
@@ -278,6 +321,31 @@ describe("settings", () => {
         assert.match(error.message, says)
       }))
   }
+
+  it.effect("a replay with its recording, recorded providers, regions and every quirk are accepted", () =>
+    Effect.gen(function*() {
+      const file = yield* parse(
+        "config.json",
+        JSON.stringify(providers(
+          { id: "r", family: "replay", recording: "/tmp/a.jsonl" },
+          { id: "bedrock", region: "us-gov-east-1", record: true },
+          {
+            ...local,
+            quirks: {
+              maxTokensField: "max_completion_tokens",
+              reasoning: "none",
+              streamOptions: false,
+              prefixField: "partial"
+            }
+          }
+        ))
+      )
+      assert.deepStrictEqual(file.providers.map(({ recording, region }) => recording ?? region), [
+        "/tmp/a.jsonl",
+        "us-gov-east-1",
+        undefined
+      ])
+    }))
 
   it.effect("a default model of the list, any of an open one, and the first where none is named are accepted", () =>
     Effect.gen(function*() {

@@ -73,14 +73,18 @@ describe("turn", () => {
       const cases: ReadonlyArray<readonly [code: number, says: RegExp, args: ReadonlyArray<string>]> = [
         [4, /No provider "nope".* Known: deterministic/, ["turn", "x", "--provider", "nope"]],
         [4, /has no model "nope"/, ["turn", "x", "--model", "nope"]],
-        [4, /is blocked: .*ANTHROPIC_API_KEY is not set. Set network.live to true, set ANTHROPIC_API_KEY and start again, or use the provider "deterministic"\./, [
-          "turn",
-          "x",
-          "--provider",
-          "anthropic",
-          "--model",
-          "any"
-        ]],
+        [
+          4,
+          /is blocked: .*ANTHROPIC_API_KEY is not set. Set network.live to true, set ANTHROPIC_API_KEY and start again, or use the provider "deterministic"\./,
+          [
+            "turn",
+            "x",
+            "--provider",
+            "anthropic",
+            "--model",
+            "any"
+          ]
+        ],
         [3, /No session "nope"/, ["turn", "x", "--session", "nope"]],
         [5, /failed with quota/, ["turn", "x", ...script({ steps: [{ fail: { kind: "quota" } }] })]],
         [2, /--script: is not a script/, ["turn", "x", "--script", '{"deltas":-1}']],

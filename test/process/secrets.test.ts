@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Fs from "node:fs"
 import { connect } from "node:net"
 import { join } from "node:path"
+import { type Reply, type Request, startUpstream } from "../provider/upstream.ts"
 import { ask, folder, run, serve } from "./harness.ts"
 
 /** One canary a place where a secret may be, so that a leak names its source. No two share a part of 8 characters. */
@@ -16,18 +17,35 @@ const canaries = {
   query: "q-p4r4m3t3r-ten-0010"
 }
 
-const config = {
+/** Providers on one vendor, whose raw answers are recorded. */
+const configOf = (baseUrl: string) => ({
   network: { live: true, allowLoopback: true },
   providers: [
-    {
-      id: "local",
-      family: "openai-compatible",
-      baseUrl: "http://127.0.0.1:9/v1",
-      apiKeyEnv: "LOCAL_KEY",
-      models: "any"
-    },
-    { id: "bedrock", family: "bedrock", region: "us-east-1" }
+    { id: "local", family: "openai-compatible", baseUrl, apiKeyEnv: "LOCAL_KEY", models: "any", record: true },
+    { id: "openai", baseUrl, apiKeyEnv: "OPENAI_API_KEY", record: true },
+    { id: "bedrock", family: "bedrock", region: "us-east-1", baseUrl, record: true }
   ]
+})
+
+/** A vendor that says back what it was sent: in an error, in a stream's text, in a stream's error. */
+const echo = ({ headers }: Request, index: number): Reply => {
+  const said = JSON.stringify(headers)
+  const error = { error: { message: `you sent ${said}` } }
+  const event = (data: unknown) => `data: ${JSON.stringify(data)}\n\n`
+  return index % 2 === 0
+    ? {
+      status: 401,
+      headers: { "content-type": "application/json", "x-request-id": said },
+      parts: [JSON.stringify(error)]
+    }
+    : {
+      headers: { "content-type": "text/event-stream" },
+      parts: [
+        event({ choices: [{ delta: { content: said } }] }),
+        event({ type: "response.output_text.delta", delta: said }),
+        event(error)
+      ]
+    }
 }
 const env = {
   TURNSTREAM_TOKEN: canaries.token,
@@ -71,12 +89,19 @@ describe("P25: no secret leaves", () => {
     () =>
       Effect.gen(function*() {
         const dataDir = yield* folder
+        const vendor = yield* Effect.acquireRelease(
+          Effect.promise(startUpstream),
+          ({ close }) => Effect.promise(close)
+        )
+        vendor.reply(echo)
+        const config = configOf(vendor.url)
         const server = yield* serve({ dataDir, config, env })
         const { url } = server
         const session = yield* ask(`${url}/v1/sessions`, "POST", {}, { authorization: `Bearer ${canaries.token}` })
         const id = String(session.body["id"])
         const json = "Content-Type: application/json"
-        const post = [bearer, json]
+        // each answer is a stream that ends with its turn
+        const post = [bearer, json, "Accept: text/event-stream"]
         const leaks: Array<string> = []
         const look = (what: string, content: string | Buffer) => {
           for (const name of found(content)) leaks.push(`${name} in ${what}`)
@@ -117,18 +142,23 @@ describe("P25: no secret leaves", () => {
           for (const headers of wrong) look(`${path}, refused`, yield* answerOf(url, `GET ${path}`, headers))
         }
         const turns = `POST /v1/sessions/${id}/turns`
+        const live = [["local", "any"], ["openai", "gpt"], ["bedrock", "claude"]] as const
         for (
           const body of [
             { message: "x" },
-            { message: "x", provider: "local", model: "any" },
-            { message: "x", provider: "openai", model: "gpt" },
-            { message: "x", provider: "bedrock", model: "claude" },
+            ...live.flatMap(([provider, model]) => [1, 2].map(() => ({ message: "x", provider, model }))),
             { message: "x", provider: "anthropic", model: "claude" },
             { message: "x", options: { script: { steps: [{ fail: { kind: "authentication" } }] } } },
             { message: "x", api_key: canaries.query },
             { message: 7 }
           ]
         ) look(JSON.stringify(body), yield* answerOf(url, turns, post, JSON.stringify(body)))
+        assert.isAtLeast(vendor.requests.length, 2 * live.length)
+        // the vendor did see the keys
+        assert.deepStrictEqual(found(JSON.stringify(vendor.requests.map(({ headers }) => headers))), [
+          "key",
+          "amazonKey"
+        ])
         const address = `/v1/sessions?api_key=${canaries.query}&access_token=${canaries.query}`
         look("an address", yield* answerOf(url, `GET ${address}`, [bearer]))
         look("an address, refused", yield* answerOf(url, `GET ${address}`, []))
@@ -153,6 +183,7 @@ describe("P25: no secret leaves", () => {
         look("the log", server.stderr() + server.stdout())
         const files = filesOf(dataDir)
         assert.isTrue(files.some((file) => file.endsWith("turnstream.db")))
+        assert.strictEqual(files.filter((file) => file.endsWith(".jsonl")).length, vendor.requests.length)
         for (const file of files) look(file, Fs.readFileSync(file))
         assert.deepStrictEqual(leaks, [])
       }),

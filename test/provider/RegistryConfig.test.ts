@@ -4,8 +4,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { fileURLToPath } from "node:url"
 import * as Catalogue from "../../src/config/Catalogue.ts"
 import { ConfigFile, Settings } from "../../src/config/Settings.ts"
+import * as Egress from "../../src/provider/Egress.ts"
 import type { Provider } from "../../src/provider/Provider.ts"
 import { ProviderRegistry } from "../../src/provider/ProviderRegistry.ts"
 import { type Adapters, layer } from "../../src/provider/RegistryConfig.ts"
@@ -285,6 +287,112 @@ describe("readiness", () => {
           assert.strictEqual(yield* readiness, "ready")
         })
     ))
+})
+
+describe("P26: where a provider may be", () => {
+  const adapters: Adapters = { "openai-compatible": ({ id }) => adapter(id), bedrock: ({ id }) => adapter(id) }
+  const at = (baseUrl: string, network: object) =>
+    refusal(
+      {
+        adapters,
+        file: { network, providers: [{ id: "local", family: "openai-compatible", baseUrl, models: "any" }] }
+      },
+      "local",
+      "m"
+    )
+
+  it.effect("another host by https alone, a private or metadata address never, and the reason says which", () =>
+    Effect.gen(function*() {
+      const cases: ReadonlyArray<readonly [baseUrl: string, reason: string]> = [
+        ["http://api.example/v1", "its baseUrl is not https"],
+        ["http://8.8.8.8/v1", "its baseUrl is not https"],
+        ["https://10.0.0.1/v1", "its baseUrl is a private or reserved address, which is never called"],
+        ["https://169.254.169.254/", "its baseUrl is a private or reserved address, which is never called"],
+        ["http://[::ffff:a9fe:a9fe]/", "its baseUrl is a private or reserved address, which is never called"]
+      ]
+      for (const [baseUrl, reason] of cases) {
+        for (const allowLoopback of [false, true]) {
+          const error = yield* at(baseUrl, { live: true, allowLoopback })
+          assert.deepInclude({ ...error }, { _tag: "ProviderBlocked", reason }, baseUrl)
+          assert.include(error.message, "Change the configuration and start again")
+        }
+      }
+    }))
+
+  it.effect("this machine where loopback is allowed, and else that is what to set", () =>
+    Effect.gen(function*() {
+      for (
+        const baseUrl of ["http://127.0.0.1:9000/v1", "http://localhost/v1", "http://[::1]/", "http://2130706433/"]
+      ) {
+        const error = yield* at(baseUrl, { live: true })
+        assert.strictEqual(error._tag, "ProviderBlocked")
+        assert.include(error.message, "Set network.allowLoopback to true and start again", baseUrl)
+        const allowed = { network: { live: true, allowLoopback: true } }
+        const file = { ...allowed, providers: [{ id: "local", family: "openai-compatible", baseUrl, models: "any" }] }
+        yield* withRegistry({ adapters, file }, (registry) => registry.resolve("local", "m"))
+      }
+    }))
+
+  it.effect("with the network off the address is not what stands in the way", () =>
+    Effect.gen(function*() {
+      const error = yield* at("https://10.0.0.1/", { live: false })
+      assert.match(error._tag === "ProviderBlocked" ? error.reason : "", /^live network is off[^;]*$/)
+    }))
+
+  it.effect("an address that is no URL, from a program that embeds, blocks its provider and stops nothing", () =>
+    Effect.gen(function*() {
+      const file = { ...live, providers: [{ id: "bedrock", baseUrl: "https://xn--a", apiKeyEnv: "BEARER" }] }
+      const error = yield* refusal({ adapters, file, env: { BEARER: secret } }, "bedrock", "m")
+      assert.match(error._tag === "ProviderBlocked" ? error.reason : "", /^its address .* is no URL$/)
+    }))
+
+  it("every host of the catalogue may be called, those of this machine with loopback on", () => {
+    for (const { baseUrl, id } of Catalogue.entries) {
+      if (baseUrl === undefined) continue
+      assert.isUndefined(Egress.refusal(new URL(baseUrl), true), id)
+      assert.strictEqual(Egress.refusal(new URL(baseUrl), false) === undefined, baseUrl.startsWith("https:"), id)
+    }
+  })
+})
+
+describe("a provider that calls nobody", () => {
+  const here = fileURLToPath(import.meta.url)
+  const adapters: Adapters = { replay: ({ id }) => adapter(id) }
+  const replay = (recording: string, rest: object = {}) => ({
+    providers: [{ id: "again", family: "replay", recording }],
+    ...rest
+  })
+
+  it.effect("plays a recording with the network off and on: it is ready without a call, and has the one model", () =>
+    Effect.gen(function*() {
+      for (const rest of [{}, live]) {
+        const world = { adapters, file: replay(here, rest) }
+        const found = yield* diagnosticsOf(world, "again")
+        assert.deepInclude(found, { readiness: "ready", defaultModel: "recording", env: [] })
+        const { model } = yield* withRegistry(world, (registry) => registry.resolve("again", "recording"))
+        assert.strictEqual(model.id, "recording")
+      }
+    }))
+
+  it.effect("whose recording is not there is blocked and says where it should be", () =>
+    Effect.gen(function*() {
+      const error = yield* refusal({ adapters, file: replay("/nowhere/a.jsonl") }, "again", "recording")
+      assert.deepInclude({ ...error }, {
+        _tag: "ProviderBlocked",
+        reason: "its recording /nowhere/a.jsonl is not there",
+        missingEnv: []
+      })
+    }))
+
+  it.effect("is not asked where its baseUrl is", () =>
+    Effect.gen(function*() {
+      for (
+        const provider of [{ id: "again", family: "replay", recording: here }, { id: "again", family: "deterministic" }]
+      ) {
+        const file = { ...live, providers: [{ ...provider, baseUrl: "http://10.0.0.1/" }] }
+        assert.strictEqual((yield* diagnosticsOf({ adapters, file }, "again")).readiness, "ready")
+      }
+    }))
 })
 
 describe("facts of a provider", () => {

@@ -258,8 +258,18 @@ const suite = (wire: FamilyWire) => {
   })
 }
 
-describe("openai-compatible", () => suite(openAiChat))
-describe("openai-responses", () => suite(openAiResponses))
-describe("anthropic", () => suite(anthropic))
-describe("bedrock", () => suite(bedrock))
-describe("ollama", () => suite(ollama))
+describe("openai-compatible", () => {
+  suite(openAiChat)
+})
+describe("openai-responses", () => {
+  suite(openAiResponses)
+})
+describe("anthropic", () => {
+  suite(anthropic)
+})
+describe("bedrock", () => {
+  suite(bedrock)
+})
+describe("ollama", () => {
+  suite(ollama)
+})

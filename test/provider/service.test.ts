@@ -186,7 +186,11 @@ const suite = (wire: FamilyWire) => {
   })
 }
 
-for (const wire of wires) describe(wire.family.family, () => suite(wire))
+for (const wire of wires) {
+  describe(wire.family.family, () => {
+    suite(wire)
+  })
+}
 
 describe("any family", () => {
   it("a quota is never tried again, although it is a 429", async () => {

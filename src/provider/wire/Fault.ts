@@ -156,7 +156,11 @@ export interface ErrorFacts {
   readonly message: string
 }
 
-export const kindOf = ({ message, names, status }: ErrorFacts): ProviderFailureKind => {
+/** Of a message as much as any vendor says: what is searched for patterns has a bound. */
+const messageCharsMax = 2_048
+
+export const kindOf = ({ message: whole, names, status }: ErrorFacts): ProviderFailureKind => {
+  const message = whole.slice(0, messageCharsMax)
   const spelled = names.map(normal)
   const from = (kinds: ReadonlyMap<string, ProviderFailureKind>) =>
     spelled.map((name) => kinds.get(name)).find((kind) => kind !== undefined)

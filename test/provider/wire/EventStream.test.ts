@@ -1,6 +1,7 @@
 /** The framing alone: what is a message, what is damage, what is a cut. */
 import { assert, describe, it } from "@effect/vitest"
 import { EventStreamCodec, Int64, type MessageHeaders } from "@smithy/eventstream-codec"
+import * as DateTime from "effect/DateTime"
 import * as fc from "effect/FastCheck"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
@@ -75,7 +76,7 @@ describe("EventStream", () => {
       count: { type: "integer", value: 3 },
       long: { type: "long", value: Int64.fromNumber(4) },
       bytes: { type: "binary", value: bytesOf("five") },
-      at: { type: "timestamp", value: new Date(6) },
+      at: { type: "timestamp", value: DateTime.toDateUtc(DateTime.unsafeMake(6)) },
       uuid: { type: "uuid", value: "01234567-89ab-4def-8123-456789abcdef" },
       ":event-type": { type: "string", value: "ünï" }
     })])
