@@ -9,9 +9,9 @@ import type { FinishReason } from "../../domain/TurnEvent.ts"
 import * as Usage from "../../domain/Usage.ts"
 import type { DecoderOptions, FrameDecoder, MakeDecoder } from "../wire/Decoder.ts"
 import { errorIn, type Fault, fromError, incomplete, protocol, unreadable } from "../wire/Fault.ts"
-import { countOf, isObject, type JsonObject, listOf, nameOf, objectOf, parse, textOf } from "../wire/Json.ts"
+import { countOf, type JsonObject, listOf, nameOf, objectOf, parse, textOf } from "../wire/Json.ts"
 import * as Sse from "../wire/Sse.ts"
-import * as ToolArguments from "../wire/ToolArguments.ts"
+import * as Calls from "./AnthropicCalls.ts"
 
 const finishReasons: ReadonlyMap<string, FinishReason> = new Map([
   ["end_turn", "stop"],
@@ -34,9 +34,6 @@ const eventTypes: ReadonlySet<string> = new Set([
   "message_stop",
   "ping"
 ])
-
-/** Calls that are open at once. The API sends one block after the other. */
-const openCallsMax = 64
 
 /** Fields of the usage object; the API has about ten. */
 const usageFieldsMax = 64
@@ -64,90 +61,6 @@ const mergedUsage = (earlier: JsonObject, later: JsonObject): JsonObject => {
   return Object.keys(merged).length > usageFieldsMax ? earlier : merged
 }
 
-const isBlank = (text: string): boolean => text.trim() === ""
-
-interface ToolBlock {
-  readonly wireId: string | undefined
-  readonly id: string
-  /** Empty where the wire gave none: such a call can never be made. */
-  readonly name: string
-  /** Arguments that came with the block's start; text that follows replaces them. */
-  readonly given: JsonObject | undefined
-  json: string
-}
-
-/**
- * Calls by the index of their block. A call is complete where its block stops, but for one without arguments: that may
- * be a call of which the output limit let nothing through. It waits for the next block, or for an end that explains no
- * cut.
- */
-const toolBlocks = ({ callId, emit }: DecoderOptions) => {
-  const open = new Map<number | null, ToolBlock>()
-  let waiting: ToolBlock | undefined
-  /** The name of the first call that was cut. */
-  let cut: string | undefined
-
-  const say = ({ id, name }: ToolBlock, text: string): void => {
-    if (name !== "") emit({ _tag: "Delta", kind: "tool-input", text, toolCallId: id, toolName: name })
-  }
-
-  /** Makes the call, where its arguments are there. */
-  const settle = (block: ToolBlock, read: typeof ToolArguments.complete): void => {
-    const given = isBlank(block.json) ? block.given : undefined
-    const parsed = given === undefined ? read(block.json) : { value: given }
-    if (parsed === undefined || block.name === "") {
-      cut ??= block.name
-      return
-    }
-    if (given !== undefined) say(block, JSON.stringify(given))
-    emit({ _tag: "ToolCall", toolCallId: block.id, toolName: block.name, arguments: parsed.value })
-  }
-
-  const release = (): void => {
-    if (waiting !== undefined) settle(waiting, ToolArguments.complete)
-    waiting = undefined
-  }
-
-  return {
-    release,
-    start: (index: number | null, { id, input, name }: JsonObject): Fault | undefined => {
-      const wireId = nameOf(id)
-      const before = open.get(index)
-      if (before !== undefined) {
-        if (before.wireId === wireId) return undefined
-        cut ??= before.name
-      }
-      if (open.size >= openCallsMax) return protocol(`more than ${openCallsMax} tool calls are open at once`)
-      const given = isObject(input) && Object.keys(input).length > 0 ? input : undefined
-      const block = { wireId, id: wireId ?? callId(), name: nameOf(name) ?? "", given, json: "" }
-      open.set(index, block)
-      say(block, "")
-      return undefined
-    },
-    push: (index: number | null, text: string): void => {
-      const block = open.get(index)
-      if (block === undefined || text === "") return
-      block.json += text
-      say(block, text)
-    },
-    stop: (index: number | null): void => {
-      const block = open.get(index)
-      if (block === undefined) return
-      open.delete(index)
-      release()
-      if (block.given === undefined && isBlank(block.json)) waiting = block
-      else settle(block, ToolArguments.complete)
-    },
-    /** The answer is over: nothing that was left open can still be completed. */
-    end: (reason: FinishReason): Fault | undefined => {
-      if (ToolArguments.explainsCut(reason)) return undefined
-      release()
-      for (const block of open.values()) settle(block, ToolArguments.unlessCut)
-      return cut === undefined ? undefined : ToolArguments.cutFault(cut)
-    }
-  }
-}
-
 /** An error of the stream, in whatever form it came. */
 const errorFault = (value: unknown): Fault => {
   const requestId = nameOf(objectOf(value)?.["request_id"])
@@ -157,7 +70,7 @@ const errorFault = (value: unknown): Fault => {
 
 const frames = (options: DecoderOptions): FrameDecoder<Sse.SseEvent> => {
   const { emit } = options
-  const tools = toolBlocks(options)
+  const calls = Calls.make(options)
   let begun = false
   let messageId: string | undefined
   let usage: JsonObject | undefined
@@ -179,17 +92,17 @@ const frames = (options: DecoderOptions): FrameDecoder<Sse.SseEvent> => {
   }
 
   const startBlock = (index: number | null, block: JsonObject | undefined): Fault | undefined => {
-    tools.release()
+    calls.release()
     if (block?.["type"] === "text") say("text", block["text"])
     else if (block?.["type"] === "thinking") say("reasoning", block["thinking"])
-    else if (block?.["type"] === "tool_use") return tools.start(index, block)
+    else if (block?.["type"] === "tool_use") return calls.start(index, block)
     return undefined
   }
 
   const pushDelta = (index: number | null, delta: JsonObject | undefined): void => {
     if (delta?.["type"] === "text_delta") say("text", delta["text"])
     else if (delta?.["type"] === "thinking_delta") say("reasoning", delta["thinking"])
-    else if (delta?.["type"] === "input_json_delta") tools.push(index, textOf(delta["partial_json"]) ?? "")
+    else if (delta?.["type"] === "input_json_delta") calls.push(index, textOf(delta["partial_json"]) ?? "")
   }
 
   const startMessage = (message: JsonObject): Fault | undefined => {
@@ -209,7 +122,7 @@ const frames = (options: DecoderOptions): FrameDecoder<Sse.SseEvent> => {
     for (const [index, block] of listOf(message["content"]).entries()) {
       const found = startBlock(index, objectOf(block))
       if (found !== undefined) return found
-      tools.stop(index)
+      calls.stop(index)
     }
     return undefined
   }
@@ -217,7 +130,7 @@ const frames = (options: DecoderOptions): FrameDecoder<Sse.SseEvent> => {
   const stopMessage = (): Fault | undefined => {
     const reason = (stopReason === undefined ? undefined : finishReasons.get(stopReason)) ?? "unknown"
     closed = true
-    const found = tools.end(reason)
+    const found = calls.end(reason)
     if (found === undefined) emit({ _tag: "Finish", reason, ...(stopReason === undefined ? {} : { raw: stopReason }) })
     return found
   }
@@ -230,7 +143,7 @@ const frames = (options: DecoderOptions): FrameDecoder<Sse.SseEvent> => {
       case "content_block_start":
         return startBlock(countOf(body["index"]), objectOf(body["content_block"]))
       case "content_block_stop":
-        tools.stop(countOf(body["index"]))
+        calls.stop(countOf(body["index"]))
         return undefined
       case "message_start":
         return startMessage(objectOf(body["message"]) ?? {})
