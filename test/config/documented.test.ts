@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import * as AST from "effect/SchemaAST"
 import { readFileSync } from "node:fs"
+import * as Catalogue from "../../src/config/Catalogue.ts"
 import { ConfigFile } from "../../src/config/Settings.ts"
 import { environmentVariables, parse } from "../../src/config/SettingsLoader.ts"
 
@@ -71,5 +72,20 @@ describe("docs/configuration.md", () => {
       const example = /```json\n([^`]*)```/.exec(page)?.[1] ?? ""
       const file = yield* parse("docs/configuration.md", example)
       assert.strictEqual(file.drainMs, 5000)
+    }))
+})
+
+describe("docs/providers.md", () => {
+  it("names every provider of the catalogue", () => {
+    const text = readFileSync(new URL("../../docs/providers.md", import.meta.url), "utf8")
+    for (const { id } of Catalogue.entries) assert.include(text, `\`${id}\``)
+  })
+
+  it.effect("shows entries that are accepted", () =>
+    Effect.gen(function*() {
+      const text = readFileSync(new URL("../../docs/providers.md", import.meta.url), "utf8")
+      const examples = [...text.matchAll(/```json\n([^`]*)```/g)]
+      assert.isAtLeast(examples.length, 2)
+      for (const [, example = ""] of examples) yield* parse("docs/providers.md", example)
     }))
 })
