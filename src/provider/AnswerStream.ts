@@ -10,14 +10,12 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import type { ProviderFailure } from "../domain/TurnError.ts"
 import type { ProviderEvent } from "./Provider.ts"
 import type { Decoder } from "./wire/Decoder.ts"
 import { type Fault, protocol } from "./wire/Fault.ts"
-
-/** Behind a finish, usage follows at once or not at all, whatever else keeps the body open. */
-const afterFinishMs = 5_000
 
 /** Behind the last event the body ends at once, and its socket can be used again; else it is closed. */
 const drainWait = Duration.millis(50)
@@ -35,19 +33,39 @@ export interface AnswerOptions {
   readonly decoder: (emit: (event: ProviderEvent) => void) => Decoder
   readonly pull: Pull
   readonly fail: (fault: Fault) => ProviderFailure
+  /** Behind a finish, usage follows in this time or not at all, whatever else keeps the body open. */
+  readonly afterFinishMs: number
 }
 
+/** Time enough for a vendor to count, and less than the idle time with which the engine would end the answer. */
+export const afterFinishMs = (idleMs: number): number => Math.min(5_000, Math.floor(idleMs / 2))
+
+/** Ids for tool calls that come without one: no two calls of a session may share one. */
+export const callIds = Effect.map(Random.nextIntBetween(0, 2 ** 31), (chance) => {
+  let count = 0
+  return () => `call_${chance.toString(36)}_${++count}`
+})
+
 export const make = (
-  { decoder: makeDecoder, fail, pull }: AnswerOptions
+  { afterFinishMs, decoder: makeDecoder, fail, pull }: AnswerOptions
 ): Stream.Stream<ProviderEvent, ProviderFailure> => {
   let events: Array<ProviderEvent> = []
   const decoder = makeDecoder((event) => events.push(event))
   let ended: { readonly fault: Fault | undefined } | undefined
   let finishedMs: number | undefined
 
+  /** A decoder that throws has met what nobody thought of: that is the wire's fault, and the turn ends. */
+  const guarded = (step: () => Fault | undefined): Fault | undefined => {
+    try {
+      return step()
+    } catch {
+      return protocol("the answer holds what its decoder cannot read")
+    }
+  }
+
   const push = (chunk: Chunk.Chunk<Uint8Array>): void => {
     for (const bytes of chunk) {
-      const fault = decoder.push(bytes)
+      const fault = guarded(() => decoder.push(bytes))
       if (fault !== undefined) ended = { fault }
       if (fault !== undefined || decoder.progress() === "closed") return
     }
@@ -55,7 +73,7 @@ export const make = (
 
   /** A broken connection is the fault only where the decoder knows nothing but that the end is missing. */
   const end = (broken: Fault | undefined): void => {
-    const fault = decoder.end()
+    const fault = guarded(decoder.end)
     ended = { fault: fault?.kind === "incomplete_stream" ? broken ?? fault : fault }
   }
 

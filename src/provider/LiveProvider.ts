@@ -14,7 +14,6 @@ import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -44,6 +43,8 @@ export interface LiveOptions {
   readonly firstByteMs: number
   /** After so long without a byte the client closes the connection. */
   readonly idleMs: number
+  /** For what may follow the end of an answer. */
+  readonly afterFinishMs: number
   /** Saves raw streams; undefined where nothing is recorded. */
   readonly recorder: Recorder | undefined
 }
@@ -135,12 +136,6 @@ const recorded = (pull: AnswerStream.Pull, take: Take | undefined): AnswerStream
     Effect.tapError((error) => take.end(Option.isSome(error) ? "broken" : "ended"))
   )
 
-/** Ids for tool calls that come without one: no two calls of a session may share one. */
-const callIds = Effect.map(Random.nextIntBetween(0, 2 ** 31), (chance) => {
-  let count = 0
-  return () => `call_${chance.toString(36)}_${++count}`
-})
-
 /** What stands in no header: a key that was copied with a line end or typographic quotes. */
 const unsendable = /[^\t\x20-\x7e\x80-\xff]/
 
@@ -194,12 +189,13 @@ export const make = (family: WireFamily, facts: ProviderFacts, options: LiveOpti
     }
     const encoding = AnswerStream.encodingFault(response.headers)
     if (encoding !== undefined) return yield* fail(encoding)
-    const callId = yield* callIds
+    const callId = yield* AnswerStream.callIds
     return AnswerStream.make({
       decoder: (emit) =>
         family.decoder({ emit: ResumeSeam.make(call.trimmed ?? "", KeyGuard.make(keys, emit)), callId }),
       pull: recorded(yield* pullOf(response, options.idleMs), take),
-      fail
+      fail,
+      afterFinishMs: options.afterFinishMs
     })
   })
 

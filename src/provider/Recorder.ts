@@ -1,9 +1,9 @@
 /**
  * Saves raw answers of providers that are configured with `record: true`, one file each, in `<data folder>/recordings`.
  *
- * A key that the vendor echoes is masked, in a header and in the body, also where reads cut it. A file takes at most
- * `fileBytesMax` and one read more, the folder keeps the newest `filesMax`. A recording that cannot be written is logged
- * and given up: it never costs the turn.
+ * A whole key that the vendor echoes is masked, in a header and in the body, also where reads cut it; one that events
+ * cut is not known for one. A file takes at most `fileBytesMax` and one read more, the folder keeps the newest `filesMax`
+ * within `folderBytesMax`. A recording that cannot be written is logged and given up: it never costs the turn.
  *
  * Its file is opened by the first write: between the headers of an answer and the first read of its body nothing may
  * wait, since a body that breaks off unread gives nothing that had come.
@@ -15,15 +15,17 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import { type FileHandle, mkdir, open, readdir, rm } from "node:fs/promises"
+import { type FileHandle, mkdir, open, readdir, rm, stat } from "node:fs/promises"
 import { join } from "node:path"
 import type { Keys } from "./Family.ts"
 import type { ProviderFacts } from "./ProviderFacts.ts"
 import * as Recording from "./Recording.ts"
 
-/** A thousand answers of the default output cap would fit; no bug report needs more. */
+/** Sixty answers of the default output cap; no bug report needs more. */
 const fileBytesMax = 64 * 1024 * 1024
 const filesMax = 200
+/** All of them: they lie on the journal's disk. */
+const folderBytesMax = 512 * 1024 * 1024
 
 /** One answer that is being saved. Neither effect fails. */
 export interface Take {
@@ -92,7 +94,9 @@ interface TakeOptions {
 const makeTake = ({ bytesMax, create, head, keys, providerId }: TakeOptions) =>
   Effect.gen(function*() {
     const clock = yield* Effect.clock
-    const start = clock.unsafeCurrentTimeMillis()
+    // the clock that nobody sets
+    const nowMs = () => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)
+    const startMs = nowMs()
     const secrets = secretsOf(keys).map((secret) => Buffer.from(secret))
     const longest = Math.max(0, ...secrets.map(({ length }) => length))
     let file: FileHandle | undefined
@@ -138,7 +142,7 @@ const makeTake = ({ bytesMax, create, head, keys, providerId }: TakeOptions) =>
     const write: Take["write"] = (chunk) =>
       Effect.suspend(() => {
         if (ended !== undefined) return Effect.void
-        const ms = clock.unsafeCurrentTimeMillis() - start
+        const ms = nowMs() - startMs
         held = [...held, ...Array.from(chunk, (part) => ({ ms, bytes: Buffer.from(part) }))]
         maskIn(held, secrets)
         const text = release(longest - 1)
@@ -155,10 +159,13 @@ const makeTake = ({ bytesMax, create, head, keys, providerId }: TakeOptions) =>
   })
 
 /** Room for one more: the oldest go, by the time in their names. */
-const makeRoom = async (folder: string, filesMax: number): Promise<void> => {
-  const files = (await readdir(folder)).filter((name) => name.endsWith(".jsonl")).sort()
-  for (const name of files.slice(0, Math.max(0, files.length - filesMax + 1))) {
-    await rm(join(folder, name), { force: true })
+const makeRoom = async (folder: string, filesMax: number, folderBytesMax: number): Promise<void> => {
+  const names = (await readdir(folder)).filter((name) => name.endsWith(".jsonl")).sort().reverse()
+  let bytes = 0
+  for (const [index, name] of names.entries()) {
+    const path = join(folder, name)
+    bytes += (await stat(path)).size
+    if (index >= filesMax - 1 || bytes > folderBytesMax) await rm(path, { force: true })
   }
 }
 
@@ -166,6 +173,7 @@ const makeRoom = async (folder: string, filesMax: number): Promise<void> => {
 export interface RecorderLimits {
   readonly fileBytesMax?: number
   readonly filesMax?: number
+  readonly folderBytesMax?: number
 }
 
 export const make = (dataDir: string, limits: RecorderLimits = {}): Recorder => {
@@ -185,7 +193,7 @@ export const make = (dataDir: string, limits: RecorderLimits = {}): Recorder => 
       })
       const create = async () => {
         await mkdir(folder, { recursive: true, mode: 0o700 })
-        await makeRoom(folder, limits.filesMax ?? filesMax)
+        await makeRoom(folder, limits.filesMax ?? filesMax, limits.folderBytesMax ?? folderBytesMax)
         return open(join(folder, name), "wx", 0o600)
       }
       return yield* makeTake({

@@ -6,6 +6,7 @@
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import { Family } from "../config/Settings.ts"
+import { requestIdHeaders } from "./wire/HttpFault.ts"
 import { parse as parseJson } from "./wire/Json.ts"
 
 export const Head = Schema.Struct({
@@ -39,18 +40,13 @@ export interface Recording {
 
 /** Headers that are kept: none of them can hold a key or a cookie. */
 const keptHeaders: ReadonlySet<string> = new Set([
+  ...requestIdHeaders,
   "content-type",
   "content-encoding",
   "retry-after",
   "retry-after-ms",
   "x-should-retry",
-  "x-amzn-errortype",
-  "x-request-id",
-  "request-id",
-  "x-amzn-requestid",
-  "apim-request-id",
-  "x-ms-request-id",
-  "cf-ray"
+  "x-amzn-errortype"
 ])
 
 export const keptOf = (headers: Readonly<Record<string, string | undefined>>): Record<string, string> =>
@@ -84,7 +80,7 @@ export const endLine = (end: End): string => line({ end })
 const headOf = Schema.decodeUnknownEither(Head)
 const restOf = Schema.decodeUnknownEither(Schema.Union(End, Piece))
 
-/** The recording, or what is wrong with it in words. A file that was cut behind a line has no end: its reader left. */
+/** The recording, or what is wrong with it in words. A file that was cut, also within a line, has no end: its reader left. */
 export const parse = (text: string): Either.Either<Recording, string> => {
   const [first = "", ...rest] = text.split("\n")
   const head = headOf(parseJson(first)?.value)
@@ -94,6 +90,8 @@ export const parse = (text: string): Either.Either<Recording, string> => {
   for (const [index, content] of rest.entries()) {
     if (content.trim() === "") continue
     const found = restOf(parseJson(content)?.value)
+    // a line without its line feed is the cut
+    if (Either.isLeft(found) && index === rest.length - 1) continue
     if (Either.isLeft(found)) return Either.left(`line ${index + 2} is neither a piece nor the end`)
     if ("end" in found.right) end = found.right.end
     else {

@@ -9,24 +9,33 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { readFile } from "node:fs/promises"
+import { readFile, stat } from "node:fs/promises"
 import type { Family } from "../config/Settings.ts"
 import { type ProviderFailure, providerFailure } from "../domain/TurnError.ts"
 import * as AnswerStream from "./AnswerStream.ts"
 import type { WireFamily } from "./Family.ts"
-import type { Provider } from "./Provider.ts"
+import type { Provider, ProviderRequest } from "./Provider.ts"
 import type { ProviderFacts } from "./ProviderFacts.ts"
 import * as ProviderFault from "./ProviderFault.ts"
 import * as Recording from "./Recording.ts"
 import type { Fault } from "./wire/Fault.ts"
 import * as HttpFault from "./wire/HttpFault.ts"
 
+/** Twice what a recorder writes: bytes that are no text take more room. */
+const fileBytesMax = 128 * 1024 * 1024
+
 const broken: Fault = { kind: "incomplete_stream", detail: "the recorded connection broke before the answer ended" }
 
 const read = (providerId: string, path: string): Effect.Effect<Recording.Recording, ProviderFailure> =>
   Effect.tryPromise({
-    try: (signal) => readFile(path, { encoding: "utf8", signal }),
-    catch: () => providerFailure(providerId, "not_found", { detail: `its recording ${path} cannot be read` })
+    try: async (signal) => {
+      if ((await stat(path)).size > fileBytesMax) throw new Error("too large")
+      return await readFile(path, { encoding: "utf8", signal })
+    },
+    catch: () =>
+      providerFailure(providerId, "not_found", {
+        detail: `its recording ${path} cannot be read, or is larger than ${fileBytesMax} bytes`
+      })
   }).pipe(
     Effect.flatMap((text) =>
       Either.mapLeft(
@@ -36,26 +45,34 @@ const read = (providerId: string, path: string): Effect.Effect<Recording.Recordi
     )
   )
 
+/** Milliseconds of the clock that nobody sets. */
+const steadyMs = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000_000n))
+
 /** The recorded reads, each at its time after the first pull. */
 const pullOf = ({ end, pieces }: Recording.Recording): Effect.Effect<AnswerStream.Pull> =>
-  Effect.map(Clock.currentTimeMillis, (startMs) => {
+  Effect.map(steadyMs, (startMs) => {
     let index = 0
     return Effect.suspend(() => {
       const piece = pieces[index++]
       if (piece === undefined) return Effect.fail(end === "broken" ? Option.some(broken) : Option.none())
       return Effect.flatMap(
-        Clock.currentTimeMillis,
+        steadyMs,
         (nowMs) =>
           Effect.as(Effect.sleep(Duration.millis(Math.max(0, startMs + piece.ms - nowMs))), Chunk.of(piece.bytes))
       )
     })
   })
 
-export const make = (facts: ProviderFacts, families: ReadonlyMap<Family, WireFamily>): Provider => {
-  const play = Effect.gen(function*() {
+export const make = (
+  facts: ProviderFacts,
+  families: ReadonlyMap<Family, WireFamily>,
+  afterFinishMs: number
+): Provider => {
+  const play = Effect.fnUntraced(function*(request: ProviderRequest) {
     const recording = yield* read(facts.id, facts.recording ?? "")
     const { family, headers, status } = recording.head
-    const fail = (fault: Fault) => ProviderFault.toFailure(facts, fault, [], HttpFault.requestIdIn(headers))
+    const fail = (fault: Fault) =>
+      ProviderFault.toFailure(facts, fault, ProviderFault.hiddenIn(new Map(), request), HttpFault.requestIdIn(headers))
     if (status < 200 || status > 299) {
       const body = Buffer.concat(recording.pieces.map(({ bytes }) => bytes)).toString("utf8")
       return yield* fail(HttpFault.fromAnswer({ status, headers, body }, yield* Clock.currentTimeMillis))
@@ -66,13 +83,14 @@ export const make = (facts: ProviderFacts, families: ReadonlyMap<Family, WireFam
     if (decoder === undefined) {
       return yield* fail({ kind: "invalid_request", detail: `nothing decodes a recording of family "${family}"` })
     }
-    let calls = 0
+    const callId = yield* AnswerStream.callIds
     return AnswerStream.make({
-      decoder: (emit) => decoder({ emit, callId: () => `call_${++calls}` }),
+      decoder: (emit) => decoder({ emit, callId }),
       pull: yield* pullOf(recording),
-      fail
+      fail,
+      afterFinishMs
     })
   })
 
-  return { id: facts.id, usageSource: "reported", stream: () => Stream.unwrap(play) }
+  return { id: facts.id, usageSource: "reported", stream: (request) => Stream.unwrap(play(request)) }
 }

@@ -27,7 +27,8 @@ export const make = (trimmed: string, emit: (event: ProviderEvent) => void): (ev
     if (held === undefined || event._tag === "Usage") return emit(event)
     if (event._tag === "Delta" && event.kind === "text") {
       held += event.text
-      if (held.trimStart() !== "") settle(held)
+      // nothing longer than what was cut off can repeat it
+      if (held.length >= trimmed.length || held.trimStart() !== "") settle(held)
       return
     }
     if (event._tag === "Delta" && event.kind === "reasoning") return emit(event)

@@ -69,8 +69,19 @@ const eventCharsMax = 1_048_576
 const rawReasonMax = 128
 const rawUsageMax = 4_096
 
-const keptUsage = (raw: unknown): unknown =>
-  raw !== undefined && (JSON.stringify(raw) ?? "").length <= rawUsageMax ? raw : undefined
+/** JSON of what an adapter gave, or undefined where it has none: a cycle, or deeper than anybody can follow. */
+const jsonOf = (value: unknown): string | undefined => {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return undefined
+  }
+}
+
+const keptUsage = (raw: unknown): unknown => {
+  const json = jsonOf(raw)
+  return json !== undefined && json.length <= rawUsageMax ? raw : undefined
+}
 
 /** The text in events' worth; both halves of a character stay together. */
 const piecesOf = (text: string): ReadonlyArray<string> => {
@@ -133,8 +144,8 @@ const makeIntake = ({ chargedBefore, limits, log, provider, request }: AttemptOp
       }
       case "ToolCall": {
         const { _tag: _, ...data } = event
-        const json = JSON.stringify(data.arguments)
-        if (json === undefined) return fault("a tool call without arguments")
+        const json = jsonOf(data.arguments)
+        if (json === undefined) return fault("a tool call without arguments that JSON can hold")
         const bytes = bytesOf(json)
         const body: EventBody = { type: "model.tool-call", attempt: request.attempt, data }
         return say([body], bytes, bytes + bytesOf(data.toolCallId, data.toolName) + callCharge)
@@ -142,7 +153,7 @@ const makeIntake = ({ chargedBefore, limits, log, provider, request }: AttemptOp
       case "Usage": {
         const usage = Usage.make(event.usage)
         if (!Usage.isPlausible(usage)) return fault("its usage is not in whole, sensible numbers of tokens")
-        reported = { usage, raw: event.raw }
+        reported = { usage, raw: keptUsage(event.raw) }
         return undefined
       }
       case "Finish":
@@ -164,7 +175,7 @@ const makeIntake = ({ chargedBefore, limits, log, provider, request }: AttemptOp
   return {
     seen,
     takeAll,
-    reported: () => reported === undefined ? undefined : { ...reported, raw: keptUsage(reported.raw) },
+    reported: () => reported,
     finish: () => finish
   }
 }

@@ -7,6 +7,13 @@ import type { Provider } from "../provider/Provider.ts"
 import type { Attempt, Finish } from "./Attempt.ts"
 import type { AttemptUsage, Outcome } from "./Ending.ts"
 
+/** What an ending says where nobody can tell why it came. */
+export const engineDefect = new JournalFailure({
+  operation: "turn",
+  retryable: false,
+  reason: "the engine met a defect; see its log"
+})
+
 /** Who ends a turn before its time. */
 export type StopCause = "user_stop" | "superseded" | "shutdown"
 
@@ -51,6 +58,6 @@ export const outcomeOf = (
   if (interrupted) return { _tag: "Failed", error: stopError(stopped ?? "shutdown") }
   return {
     _tag: "Failed",
-    error: new JournalFailure({ operation: "turn", retryable: false, reason: "the engine met a defect; see its log" })
+    error: engineDefect
   }
 }

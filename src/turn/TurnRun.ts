@@ -16,13 +16,14 @@ import type { ContextBuilder, ContextRequest } from "../context/ContextBuilder.t
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
 import { Cancelled, JournalFailure, providerFailure, type TurnError } from "../domain/TurnError.ts"
 import type { TurnState } from "../domain/TurnState.ts"
+import * as Usage from "../domain/Usage.ts"
 import type { Journal, WriteError } from "../journal/Journal.ts"
 import type { GenerationOptions, ProviderRequest } from "../provider/Provider.ts"
 import type { Resolved } from "../provider/ProviderRegistry.ts"
 import type { Script } from "../provider/Script.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Ending from "./Ending.ts"
-import { outcomeOf, type StopCause, usageOf } from "./Outcome.ts"
+import { engineDefect, outcomeOf, type StopCause, usageOf } from "./Outcome.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import * as TurnLog from "./TurnLog.ts"
 import type { TurnLimits } from "./TurnSettings.ts"
@@ -171,16 +172,24 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
     ),
     Effect.exit,
     Effect.flatMap((exit) => {
-      Ending.push(
-        log,
-        outcomeOf(exit, control.stopped),
-        job.messageId,
-        () => usageOf(job.resolved.provider.usageSource, attempt, contextTokens)
+      const usage = () => usageOf(job.resolved.provider.usageSource, attempt, contextTokens)
+      return Effect.sync(() => Ending.push(log, outcomeOf(exit, control.stopped), job.messageId, usage)).pipe(
+        // whatever an ending trips over, the turn ends
+        Effect.catchAllDefect((defect) =>
+          Effect.zipRight(
+            Effect.logError(`The ending of turn ${job.turnId} met a defect`, Cause.die(defect)),
+            Effect.sync(() =>
+              Ending.push(log, { _tag: "Failed", error: engineDefect }, job.messageId, () => unknownUsage)
+            )
+          )
+        ),
+        Effect.zipRight(end(engine, job.turnId, log, control))
       )
-      return end(engine, job.turnId, log, control)
     })
   )
 }
+
+const unknownUsage: Ending.AttemptUsage = { usage: Usage.unknown, source: "estimated" }
 
 /** One try to commit the ending. Where it is refused, readers and waiting commands are told at once. */
 const tryEnd = (engine: TurnEngine, turnId: TurnId, log: TurnLog.TurnLog, control: TurnControl) =>

@@ -80,7 +80,8 @@ const answer = ({ endFault, owed, reads }: World) => {
   const stream = AnswerStream.make({
     decoder,
     pull,
-    fail: ({ detail, kind }) => providerFailure("p", kind, detail === undefined ? {} : { detail })
+    fail: ({ detail, kind }) => providerFailure("p", kind, detail === undefined ? {} : { detail }),
+    afterFinishMs: 5_000
   })
   return { seen, stream }
 }

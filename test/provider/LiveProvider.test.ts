@@ -67,6 +67,7 @@ const providerOn = (client: HttpClient.HttpClient, family: WireFamily = chat.fam
     client,
     firstByteMs: 10_000,
     idleMs: 30_000,
+    afterFinishMs: 5_000,
     recorder: undefined
   })
 

@@ -68,6 +68,7 @@ export const withProvider = <A, E>(
         client,
         firstByteMs: limits.firstByteMs ?? 10_000,
         idleMs: limits.idleMs ?? 10_000,
+        afterFinishMs: 5_000,
         recorder: undefined
       })
     )).pipe(

@@ -88,6 +88,7 @@ const recording = <A, E>(
         client,
         firstByteMs: 10_000,
         idleMs,
+        afterFinishMs: 5_000,
         recorder: Recorder.make(dataDir)
       })
     )).pipe(
@@ -98,7 +99,7 @@ const recording = <A, E>(
     )
 
 const replayOf = (path: string, known = families): Provider =>
-  Replay.make({ ...factsOf(chat.family, upstream.url), family: "replay", recording: path }, known)
+  Replay.make({ ...factsOf(chat.family, upstream.url), family: "replay", recording: path }, known, 5_000)
 
 const replayed = (path: string) => collect(replayOf(path).stream(ask("something else entirely")))
 
@@ -528,8 +529,8 @@ describe("a recorded answer plays again", () => {
     ["without its head", piece + Recording.endLine("ended"), "invalid_request", /line 1 is not the head/],
     ["of a family that has no wire", head({ family: "deterministic" }), "invalid_request", /family "deterministic"/],
     ["of a replay", head({ family: "replay" }), "invalid_request", /family "replay"/],
-    ["cut within a line", (head() + piece + piece).slice(0, -9), "invalid_request", /line 3 is neither/],
-    ["cut within its end", head() + piece + '{"end":"en', "invalid_request", /line 3 is neither/],
+    ["cut within a line", (head() + piece + piece).slice(0, -9), "incomplete_stream", /ended before/],
+    ["cut within its end", head() + piece + '{"end":"en', "incomplete_stream", /ended before/],
     ["cut behind a line", head() + piece, "incomplete_stream", /ended before/],
     ["cut behind its head", head(), "incomplete_stream", /ended before/],
     [

@@ -52,7 +52,6 @@ export const make = ({ callId, emit }: DecoderOptions): Calls => {
       cut ??= block.name
       return
     }
-    if (given !== undefined) say(block, JSON.stringify(given))
     emit({ _tag: "ToolCall", toolCallId: block.id, toolName: block.name, arguments: parsed.value })
   }
 
@@ -74,12 +73,14 @@ export const make = ({ callId, emit }: DecoderOptions): Calls => {
       const given = isObject(input) && Object.keys(input).length > 0 ? input : undefined
       const block = { wireId, id: wireId ?? callId(), name: nameOf(name) ?? "", given, json: "" }
       open.set(index, block)
-      say(block, "")
+      // said at once, and so under the engine's cap
+      say(block, given === undefined ? "" : JSON.stringify(given))
       return undefined
     },
     push: (index: number | null, text: string): void => {
       const block = open.get(index)
-      if (block === undefined || text === "") return
+      // a call without a name can never be made: nothing of it is kept
+      if (block === undefined || block.name === "" || text === "") return
       block.json += text
       say(block, text)
     },

@@ -102,7 +102,9 @@ export const make = ({ callId, emit }: DecoderOptions): Calls => {
     identify(call, item)
     call.json = argumentsIn(item) || call.json || call.first
     call.complete = item["status"] !== "incomplete"
-    return call.complete && tell(call, ToolArguments.complete(call.json)) ? bounded() : hold(call.json)
+    // no arguments may be what the output limit left of them: then the end tells, unless the item does
+    const isWhole = item["status"] === "completed" || (call.complete && call.json.trim() !== "")
+    return isWhole && tell(call, ToolArguments.complete(call.json)) ? bounded() : hold(call.json)
   }
 
   const known = (place: Place, item: JsonObject): Call | undefined => {

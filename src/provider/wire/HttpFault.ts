@@ -9,7 +9,7 @@ import { nameOf, objectOf, parse } from "./Json.ts"
 type Headers = Readonly<Record<string, string | undefined>>
 
 /** Where vendors put the id under which their support finds the request. */
-const requestIdHeaders = [
+export const requestIdHeaders = [
   "x-request-id",
   "request-id",
   "x-amzn-requestid",

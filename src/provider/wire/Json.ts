@@ -19,10 +19,32 @@ export const nameOf = (value: unknown): string | undefined =>
 export const countOf = (value: unknown): number | null =>
   typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : null
 
-/** Parsed, or undefined where it is not JSON. */
+/** Nesting that no wire comes near, and that whoever writes the value again can still follow. */
+const depthMax = 512
+
+/** Whether brackets stand deeper than `depthMax`. Brackets inside strings do not count. */
+const isTooDeep = (text: string): boolean => {
+  // a shorter text cannot be
+  if (text.length <= 2 * depthMax) return false
+  let depth = 0
+  let inString = false
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index)
+    if (inString) {
+      if (code === 0x5c) index++
+      else if (code === 0x22) inString = false
+    } else if (code === 0x22) inString = true
+    else if (code === 0x5b || code === 0x7b) {
+      if (++depth > depthMax) return true
+    } else if (code === 0x5d || code === 0x7d) depth--
+  }
+  return false
+}
+
+/** Parsed, or undefined where it is not JSON, or nested deeper than any answer is. */
 export const parse = (text: string): { readonly value: unknown } | undefined => {
   try {
-    return { value: JSON.parse(text) }
+    return isTooDeep(text) ? undefined : { value: JSON.parse(text) }
   } catch {
     return undefined
   }
