@@ -39,7 +39,9 @@ const hear = (heard: Heard, event: ProviderEvent, ms: number): void => {
   else if (event._tag === "Finish") heard.finish = event.reason
   else {
     heard.firstMs ??= ms
-    if (event._tag === "Delta" && event.kind === "text") heard.text += event.text
+    if (event._tag === "Delta" && event.kind === "text" && heard.text.length < shownMax) {
+      heard.text += event.text
+    }
   }
 }
 

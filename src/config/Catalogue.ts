@@ -30,6 +30,8 @@ export interface CatalogueEntry {
 
 /** The variables with which Bedrock requests are signed when no bearer token is configured. */
 export const signingEnv: ReadonlyArray<string> = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
+/** And the one that temporary credentials add. */
+export const sessionEnv = "AWS_SESSION_TOKEN"
 
 const live = {
   alsoFamilies: [],
@@ -40,7 +42,7 @@ const live = {
   quirks: {}
 } as const
 
-const listed: ReadonlyArray<CatalogueEntry> = [
+const builtIn: ReadonlyArray<CatalogueEntry> = [
   {
     ...live,
     id: "deterministic",
@@ -117,7 +119,7 @@ const services: ReadonlyArray<Service> = [
 ]
 
 export const entries: ReadonlyArray<CatalogueEntry> = [
-  ...listed,
+  ...builtIn,
   ...services.map(([id, baseUrl, env, facts]): CatalogueEntry => ({
     ...live,
     id,
@@ -133,4 +135,4 @@ export const entries: ReadonlyArray<CatalogueEntry> = [
 export const find = (id: string): CatalogueEntry | undefined => entries.find((entry) => entry.id === id)
 
 /** Ids that are there without being configured. */
-export const listedIds: ReadonlyArray<string> = listed.map(({ id }) => id)
+export const listedIds: ReadonlyArray<string> = entries.filter(({ listed }) => listed).map(({ id }) => id)

@@ -48,9 +48,9 @@ export const retryableKinds: Readonly<Record<ProviderFailureKind, boolean>> = {
 }
 
 const nextStep: Readonly<Record<ProviderFailureKind, string>> = {
-  authentication: "Check the key in the environment variable that the provider's apiKeyEnv names.",
+  authentication: "Check the key that the provider is given.",
   permission: "Check that this key may use the model.",
-  not_found: "Check the model id and the provider's baseUrl.",
+  not_found: "Check the model id and the provider's baseUrl or recording.",
   invalid_request: "Change the request; sending it again as it is will fail again.",
   context_length: "Shorten the message or choose a model with a larger context window.",
   content_filter: "The provider's policy refused it; change the message.",
@@ -58,13 +58,16 @@ const nextStep: Readonly<Record<ProviderFailureKind, string>> = {
   rate_limit: "Wait, then retry the turn.",
   overloaded: "Wait, then retry the turn.",
   server: "Retry the turn; if it goes on, look at the provider's status page.",
-  timeout: "Retry the turn, or raise limits.firstTokenMs or limits.totalMs.",
+  timeout: "Retry the turn, or raise limits.connectMs, limits.firstTokenMs or limits.totalMs.",
   stalled: "Resume the turn to continue the answer, or raise limits.idleMs.",
   incomplete_stream: "Resume the turn to continue the answer.",
   protocol:
     "The provider broke its protocol or exceeded limits.outputBytesPerTurn; retry, or report it with the request id.",
   network: "Check the network path to the provider, then retry the turn."
 }
+
+/** For a failure of a kind that a retry mostly helps, where this one it does not. */
+const mendFirst = "Trying again does not help before that is mended."
 
 /** Reasons for which a provider is blocked that decide what to do about it; `ProviderBlocked.reason` holds them. */
 export const networkOff = "live network is off (network.live in the configuration file)"
@@ -140,7 +143,9 @@ export class ProviderFailure extends Schema.TaggedError<ProviderFailure>(tag("Pr
     const status = this.status === undefined ? "" : ` (HTTP ${this.status})`
     const detail = this.detail === undefined ? "" : `: ${this.detail}`
     const id = this.requestId === undefined ? "" : ` Request id ${this.requestId}.`
-    return `Provider "${this.providerId}" failed with ${this.kind}${status}${detail}. ${nextStep[this.kind]}${id}`
+    return `Provider "${this.providerId}" failed with ${this.kind}${status}${detail}. ${
+      !this.retryable && retryableKinds[this.kind] ? mendFirst : nextStep[this.kind]
+    }${id}`
   }
 }
 

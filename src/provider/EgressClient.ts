@@ -94,7 +94,8 @@ const makeAgents = (options: ClientOptions) => {
     Effect.sync((): NodeHttpClient.HttpAgent => ({
       [NodeHttpClient.HttpAgentTypeId]: NodeHttpClient.HttpAgentTypeId,
       http: new HttpAgent(agentOptions(options)),
-      https: new HttpsAgent(agentOptions(options))
+      // whatever NODE_TLS_REJECT_UNAUTHORIZED says
+      https: new HttpsAgent({ ...agentOptions(options), rejectUnauthorized: true })
     })),
     (agents) =>
       Effect.sync(() => {

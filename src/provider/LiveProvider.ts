@@ -49,13 +49,10 @@ export interface LiveOptions {
   readonly recorder: Recorder | undefined
 }
 
-/** Variables that signing takes where they are set. */
-const optionalEnv: ReadonlyArray<string> = ["AWS_SESSION_TOKEN"]
-
 const readKeys = (facts: ProviderFacts): Effect.Effect<Keys> =>
   Effect.map(
     Effect.forEach(
-      facts.apiKeyEnv === undefined && facts.env.length > 0 ? [...facts.env, ...optionalEnv] : facts.env,
+      [...facts.env, ...facts.optionalEnv],
       (name) =>
         Effect.map(
           Effect.orElseSucceed(Config.option(Config.redacted(name)), () => Option.none<Redacted.Redacted>()),

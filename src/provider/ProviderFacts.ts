@@ -2,7 +2,8 @@
  * What is known of each provider: its setting with the catalogue's facts filled in. Pure.
  *
  * A catalogue key is inherited only together with the catalogue's host: an entry that points elsewhere names its own
- * key or sends none, so that no key reaches a host it was not meant for.
+ * key or sends none, so that no key reaches a host it was not meant for. Bedrock signs wherever it is: a signature is no
+ * key, but temporary credentials send their session token with it.
  */
 import * as Catalogue from "../config/Catalogue.ts"
 import {
@@ -43,6 +44,8 @@ export interface ProviderFacts {
   readonly region: string | undefined
   /** Names of the variables that hold its secrets. */
   readonly env: ReadonlyArray<string>
+  /** Names of variables that are used where they are set. */
+  readonly optionalEnv: ReadonlyArray<string>
   /** The one of them that holds a bearer key or token; absent where requests are signed or no key is sent. */
   readonly apiKeyEnv: string | undefined
   /** Where its wire format differs from its family's. */
@@ -110,6 +113,7 @@ const factsOf = (setting: ProviderSetting): ProviderFacts | undefined => {
     baseUrl: setting.baseUrl ?? entry?.baseUrl ?? baseUrlOf(family, setting.region),
     region: setting.region,
     env,
+    optionalEnv: family === "bedrock" && setting.apiKeyEnv === undefined ? [Catalogue.sessionEnv] : [],
     apiKeyEnv: setting.apiKeyEnv ?? (family === "bedrock" ? undefined : env[0]),
     quirks: { ...entry?.quirks, ...setting.quirks },
     record: setting.record ?? false,

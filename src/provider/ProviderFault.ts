@@ -40,16 +40,18 @@ const shownOf = (text: string, hidden: ReadonlyArray<Scrub.Hidden>): string => {
   return shown.length > detailMax || text.length > lookedMax ? `${shown.slice(0, detailMax)}...` : shown
 }
 
-const advice = ({ env, id }: Pick<ProviderFacts, "env" | "id">, kind: Fault["kind"]): string | undefined => {
+type Who = Pick<ProviderFacts, "env" | "id" | "optionalEnv">
+
+const advice = ({ env, id, optionalEnv }: Who, kind: Fault["kind"]): string | undefined => {
   if (kind !== "authentication") return undefined
   return env.length > 0
-    ? `the key is read from ${env.join(", ")}`
+    ? `the key is read from ${[...env, ...optionalEnv].join(", ")}`
     : `no key was sent: name its variable in providers[].apiKeyEnv of "${id}"`
 }
 
 /** `requestId`: the id that the answer's headers gave, where the fault has none of its own. */
 export const toFailure = (
-  facts: Pick<ProviderFacts, "env" | "id">,
+  facts: Who,
   fault: Fault,
   hidden: ReadonlyArray<Scrub.Hidden>,
   requestId: string | undefined

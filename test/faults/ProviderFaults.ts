@@ -83,6 +83,10 @@ export const steered = Effect.gen(function*() {
 
 const word = text("word ")
 
+/** A value that JSON cannot hold. */
+const cycle: { itself?: unknown } = {}
+cycle.itself = cycle
+
 /** What a provider may do wrong, after a word or instead of one. */
 export const misbehaviours = {
   "never says a word": Stream.never,
@@ -93,6 +97,18 @@ export const misbehaviours = {
   "never stops talking": Stream.forever(Stream.make(word)),
   "says 10 MB at once": Stream.make(text("x".repeat(10_000_000)), finish()),
   "never lets go": Stream.ensuring(Stream.concat(Stream.make(word), Stream.never), Effect.never),
+  "calls with arguments that JSON cannot hold": Stream.make(
+    word,
+    { _tag: "ToolCall", toolCallId: "c", toolName: "t", arguments: cycle } as const,
+    finish()
+  ),
   "crashes": Stream.concat(Stream.make(word), Stream.die(new Error("a bug of the adapter"))),
   "interrupts itself": Stream.concat(Stream.make(word), Stream.fromEffect(Effect.interrupt))
 } as const satisfies Record<string, Answer>
+
+/** A good answer whose usage came with a raw form that JSON cannot hold. */
+export const oddUsage: Answer = Stream.make(
+  word,
+  { _tag: "Usage", usage: Usage.make({ inputTokens: 1, outputTokens: 2 }), raw: cycle } as const,
+  finish()
+)

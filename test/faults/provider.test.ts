@@ -37,6 +37,7 @@ describe("P24: a provider that misbehaves is one typed failure, and the journal 
     "never stops talking": "protocol",
     "says 10 MB at once": "protocol",
     "never lets go": "stalled",
+    "calls with arguments that JSON cannot hold": "protocol",
     "crashes": "protocol",
     "interrupts itself": "protocol"
   }
@@ -54,6 +55,17 @@ describe("P24: a provider that misbehaves is one typed failure, and the journal 
         assert.deepInclude((yield* turnOf(id)).error, { _tag: "ProviderFailure", kind })
       }).pipe(Effect.provide(engineOn(ProviderFaults.layerAnswering(() => answer)))))
   }
+})
+
+describe("P23: usage in a form that cannot be kept", () => {
+  it.effect("costs its raw form alone: the turn ends, and its counts stand", () =>
+    Effect.gen(function*() {
+      const id = yield* started
+      const all = yield* events(id)
+      assert.deepStrictEqual(Invariants.checkJournal(all, { ended: true }), [])
+      assert.deepInclude((yield* turnOf(id)).usage, { inputTokens: 1, outputTokens: 2 })
+      assert.isFalse(all.some((event) => event.type === "telemetry.usage" && "raw" in event.data))
+    }).pipe(Effect.provide(engineOn(ProviderFaults.layerAnswering(() => ProviderFaults.oddUsage)))))
 })
 
 describe("a provider that is steered", () => {

@@ -173,6 +173,27 @@ describe("a fault", () => {
 })
 
 describe("behind a finish", () => {
+  it("the wait is shorter than any idle time, so that the engine does not fail an answer that is whole", () => {
+    assert.strictEqual(AnswerStream.afterFinishMs(30_000), 5_000)
+    assert.strictEqual(AnswerStream.afterFinishMs(1_000), 500)
+    for (const idleMs of [1, 2, 7, 9_999, 10_001]) assert.isBelow(AnswerStream.afterFinishMs(idleMs), idleMs)
+  })
+
+  it.effect("a decoder that throws is a protocol failure", () =>
+    Effect.gen(function*() {
+      const thrower = () => {
+        throw new RangeError("a bug")
+      }
+      const stream = AnswerStream.make({
+        decoder: () => ({ push: thrower, end: thrower, progress: () => "open" as const }),
+        pull: Effect.succeed(Chunk.of(Uint8Array.of(1))),
+        fail: ({ detail, kind }) => providerFailure("p", kind, detail === undefined ? {} : { detail }),
+        afterFinishMs: 1
+      })
+      const failure = yield* Effect.flip(Stream.runDrain(stream))
+      assert.strictEqual(failure.kind, "protocol")
+    }))
+
   it.effect("silence ends the answer after five seconds, whole", () =>
     Effect.gen(function*() {
       const { seen, stream } = answer({ reads: [bytes(words), bytes(finish), Effect.never] })

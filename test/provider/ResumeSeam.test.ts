@@ -55,6 +55,15 @@ describe("P8: where a resumed answer meets its prefix", () => {
     )
   })
 
+  it("no more is held back than was cut off", () => {
+    const events: Array<ProviderEvent> = []
+    const emit = ResumeSeam.make(" \n", (event) => events.push(event))
+    emit(text("\t"))
+    assert.strictEqual(events.length, 0)
+    emit(text("\t"))
+    assert.deepStrictEqual(events, [text("\t\t")])
+  })
+
   it("reasoning and usage are not held back", () => {
     const events: Array<ProviderEvent> = []
     const emit = ResumeSeam.make(" ", (event) => events.push(event))

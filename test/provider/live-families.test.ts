@@ -156,6 +156,22 @@ const suite = (wire: FamilyWire) => {
       assert.strictEqual(textOf(events), whole)
     }))
 
+  it.live("P24: arguments, usage and fields nested without end are one failure, never a crash", () =>
+    Effect.gen(function*() {
+      const nest = (depth: number) => `${"[".repeat(depth)}${"]".repeat(depth)}`
+      const deep = nest(20_000)
+      const nested = `{"error":${deep},"usage":${deep},"message":${deep},"response":${deep},"choices":${deep}}`
+      for (
+        const parts of [wire.toolCall("id_1", "look_up", [`{"a":${nest(2_000)}}`]), [`data: ${nested}\n\n`], [
+          `${nested}\n`
+        ]]
+      ) {
+        const { failure } = yield* failed({ parts })
+        assert.notInclude(failure.detail ?? "", "crashed")
+        assert.include(["protocol", "incomplete_stream"], failure.kind)
+      }
+    }))
+
   it.live("a JSON error under HTTP 200 is that error, in one line or over several", () =>
     Effect.gen(function*() {
       const error = { error: { message: "out of credit", type: "insufficient_quota", code: "insufficient_quota" } }

@@ -10,12 +10,10 @@ import type { JsonObject } from "../wire/Json.ts"
 import * as Prompt from "../wire/Prompt.ts"
 import * as ClaudeThinking from "./ClaudeThinking.ts"
 
-/** The longest name of a tool that the API takes. */
+/** Letters of an id and of a tool's name, and the longest of each. */
+const foreign = /[^a-zA-Z0-9_-]/g
+const idCharsMax = 256
 const nameCharsMax = 128
-
-const narrow = (text: string): string => text.replace(/[^a-zA-Z0-9_-]/g, "_") || "_"
-
-const toolName = (name: string): string => narrow(name).slice(0, nameCharsMax)
 
 const isBlank = (text: string): boolean => text.trim() === ""
 
@@ -28,31 +26,11 @@ const spoken = (message: PromptMessage): PromptMessage => {
   return message.role === "user" && parts.length === 0 ? message : { ...message, parts }
 }
 
-/**
- * Ids of calls as the API takes them, unique in the conversation: some servers count their calls from 0 in every answer.
- * A result belongs to a call of the entry before it, so one answer's ids are all that it has to look up.
- */
-const wireIds = () => {
-  const used = new Set<string>()
-  let ofAnswer = new Map<string, string>()
-  return {
-    nextAnswer: (): void => {
-      ofAnswer = new Map()
-    },
-    called: (id: string): string => {
-      const plain = narrow(id)
-      let wireId = plain
-      for (let count = 2; used.has(wireId); count++) wireId = `${plain}_${count}`
-      used.add(wireId)
-      ofAnswer.set(id, wireId)
-      return wireId
-    },
-    answered: (id: string): string => ofAnswer.get(id) ?? narrow(id)
-  }
-}
-
-const messagesOf = (entries: ReadonlyArray<Prompt.Entry>): ReadonlyArray<JsonObject> => {
-  const ids = wireIds()
+const messagesOf = (
+  entries: ReadonlyArray<Prompt.Entry>,
+  toolName: (name: string) => string
+): ReadonlyArray<JsonObject> => {
+  const id = Prompt.naming(foreign, idCharsMax, "_")
   const encoded = (block: Prompt.Block): JsonObject => {
     switch (block.type) {
       case "text":
@@ -60,18 +38,15 @@ const messagesOf = (entries: ReadonlyArray<Prompt.Entry>): ReadonlyArray<JsonObj
       case "call":
         return {
           type: "tool_use",
-          id: ids.called(block.id),
+          id: id(block.id),
           name: toolName(block.name),
           input: Prompt.objectArguments(block.arguments)
         }
       case "result":
-        return { type: "tool_result", tool_use_id: ids.answered(block.id), content: block.content }
+        return { type: "tool_result", tool_use_id: id(block.id), content: block.content }
     }
   }
-  return entries.map(({ blocks, role }) => {
-    if (role === "assistant") ids.nextAnswer()
-    return { role, content: blocks.map(encoded) }
-  })
+  return entries.map(({ blocks, role }) => ({ role, content: blocks.map(encoded) }))
 }
 
 export const encode = (input: CallInput): Call => {
@@ -81,7 +56,8 @@ export const encode = (input: CallInput): Call => {
   // a model that thinks begins with its thoughts, so the API takes no beginning of an answer from us
   const continues = facts.capabilities.prefix && thinking === undefined
   const entries = Prompt.startingWithUser(continues ? history : Prompt.askingToContinue(history))
-  const tools = new Set(Prompt.toolNames(entries).map(toolName))
+  const toolName = Prompt.naming(foreign, nameCharsMax, "_")
+  const tools = Prompt.toolNames(entries).map(toolName)
   const { temperature } = request.generation
   return {
     url: under(facts.baseUrl, "/v1/messages"),
@@ -91,8 +67,8 @@ export const encode = (input: CallInput): Call => {
       max_tokens: maxOutputTokens,
       stream: true,
       ...(request.system === undefined || isBlank(request.system) ? {} : { system: request.system }),
-      messages: messagesOf(entries),
-      ...(tools.size === 0 ? {} : { tools: [...tools].map((name) => ({ name, input_schema: { type: "object" } })) }),
+      messages: messagesOf(entries, toolName),
+      ...(tools.length === 0 ? {} : { tools: tools.map((name) => ({ name, input_schema: { type: "object" } })) }),
       // the API refuses a temperature beside thinking
       ...(thinking ?? (temperature === undefined ? {} : { temperature }))
     },

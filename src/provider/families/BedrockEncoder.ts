@@ -9,28 +9,13 @@ import type { JsonObject } from "../wire/Json.ts"
 import * as Prompt from "../wire/Prompt.ts"
 import * as ClaudeThinking from "./ClaudeThinking.ts"
 
-export const defaultRegion = "us-east-1"
+/** Of an id and of a tool's name. */
+const nameCharsMax = 64
 
 /** Where nothing but blanks was said: a message without content is refused, and so is a blank one. */
 const nothingSaid = "(an empty message)"
 
 const isBlank = (block: Prompt.Block): boolean => block.type === "text" && block.text.trim() === ""
-
-/** A name in the allowed letters; another name for each different text. */
-const naming = (foreign: RegExp, fallback: string) => {
-  const names = new Map<string, string>()
-  const taken = new Set<string>()
-  return (text: string): string => {
-    const known = names.get(text)
-    if (known !== undefined) return known
-    const plain = text.replace(foreign, "_").slice(0, 64) || fallback
-    let name = plain
-    for (let count = 2; taken.has(name); count++) name = `${plain.slice(0, 64 - `_${count}`.length)}_${count}`
-    names.set(text, name)
-    taken.add(name)
-    return name
-  }
-}
 
 type Naming = Readonly<Record<"id" | "tool", (text: string) => string>>
 
@@ -77,10 +62,9 @@ const toolConfig = (names: ReadonlyArray<string>) =>
     }
 
 const urlOf = ({ facts, request }: CallInput): string => {
-  const host = facts.baseUrl ?? `https://bedrock-runtime.${facts.region ?? defaultRegion}.amazonaws.com`
   // half a surrogate pair cannot be percent-encoded; its replacement names no model, and the service says so
   const model = Buffer.from(request.model, "utf8").toString("utf8")
-  return under(host, `/model/${encodeURIComponent(model)}/converse-stream`)
+  return under(facts.baseUrl, `/model/${encodeURIComponent(model)}/converse-stream`)
 }
 
 export const encode = (input: CallInput): Call => {
@@ -91,7 +75,10 @@ export const encode = (input: CallInput): Call => {
     : undefined
   const continues = facts.capabilities.prefix && thinking === undefined
   const entries = Prompt.startingWithUser(continues ? history : Prompt.askingToContinue(history))
-  const names: Naming = { id: naming(/[^a-zA-Z0-9_.:-]/g, "call"), tool: naming(/[^a-zA-Z0-9_-]/g, "tool") }
+  const names: Naming = {
+    id: Prompt.naming(/[^a-zA-Z0-9_.:-]/g, nameCharsMax, "call"),
+    tool: Prompt.naming(/[^a-zA-Z0-9_-]/g, nameCharsMax, "tool")
+  }
   return {
     url: urlOf(input),
     headers: { accept: "application/vnd.amazon.eventstream" },

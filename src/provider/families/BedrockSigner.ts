@@ -10,8 +10,11 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { createHash, createHmac } from "node:crypto"
+import { sessionEnv, signingEnv } from "../../config/Catalogue.ts"
 import { bearer, type Keys, type Unsigned, type WireFamily } from "../Family.ts"
-import { defaultRegion } from "./BedrockEncoder.ts"
+
+/** Of a host that names none: a proxy or a test. */
+const defaultRegion = "us-east-1"
 
 type Data = string | ArrayBuffer | ArrayBufferView
 
@@ -72,10 +75,9 @@ const signed = async (
 
 export const authorize: WireFamily["authorize"] = Effect.fnUntraced(function*(call, keys, facts) {
   if (facts.apiKeyEnv !== undefined) return yield* bearer(call, keys, facts)
-  const accessKeyId = valueOf(keys, "AWS_ACCESS_KEY_ID")
-  const secretAccessKey = valueOf(keys, "AWS_SECRET_ACCESS_KEY")
+  const [accessKeyId, secretAccessKey] = signingEnv.map((name) => valueOf(keys, name))
   if (accessKeyId === undefined || secretAccessKey === undefined) return {}
-  const sessionToken = valueOf(keys, "AWS_SESSION_TOKEN")
+  const sessionToken = valueOf(keys, sessionEnv)
   const credentials = { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) }
   const atMs = yield* Clock.currentTimeMillis
   return yield* Effect.tryPromise(() => signed(call, credentials, facts.region, atMs)).pipe(

@@ -59,20 +59,71 @@ const isCall = (block: Block): block is BlockOf<"call"> => block.type === "call"
 
 /** The entry of a user behind these calls: each answered once, in the order of the calls, then the rest. */
 const answered = (calls: ReadonlyArray<BlockOf<"call">>, blocks: ReadonlyArray<Block>): ReadonlyArray<Block> => {
-  const contents = new Map<string, string>()
+  const contents: Array<string | undefined> = calls.map(() => undefined)
   const rest: Array<Block> = []
   for (const block of blocks) {
-    if (block.type !== "result") rest.push(block)
-    else if (calls.some(({ id }) => id === block.id)) contents.set(block.id, block.content)
-    else rest.push({ type: "text", text: `Result of the tool call ${block.id}: ${block.content}` })
+    if (block.type !== "result") {
+      rest.push(block)
+      continue
+    }
+    // two calls of one id are answered in their order; of two results for one call the last counts
+    const open = calls.findIndex(({ id }, index) => id === block.id && contents[index] === undefined)
+    const index = open >= 0 ? open : calls.findLastIndex(({ id }) => id === block.id)
+    if (index < 0) rest.push({ type: "text", text: `Result of the tool call ${block.id}: ${block.content}` })
+    else contents[index] = block.content
   }
-  const results = calls.map(({ id, name }): Block => ({
+  const results = calls.map(({ id, name }, index): Block => ({
     type: "result",
     id,
     name,
-    content: contents.get(id) ?? noResult
+    content: contents[index] ?? noResult
   }))
   return [...results, ...rest]
+}
+
+/**
+ * The same with ids that no two calls share: some servers count their calls from 0 in every answer. The results behind
+ * an entry's calls stand in their order.
+ */
+const withOwnIds = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> => {
+  const used = new Set<string>()
+  let ids: Array<string> = []
+  const ownId = (id: string): string => {
+    let own = id
+    for (let count = 2; used.has(own); count++) own = `${id}_${count}`
+    used.add(own)
+    ids.push(own)
+    return own
+  }
+  return entries.map((entry) => {
+    if (entry.role === "assistant") ids = []
+    return {
+      role: entry.role,
+      blocks: entry.blocks.map((block) =>
+        block.type === "call"
+          ? { ...block, id: ownId(block.id) }
+          : block.type === "result"
+          ? { ...block, id: ids.shift() ?? block.id }
+          : block
+      )
+    }
+  })
+}
+
+/** Names in the letters that a vendor takes; another name for each different text. */
+export const naming = (foreign: RegExp, charsMax: number, fallback: string): (text: string) => string => {
+  const names = new Map<string, string>()
+  const taken = new Set<string>()
+  return (text) => {
+    const known = names.get(text)
+    if (known !== undefined) return known
+    const plain = text.replace(foreign, "_").slice(0, charsMax) || fallback
+    let name = plain
+    for (let count = 2; taken.has(name); count++) name = `${plain.slice(0, charsMax - `_${count}`.length)}_${count}`
+    names.set(text, name)
+    taken.add(name)
+    return name
+  }
 }
 
 export const fromMessages = (messages: ReadonlyArray<PromptMessage>): ReadonlyArray<Entry> => {
@@ -88,7 +139,7 @@ export const fromMessages = (messages: ReadonlyArray<PromptMessage>): ReadonlyAr
     calls = []
   }
   if (calls.length > 0) entries.push({ role: "user", blocks: answered(calls, []) })
-  return entries
+  return withOwnIds(entries)
 }
 
 /** For vendors that want the user to speak first. */

@@ -244,10 +244,10 @@ describe("a call of the Messages API", () => {
       user(result("a.1", "3"))
     ]
     const sent = JSON.stringify(bodyOf({ messages }).messages)
-    assert.deepStrictEqual([...sent.matchAll(/"id":"(.*?)"/g)].map(([, id]) => id), ["a_1", "a_1_2", "a_1_3"])
+    assert.deepStrictEqual([...sent.matchAll(/"id":"(.*?)"/g)].map(([, id]) => id), ["a_1", "a_1_2", "a_1_2_2"])
     assert.deepStrictEqual(
       [...sent.matchAll(/"tool_use_id":"(.*?)","content":"(.)"/g)].map(([, id, content]) => [id, content]),
-      [["a_1", "1"], ["a_1_2", "2"], ["a_1_3", "3"]]
+      [["a_1", "1"], ["a_1_2", "2"], ["a_1_2_2", "3"]]
     )
   })
 

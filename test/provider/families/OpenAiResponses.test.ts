@@ -378,6 +378,16 @@ describe("function calls of a response", () => {
     assert.strictEqual(decode(family, [body.slice(0, -2)]).fault?.kind, "protocol")
   })
 
+  it("without arguments are no calls where the output limit cut the answer and no item says that they are whole", () => {
+    const item = call("c1", "rm", "", { status: undefined })
+    const short = (output: ReadonlyArray<object>) =>
+      ended("incomplete", { output, incomplete_details: { reason: "max_output_tokens" } })
+    for (const answer of [read(done(0, item), short([])), read(short([item])), read(done(0, item), short([item]))]) {
+      assert.deepStrictEqual([answer.toolCalls, answer.finishReason], [[], "length"])
+    }
+    assert.deepStrictEqual(read(done(0, item), completed).toolCalls, [{ id: "c1", name: "rm", arguments: {} }])
+  })
+
   it("are left out where their item says that it is incomplete and the end says why", () => {
     const item = call("c1", "look", "{}", { status: "incomplete" })
     const { fault, toolCalls } = read(

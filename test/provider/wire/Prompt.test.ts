@@ -106,14 +106,24 @@ describe("messages as every vendor accepts them", () => {
     }
   })
 
-  it("two calls with one id get its result each, and of two results the last counts", () => {
+  it("two calls with one id are answered in their order, and have ids of their own", () => {
     assert.deepStrictEqual(
-      Prompt.fromMessages([assistant(call("1"), call("1", "look")), user(result("1", "a"), result("1", "b"))]).at(-1),
-      entry("user", answer("1", "b"), answer("1", "b", "look"))
+      Prompt.fromMessages([assistant(call("1"), call("1", "look")), user(result("1", "a"), result("1", "b"))]),
+      [
+        entry("assistant", asked("1"), asked("1_2", "look")),
+        entry("user", answer("1", "a"), answer("1_2", "b", "look"))
+      ]
     )
   })
 
-  it("an id that a later turn uses again belongs to the nearest call", () => {
+  it("of two results for one call the last counts", () => {
+    assert.deepStrictEqual(
+      Prompt.fromMessages([assistant(call("1")), user(result("1", "a"), result("1", "b"))]).at(-1),
+      entry("user", answer("1", "b"))
+    )
+  })
+
+  it("an id that a later turn uses again belongs to the nearest call, which gets another", () => {
     assert.deepStrictEqual(
       Prompt.fromMessages([
         assistant(call("1")),
@@ -121,7 +131,7 @@ describe("messages as every vendor accepts them", () => {
         assistant(call("1", "look")),
         user(result("1", "new"))
       ]).map(({ blocks }) => blocks.at(-1)),
-      [asked("1"), answer("1", "old"), asked("1", "look"), answer("1", "new", "look")]
+      [asked("1"), answer("1", "old"), asked("1_2", "look"), answer("1_2", "new", "look")]
     )
   })
 })
@@ -256,9 +266,11 @@ describe("any history", () => {
         parts.flatMap((part) => (part.type === "text" && part.text !== "" ? [part.text] : []))
       )
       assert.deepStrictEqual(
-        blocks.flatMap((block) => (block.type === "call" ? [`${block.id} ${block.name}`] : [])),
+        blocks.flatMap((block) => (block.type === "call" ? [`${block.id.replace(/_.*/, "")} ${block.name}`] : [])),
         parts.flatMap((part) => (part.type === "tool-call" ? [`${part.toolCallId} ${part.toolName}`] : []))
       )
+      const ids = blocks.flatMap((block) => (block.type === "call" ? [block.id] : []))
+      assert.strictEqual(new Set(ids).size, ids.length)
     }))
   })
 
