@@ -1,6 +1,6 @@
 /**
  * Where a live provider may be called: https to the hosts that the configuration names, never a private, link-local or
- * metadata address, this machine only by `network.allowLoopback`. Checked three times: in the settings (a provider that
+ * metadata address, this machine only by `network.allowLoopback`. Checked three times: by the registry (a provider that
  * may not be called is blocked and says why), on each URL, and on the addresses that a name resolves to, since a public
  * name may point anywhere. Pure.
  */

@@ -520,7 +520,7 @@ describe("a frame that never ends", () => {
         const { events, failure } = yield* run(() => new Response(body), { wire })
         const { heapUsed } = process.memoryUsage()
         assert.deepInclude({ ...failure }, { kind: "protocol", retryable: true })
-        assert.include(failure?.detail, `larger than ${frameBytesMax} bytes`)
+        assert.include(failure?.detail, `larger than ${frameBytesMax} characters`)
         assert.deepStrictEqual(events, [])
         assert.isAtMost(seen.bytes, frameBytesMax + 65_536)
         assert.isTrue(seen.left)

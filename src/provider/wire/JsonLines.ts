@@ -45,7 +45,7 @@ export const make = (decoder: FrameDecoder<unknown>): Decoder => {
       if (found !== undefined) return found
     }
     if (from < part.length) keep(part.slice(from))
-    return size > frameBytesMax ? protocol(`one line is larger than ${frameBytesMax} bytes`) : undefined
+    return size > frameBytesMax ? protocol(`one line is larger than ${frameBytesMax} characters`) : undefined
   }
 
   return {

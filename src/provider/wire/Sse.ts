@@ -14,7 +14,7 @@ export interface SseEvent {
   readonly data: string
 }
 
-const tooLarge = () => protocol(`one event is larger than ${frameBytesMax} bytes`)
+const tooLarge = () => protocol(`one event is larger than ${frameBytesMax} characters`)
 
 export const make = (decoder: FrameDecoder<SseEvent>): Decoder => {
   const text = new TextDecoder()
