@@ -165,12 +165,14 @@ export const sessions = (program: Program) => (flags: Flags & { readonly json: b
 
 export const doctor =
   (program: Program) => (flags: Flags & { readonly probe: string | undefined; readonly model: string | undefined }) =>
-    Effect.flatMap(
-      load(() => import("./Doctor.ts")),
-      ({ doctor }) =>
-        doctor(program, flags, flags.probe === undefined ? undefined : { provider: flags.probe, model: flags.model })
-    )
-      .pipe(over(flags))
+    Effect.gen(function*() {
+      const { model, probe } = flags
+      if (model !== undefined && probe === undefined) {
+        return yield* new InvalidRequest({ path: "--model", reason: "is the model of a probe; add --probe <provider>" })
+      }
+      const { doctor } = yield* load(() => import("./Doctor.ts"))
+      return yield* doctor(program, flags, probe === undefined ? undefined : { provider: probe, model })
+    }).pipe(over(flags))
 
 export const exportSession =
   (program: Program) => (flags: Flags & { readonly session: string; readonly out: string | undefined }) =>

@@ -80,6 +80,13 @@ describe("doctor --probe", () => {
       assert.deepStrictEqual(Fs.readdirSync(dataDir), ["turnstream.json"], "nothing of it is kept")
     }))
 
+  it.scopedLive("a model without a provider to probe is a wrong usage", () =>
+    Effect.gen(function*() {
+      const { all, calls, code } = yield* doctor(["--model", "m-1"])
+      assert.deepStrictEqual([code, calls], [2, []])
+      assert.match(all, /--model: is the model of a probe; add --probe <provider>/)
+    }))
+
   it.scopedLive("without it nobody is called, however ready the providers are", () =>
     Effect.gen(function*() {
       const { calls, code, stdout } = yield* doctor([])
