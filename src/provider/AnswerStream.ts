@@ -58,8 +58,9 @@ export const make = (
   const guarded = (step: () => Fault | undefined): Fault | undefined => {
     try {
       return step()
-    } catch {
-      return protocol("the answer holds what its decoder cannot read")
+    } catch (error) {
+      const name = error instanceof Error ? error.name : "unknown"
+      return protocol(`the answer holds what its decoder cannot read (${name})`)
     }
   }
 

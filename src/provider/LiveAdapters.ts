@@ -15,7 +15,7 @@ import * as OpenAiChat from "./families/OpenAiChat.ts"
 import * as OpenAiResponses from "./families/OpenAiResponses.ts"
 import type { WireFamily } from "./Family.ts"
 import * as LiveProvider from "./LiveProvider.ts"
-import { allFacts } from "./ProviderFacts.ts"
+import { allFacts, type ProviderFacts } from "./ProviderFacts.ts"
 import type { ProviderRegistry } from "./ProviderRegistry.ts"
 import * as Recorder from "./Recorder.ts"
 import type { Adapters } from "./RegistryConfig.ts"
@@ -44,7 +44,7 @@ const adapters = ({ dataDir, limits }: SettingsShape, client: HttpClient.HttpCli
   const recorder = Recorder.make(dataDir)
   const live = Array.from(families, ([name, family]) => [
     name,
-    (facts: Parameters<NonNullable<Adapters[Family]>>[0]) =>
+    (facts: ProviderFacts) =>
       LiveProvider.make(family, facts, {
         client,
         firstByteMs: limits.firstTokenMs,
