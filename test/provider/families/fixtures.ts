@@ -51,11 +51,19 @@ const check = (decoded: Decoded, expected: Expected) => {
   if (expected.error === undefined) assert.deepStrictEqual(decoded.rawUsage ?? null, expected.rawUsage ?? null)
 }
 
+/** One skipped test, with its reason, where recordings are not there. */
+export const unlessThere = (there: boolean, what: string, suite: () => void): void => {
+  describe(`${what} beside this checkout`, () => {
+    if (there) suite()
+    else it("are read", (context) => context.skip("../shared/fixtures/wire is not beside this checkout"))
+  })
+}
+
 /** Every recorded stream of a family, whole, in single bytes and in odd pieces. */
 export const recordings = (name: string, family: Pick<WireFamily, "decoder">, extension: "sse" | "bin") => {
   const own = `${folder}${name}/`
   const cases = existsSync(own) ? readdirSync(own).filter((file) => file.endsWith(`.${extension}`)) : []
-  describe.skipIf(cases.length === 0)(`recordings of ${name} beside this checkout`, () => {
+  unlessThere(cases.length > 0, `recordings of ${name}`, () => {
     for (const file of cases) {
       it(file, () => {
         const body = new Uint8Array(readFileSync(own + file))

@@ -9,6 +9,7 @@ import { frameBytesMax, type Progress } from "../../../src/provider/wire/Decoder
 import * as EventStream from "../../../src/provider/wire/EventStream.ts"
 import type { Fault } from "../../../src/provider/wire/Fault.ts"
 import { bytesOf, concat, cutAt, pieces } from "../families/decoding.ts"
+import { unlessThere } from "../families/fixtures.ts"
 
 const codec = new EventStreamCodec((bytes) => Buffer.from(bytes).toString("utf8"), bytesOf)
 
@@ -223,7 +224,7 @@ describe("EventStream", () => {
 const vectors = fileURLToPath(new URL("../../../../shared/fixtures/wire/eventstream-vectors/", import.meta.url))
 const names = (folder: string) => (existsSync(vectors + folder) ? readdirSync(vectors + folder) : [])
 
-describe.skipIf(!existsSync(vectors))("event stream vectors beside this checkout", () => {
+unlessThere(existsSync(vectors), "event stream vectors", () => {
   for (const name of names("encoded/positive")) {
     it(`${name} is read`, () => {
       const bytes = new Uint8Array(readFileSync(`${vectors}encoded/positive/${name}`))

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url"
 import { retryableKinds } from "../../../src/domain/TurnError.ts"
 import type { Fault } from "../../../src/provider/wire/Fault.ts"
 import { fromAnswer, requestIdIn, retryAfterMsIn } from "../../../src/provider/wire/HttpFault.ts"
+import { unlessThere } from "../families/fixtures.ts"
 
 const nowMs = Date.UTC(2031, 4, 6, 7, 8, 9)
 
@@ -197,7 +198,7 @@ const recorded = existsSync(folder)
   ? readdirSync(folder, { recursive: true }).map(String).filter((file) => file.endsWith(".http.json"))
   : []
 
-describe.skipIf(recorded.length === 0)("recorded errors beside this checkout", () => {
+unlessThere(recorded.length > 0, "recorded errors", () => {
   for (const file of recorded) {
     it(file, () => {
       const { body, headers, status } = JSON.parse(readFileSync(folder + file, "utf8"))
