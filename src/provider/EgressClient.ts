@@ -55,6 +55,8 @@ const guardedLookup =
 /** A socket that opens in time, and closes when nothing moves on it. The agent itself renews `idleMs` on reuse. */
 const watch = (socket: Socket, { connectMs, idleMs }: ClientOptions, opened: "connect" | "secureConnect"): void => {
   let isOpen = false
+  // an answer that switches protocols leaves the socket to nobody, and its error would end the process
+  socket.on("error", () => {})
   socket.setTimeout(connectMs)
   socket.once(opened, () => {
     isOpen = true

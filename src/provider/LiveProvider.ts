@@ -87,12 +87,14 @@ const connectFault = (error: HttpClientError): Fault => {
   }
 }
 
-/** What ended the socket of an answer. The platform's error says no more than that the body broke off. */
-const socketError = (error: HttpClientError): unknown => {
-  const response = error._tag === "ResponseError" ? error.response : undefined
-  const source = response !== undefined && "source" in response ? response.source : undefined
-  return source instanceof IncomingMessage ? source.socket.errored ?? error : error
+const socketOf = (response: HttpClientResponse) => {
+  const source = "source" in response ? response.source : undefined
+  return source instanceof IncomingMessage ? source.socket : undefined
 }
+
+/** What ended the socket of an answer. The platform's error says no more than that the body broke off. */
+const socketError = (error: HttpClientError): unknown =>
+  (error._tag === "ResponseError" ? socketOf(error.response)?.errored : undefined) ?? error
 
 const bodyFault = (error: HttpClientError, idleMs: number): Fault => {
   const code = codeOf(socketError(error))
@@ -178,7 +180,16 @@ export const make = (family: WireFamily, facts: ProviderFacts, options: LiveOpti
     const take = options.recorder === undefined
       ? undefined
       : yield* options.recorder.begin({ facts, model: request.model, response, keys })
-    if (response.status < 200 || response.status > 299) {
+    if (response.status < 200) {
+      // its socket belongs to nobody any more
+      socketOf(response)?.destroy()
+      return yield* fail({
+        kind: "protocol",
+        retryable: false,
+        detail: `it answered HTTP ${response.status}, not a stream`
+      })
+    }
+    if (response.status > 299) {
       const body = yield* errorBody(response)
       if (take !== undefined) yield* Effect.zipRight(take.write(Chunk.of(Buffer.from(body))), take.end("ended"))
       const nowMs = yield* Clock.currentTimeMillis

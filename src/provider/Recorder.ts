@@ -164,7 +164,8 @@ const makeRoom = async (folder: string, filesMax: number, folderBytesMax: number
   let bytes = 0
   for (const [index, name] of names.entries()) {
     const path = join(folder, name)
-    bytes += (await stat(path)).size
+    // another take may tidy the folder at the same time
+    bytes += await stat(path).then(({ size }) => size, () => 0)
     if (index >= filesMax - 1 || bytes > folderBytesMax) await rm(path, { force: true })
   }
 }

@@ -8,7 +8,7 @@
  * Per event: one push, no effect. Per chunk: one clock reading and, only where the disk lags, one wait.
  */
 import * as Cause from "effect/Cause"
-import type * as Chunk from "effect/Chunk"
+import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -198,8 +198,9 @@ export const make = (options: AttemptOptions): Attempt => {
 
   const consume = Effect.gen(function*() {
     const clock = yield* Effect.clock
+    /** Usage alone is no first token. */
+    const isToken = (event: ProviderEvent) => event._tag !== "Usage"
     const alive = () => {
-      heard = true
       lastActivity = clock.unsafeCurrentTimeNanos()
     }
     yield* provider.stream(request).pipe(
@@ -209,6 +210,7 @@ export const make = (options: AttemptOptions): Attempt => {
           : Stream.fromEffect(adapterFault(provider.id, cause))
       ),
       Stream.runForEachChunk((events) => {
+        heard ||= Chunk.some(events, isToken)
         alive()
         const fault = intake.takeAll(events)
         // a disk that lags is not the provider's silence

@@ -3,10 +3,15 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as SettingsLoader from "../../src/config/SettingsLoader.ts"
+import type { TurnId } from "../../src/domain/Ids.ts"
 import * as Invariants from "../../src/domain/Invariants.ts"
 import { providerFailure, type ProviderFailureKind } from "../../src/domain/TurnError.ts"
+import type { EventType } from "../../src/domain/TurnEvent.ts"
+import { Journal } from "../../src/journal/Journal.ts"
 import * as JournalMemory from "../../src/journal/JournalMemory.ts"
 import { layerContext, layerRuntime } from "../../src/layers.ts"
 import type { ProviderRegistry } from "../../src/provider/ProviderRegistry.ts"
@@ -14,11 +19,11 @@ import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
 import { awaitEvent, events, newSession, submit, turnOf } from "../turn/engine.ts"
 import * as ProviderFaults from "./ProviderFaults.ts"
 
-const engineOn = (registry: Layer.Layer<ProviderRegistry>) =>
+const engineOn = (registry: Layer.Layer<ProviderRegistry>, idleMs = 5_000) =>
   layerRuntime.pipe(
     Layer.provideMerge(Layer.mergeAll(JournalMemory.layer, registry, layerContext)),
     Layer.provide(
-      SettingsLoader.layerWith({ limits: { firstTokenMs: 5_000, idleMs: 5_000, outputBytesPerTurn: 5_000 } })
+      SettingsLoader.layerWith({ limits: { firstTokenMs: 5_000, idleMs, outputBytesPerTurn: 5_000 } })
     )
   )
 
@@ -26,6 +31,15 @@ const started = Effect.gen(function*() {
   const { turn } = yield* submit(yield* newSession)
   return turn.id
 })
+
+/** The first event of a type, as its bytes. */
+const journaled = (turnId: TurnId, type: EventType) =>
+  Effect.flatMap(
+    Journal,
+    (journal) => Stream.runHead(Stream.filter(journal.follow(turnId, 0), (event) => event.type === type))
+  ).pipe(
+    Effect.map(Option.match({ onNone: () => "", onSome: ({ json }) => json }))
+  )
 
 describe("P24: a provider that misbehaves is one typed failure, and the journal is as it should be", () => {
   const kinds: Readonly<Record<keyof typeof ProviderFaults.misbehaviours, ProviderFailureKind>> = {
@@ -85,6 +99,25 @@ describe("a provider that is steered", () => {
         yield* call.released
         assert.strictEqual(provider.calls().length, 1)
       }).pipe(Effect.provide(engineOn(provider.layer)))
+    }))
+
+  it.effect("has its first-token time until its first token, although it reports usage before", () =>
+    Effect.gen(function*() {
+      const provider = yield* ProviderFaults.steered
+      yield* Effect.gen(function*() {
+        for (const inTime of [true, false]) {
+          const id = yield* started
+          const call = yield* provider.next
+          yield* call.send(ProviderFaults.usage({ inputTokens: 1, outputTokens: 1 }))
+          yield* TestClock.adjust("4 seconds")
+          if (inTime) {
+            yield* call.send(ProviderFaults.text("a"), ProviderFaults.finish())
+            yield* call.close
+          } else yield* TestClock.adjust("1 second")
+          const last = yield* journaled(id, inTime ? "turn.completed" : "attempt.failed")
+          if (!inTime) assert.include(last, '"kind":"timeout"')
+        }
+      }).pipe(Effect.provide(engineOn(provider.layer, 1_000)))
     }))
 
   it.effect("P11: is let go of when its turn is cancelled, in the middle or before its first word", () =>

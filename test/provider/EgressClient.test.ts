@@ -481,6 +481,26 @@ describe("P11: interruption", () => {
       }))
   }
 
+  it.live("P24: an answer that switches protocols is one failure, and its broken socket ends nothing", () =>
+    Effect.gen(function*() {
+      upstream.reply(() => ({
+        raw: "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n"
+      }))
+      yield* withProvider(wire.family, upstream, (provider) =>
+        Effect.gen(function*() {
+          for (let round = 0; round < 5; round++) {
+            const failure = yield* Effect.flip(Stream.runDrain(provider.stream(ask())))
+            assert.deepInclude({ ...failure }, { kind: "protocol", retryable: false })
+            assert.include(failure.detail, "101")
+            yield* Effect.promise(() => upstream.requests.at(-1)?.closed ?? Promise.reject())
+          }
+        }))
+      // both ends of a socket close in a turn of the event loop of their own
+      const turn = Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
+      for (let count = 0; count < 100 && upstream.openSockets() > 0; count++) yield* turn
+      assert.strictEqual(upstream.openSockets(), 0)
+    }))
+
   const long = wire.answer(Array.from({ length: 40 }, (_, index) => `${index} `))
 
   it.live("P11: 400 calls left at any moment leave no socket open and no error unhandled", () =>

@@ -36,11 +36,12 @@ describe("P25: a key in what a provider says", () => {
     ])
   })
 
-  it("never comes out whole, however it is spread over deltas: at most seven characters of it do", () => {
+  it("never comes out whole, however it is spread over deltas: its last two fifths do not", () => {
+    const known = Math.ceil(key.length * 0.6)
     FastCheck.assert(
       FastCheck.property(
         FastCheck.array(FastCheck.nat(key.length), { maxLength: 40 }),
-        FastCheck.constantFrom("", "so: ", "x"),
+        FastCheck.constantFrom("", "so: ", "s", key.slice(0, 5)),
         (places, before) => {
           const said = before + key + "."
           const ends = [...new Set([...places.map((place) => place + before.length), said.length])].sort((a, b) =>
@@ -48,11 +49,26 @@ describe("P25: a key in what a provider says", () => {
           )
           const deltas = ends.map((end, index) => text(said.slice(index === 0 ? 0 : ends[index - 1], end)))
           const out = textOf(guarded(deltas))
-          assert.isTrue(out.endsWith("."))
-          for (let at = 0; at + 8 <= key.length; at++) assert.notInclude(out, key.slice(at, at + 8))
+          assert.isTrue(out.startsWith(before.slice(0, 1)) && out.endsWith("."))
+          assert.notInclude(out, key.slice(0, known + 1))
+          assert.notInclude(out, key.slice(known))
         }
       )
     )
+  })
+
+  it("words that also stand in it are left alone, in text and in the arguments of a call", () => {
+    const worded = new Map([
+      ["A", Redacted.make("sk-local-development-0001")],
+      ["B", Redacted.make("my-company-assistant-production-key")],
+      ["C", Redacted.make(`sk-${"0".repeat(40)}`)]
+    ])
+    const said = "Use development mode of my-company-assistant in production: 0.00000000000000000001, sk-local, sk-"
+    const events: ReadonlyArray<ProviderEvent> = [
+      text(said),
+      { _tag: "ToolCall", toolCallId: "c", toolName: "t", arguments: { text: said } }
+    ]
+    assert.deepStrictEqual(guarded(events, worded), events)
   })
 
   it("nothing else is touched or held back", () => {

@@ -301,6 +301,21 @@ describe("a recording", () => {
       assert.strictEqual(Fs.readdirSync(folder).filter((name) => name.endsWith(".jsonl")).length, 200)
     }))
 
+  it.scopedLive("are all kept room for, however many begin at once", () =>
+    Effect.gen(function*() {
+      const dataDir = yield* dataFolder
+      const logged: Array<string> = []
+      const logger = Logger.make(({ message }) => logged.push(String(message)))
+      const recorder = Recorder.make(dataDir, { filesMax: 5 })
+      const one = Effect.scoped(
+        Effect.flatMap(recorder.begin(answering()), ({ write }) => write(Chunk.of(bytesOf("a"))))
+      )
+      yield* Effect.all(Array.from({ length: 200 }, () => one), { concurrency: 40 }).pipe(
+        Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+      )
+      assert.deepStrictEqual(logged, [])
+    }))
+
   it.scopedLive("that cannot be written costs a warning and nothing of the turn", () =>
     Effect.gen(function*() {
       const dataDir = yield* dataFolder

@@ -25,6 +25,8 @@ export interface Reply {
   readonly after?: After
   /** Nothing is said at all: `hang` keeps the connection open, `reset` closes it. */
   readonly silent?: "hang" | "reset"
+  /** These bytes instead of an HTTP answer, then a reset. */
+  readonly raw?: string
   /** Opens when the parts from this index on may be written. */
   readonly gate?: { readonly index: number; readonly open: Promise<void> }
 }
@@ -65,10 +67,14 @@ export const startUpstream = async (): Promise<Upstream> => {
         closed
       }
       requests.push(request)
-      const { after = "end", gate, headers = {}, parts = [], silent, status = 200 } = await next(
+      const { after = "end", gate, headers = {}, parts = [], raw, silent, status = 200 } = await next(
         request,
         requests.length - 1
       )
+      if (raw !== undefined) {
+        incoming.socket.write(raw, () => incoming.socket.resetAndDestroy())
+        return
+      }
       if (silent === "reset") incoming.socket.resetAndDestroy()
       if (silent !== undefined) return
       response.writeHead(status, headers)

@@ -51,8 +51,8 @@ interface Ending {
   readonly forgets?: true
 }
 
-/** Long enough for three attempts that stall. */
-const wait = () => Effect.repeatN(Effect.zipRight(TestClock.adjust("10 seconds"), Effect.yieldNow()), 14)
+/** Long enough for three attempts that never say a word. */
+const wait = () => Effect.repeatN(Effect.zipRight(TestClock.adjust("10 seconds"), Effect.yieldNow()), 24)
 const failing = (kind: ProviderFailure["kind"]): Tail => Stream.fail(providerFailure("told", kind))
 
 const endings: Readonly<Record<string, Ending>> = {

@@ -60,6 +60,7 @@ export const make = (options: DecoderOptions): FrameDecoder<SseEvent> => {
   const calls = Calls.make(options)
   let progress: Progress = "open"
   let finish: string | undefined
+  let hadDelta = false
 
   const say = (kind: "text" | "reasoning", text: string) => emit({ _tag: "Delta", kind, text })
   const content = InlineThinking.make(say)
@@ -80,8 +81,10 @@ export const make = (options: DecoderOptions): FrameDecoder<SseEvent> => {
   }
 
   const takeChoice = (choice: JsonObject): Fault | undefined => {
-    // a whole completion has a message and no delta; beside a delta the message repeats what was said
-    const delta = objectOf(choice["delta"]) ?? objectOf(choice["message"])
+    // a whole completion has a message and no delta; where there was any delta the message repeats what was said
+    const given = objectOf(choice["delta"])
+    hadDelta ||= given !== undefined
+    const delta = given ?? (hadDelta ? undefined : objectOf(choice["message"]))
     if (delta !== undefined) {
       const reasoning = reasoningIn(delta)
       if (reasoning !== "") say("reasoning", reasoning)

@@ -9,8 +9,11 @@
 import type { ProviderEvent } from "../Provider.ts"
 import type { Fault } from "./Fault.ts"
 
-/** Bytes of one frame: what AWS allows in a message of its event stream; no delta of any family comes near. */
-export const frameBytesMax = 16 * 1024 * 1024
+/**
+ * Bytes of one frame (characters where the wire is text): four times the default output cap, since the last event of a
+ * Responses stream repeats the whole answer. No delta of any family comes near; every open call may hold as much.
+ */
+export const frameBytesMax = 4 * 1024 * 1024
 
 /**
  * - `open`: the answer is not over;

@@ -14,17 +14,33 @@ export interface SseEvent {
   readonly data: string
 }
 
-const tooLarge = () => protocol(`one event is larger than ${frameBytesMax} characters`)
+/** Lines without an event: a line costs memory beyond its characters. */
+const linesMax = 65_536
+
+const tooLarge = () => protocol(`one event is larger than ${frameBytesMax} characters, or ${linesMax} lines`)
+
+const linesIn = (part: string): number => {
+  let count = 0
+  for (let at = part.indexOf("\n"); at >= 0; at = part.indexOf("\n", at + 1)) count++
+  if (count > 0) return count
+  for (let at = part.indexOf("\r"); at >= 0; at = part.indexOf("\r", at + 1)) count++
+  return count
+}
 
 export const make = (decoder: FrameDecoder<SseEvent>): Decoder => {
   const text = new TextDecoder()
   let fault: Fault | undefined
+  /** Since the last event. */
+  let lines = 0
   const frame = (event: SseEvent) => {
     if (fault === undefined && event.data !== "" && decoder.progress() !== "closed") fault = decoder.frame(event)
   }
   const parser = createParser({
     maxBufferSize: frameBytesMax,
-    onEvent: ({ data, event }) => frame({ event, data }),
+    onEvent: ({ data, event }) => {
+      lines = 0
+      frame({ event, data })
+    },
     onError: ({ field, type, value }) => {
       if (type === "max-buffer-size-exceeded") fault ??= tooLarge()
       else if (type === "unknown-field" && field === "error" && value !== undefined) {
@@ -49,8 +65,11 @@ export const make = (decoder: FrameDecoder<SseEvent>): Decoder => {
         part = start
       }
     }
-    if (pieces === undefined) parser.feed(part)
-    else if ((size += part.length) > frameBytesMax) fault ??= tooLarge()
+    if (pieces === undefined) {
+      lines += linesIn(part)
+      parser.feed(part)
+      if (lines > linesMax) fault ??= tooLarge()
+    } else if ((size += part.length) > frameBytesMax) fault ??= tooLarge()
     else pieces.push(part)
   }
 
