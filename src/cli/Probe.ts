@@ -35,6 +35,7 @@ interface Heard {
 }
 
 const hear = (heard: Heard, event: ProviderEvent, ms: number): void => {
+  if (event._tag === "Accepted") return
   if (event._tag === "Usage") heard.usage = event.usage
   else if (event._tag === "Finish") heard.finish = event.reason
   else {

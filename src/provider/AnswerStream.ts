@@ -35,6 +35,8 @@ export interface AnswerOptions {
   readonly fail: (fault: Fault) => ProviderFailure
   /** Behind a finish, usage follows in this time or not at all, whatever else keeps the body open. */
   readonly afterFinishMs: number
+  /** The vendor's id of the request, as it may be shown; undefined where it gave none. */
+  readonly requestId: string | undefined
 }
 
 /** Time enough for a vendor to count, and less than the idle time with which the engine would end the answer. */
@@ -47,9 +49,10 @@ export const callIds = Effect.map(Random.nextIntBetween(0, 2 ** 31), (chance) =>
 })
 
 export const make = (
-  { afterFinishMs, decoder: makeDecoder, fail, pull }: AnswerOptions
+  { afterFinishMs, decoder: makeDecoder, fail, pull, requestId }: AnswerOptions
 ): Stream.Stream<ProviderEvent, ProviderFailure> => {
-  let events: Array<ProviderEvent> = []
+  // told before anything that is awaited: the engine's own clock may be what ends the answer
+  let events: Array<ProviderEvent> = requestId === undefined ? [] : [{ _tag: "Accepted", requestId }]
   const decoder = makeDecoder((event) => events.push(event))
   let ended: { readonly fault: Fault | undefined } | undefined
   let finishedMs: number | undefined

@@ -84,6 +84,8 @@ export const make = (keys: Keys, emit: (event: ProviderEvent) => void): (event: 
           toolName: masked(event.toolName),
           arguments: inValue(event.arguments, masked)
         })
+      case "Accepted":
+        return emit(event)
       case "Usage":
         return emit(event.raw === undefined ? event : { ...event, raw: inValue(event.raw, masked) })
       case "Finish":

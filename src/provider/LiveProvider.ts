@@ -176,7 +176,8 @@ export const make = (family: WireFamily, facts: ProviderFacts, options: LiveOpti
       return yield* failWith(undefined)({ kind: "authentication", detail })
     }
     const response = yield* Effect.mapError(post(unsigned, auth), failWith(undefined))
-    const fail = failWith(HttpFault.requestIdIn(response.headers))
+    const requestId = HttpFault.requestIdIn(response.headers)
+    const fail = failWith(requestId)
     const take = options.recorder === undefined
       ? undefined
       : yield* options.recorder.begin({ facts, model: request.model, response, keys })
@@ -203,7 +204,10 @@ export const make = (family: WireFamily, facts: ProviderFacts, options: LiveOpti
         family.decoder({ emit: ResumeSeam.make(call.trimmed ?? "", KeyGuard.make(keys, emit)), callId }),
       pull: recorded(yield* pullOf(response, options.idleMs), take),
       fail,
-      afterFinishMs: options.afterFinishMs
+      afterFinishMs: options.afterFinishMs,
+      requestId: requestId === undefined
+        ? undefined
+        : ProviderFault.shownOf(requestId, ProviderFault.hiddenIn(keys, request))
     })
   })
 

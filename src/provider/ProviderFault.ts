@@ -35,7 +35,8 @@ export const hiddenIn = (keys: Keys, request: ProviderRequest): ReadonlyArray<Sc
   Scrub.prompt(request.messages.flatMap(({ parts }) => parts.map(promptIn)).join("\n"))
 ]
 
-const shownOf = (text: string, hidden: ReadonlyArray<Scrub.Hidden>): string => {
+/** Words of a vendor as far as they may be shown. */
+export const shownOf = (text: string, hidden: ReadonlyArray<Scrub.Hidden>): string => {
   const shown = Scrub.without(text.slice(0, lookedMax), hidden)
   return shown.length > detailMax || text.length > lookedMax ? `${shown.slice(0, detailMax)}...` : shown
 }

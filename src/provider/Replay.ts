@@ -71,8 +71,9 @@ export const make = (
   const play = Effect.fnUntraced(function*(request: ProviderRequest) {
     const recording = yield* read(facts.id, facts.recording ?? "")
     const { family, headers, status } = recording.head
-    const fail = (fault: Fault) =>
-      ProviderFault.toFailure(facts, fault, ProviderFault.hiddenIn(new Map(), request), HttpFault.requestIdIn(headers))
+    const hidden = ProviderFault.hiddenIn(new Map(), request)
+    const requestId = HttpFault.requestIdIn(headers)
+    const fail = (fault: Fault) => ProviderFault.toFailure(facts, fault, hidden, requestId)
     if (status < 200 || status > 299) {
       const body = Buffer.concat(recording.pieces.map(({ bytes }) => bytes)).toString("utf8")
       return yield* fail(HttpFault.fromAnswer({ status, headers, body }, yield* Clock.currentTimeMillis))
@@ -88,7 +89,8 @@ export const make = (
       decoder: (emit) => decoder({ emit, callId }),
       pull: yield* pullOf(recording),
       fail,
-      afterFinishMs
+      afterFinishMs,
+      requestId: requestId === undefined ? undefined : ProviderFault.shownOf(requestId, hidden)
     })
   })
 

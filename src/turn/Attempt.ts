@@ -67,6 +67,7 @@ const eventCharsMax = 1_048_576
 
 /** Characters that are kept of what a wire says in its own form: of a finish reason, and of a usage object as JSON. */
 const rawReasonMax = 128
+const requestIdMax = 256
 const rawUsageMax = 4_096
 
 /** JSON of what an adapter gave, or undefined where it has none: a cycle, or deeper than anybody can follow. */
@@ -111,7 +112,12 @@ const makeIntake = ({ chargedBefore, limits, log, provider, request }: AttemptOp
   let finish: Finish | undefined
   let toolInput: string | undefined
 
-  const fault = (detail: string) => providerFailure(provider.id, "protocol", { detail })
+  let requestId: string | undefined
+
+  /** A failure that the engine itself tells of this call. */
+  const failure = (kind: ProviderFailure["kind"], detail: string) =>
+    providerFailure(provider.id, kind, { detail, ...(requestId === undefined ? {} : { requestId }) })
+  const fault = (detail: string) => failure("protocol", detail)
 
   const say = (bodies: ReadonlyArray<EventBody>, bytes: number, charge: number): ProviderFailure | undefined => {
     seen.charged += charge
@@ -129,6 +135,9 @@ const makeIntake = ({ chargedBefore, limits, log, provider, request }: AttemptOp
       return fault(event._tag === "Finish" ? "it ended twice" : "it went on after its end")
     }
     switch (event._tag) {
+      case "Accepted":
+        requestId = event.requestId.slice(0, requestIdMax)
+        return undefined
       case "Delta": {
         const { _tag: _, ...data } = event
         // nothing said, but for a tool's name the first time
@@ -175,6 +184,7 @@ const makeIntake = ({ chargedBefore, limits, log, provider, request }: AttemptOp
   return {
     seen,
     takeAll,
+    failure,
     reported: () => reported,
     finish: () => finish
   }
@@ -194,12 +204,12 @@ export const make = (options: AttemptOptions): Attempt => {
   /** Nanoseconds of the clock that nobody sets. */
   let lastActivity = 0n
 
-  const fail = (kind: ProviderFailure["kind"], detail: string) => providerFailure(provider.id, kind, { detail })
+  const fail = intake.failure
 
   const consume = Effect.gen(function*() {
     const clock = yield* Effect.clock
-    /** Usage alone is no first token. */
-    const isToken = (event: ProviderEvent) => event._tag !== "Usage"
+    /** Usage alone is no first token, and being accepted is none. */
+    const isToken = (event: ProviderEvent) => event._tag !== "Usage" && event._tag !== "Accepted"
     const alive = () => {
       lastActivity = clock.unsafeCurrentTimeNanos()
     }

@@ -120,6 +120,20 @@ describe("a provider that is steered", () => {
       }).pipe(Effect.provide(engineOn(provider.layer, 1_000)))
     }))
 
+  it.effect("a failure that the engine's own clock tells keeps the vendor's request id", () =>
+    Effect.gen(function*() {
+      const provider = yield* ProviderFaults.steered
+      yield* Effect.gen(function*() {
+        const id = yield* started
+        const call = yield* provider.next
+        yield* call.send({ _tag: "Accepted", requestId: "req_77" }, ProviderFaults.text("a"))
+        yield* awaitEvent(id, "model.delta")
+        yield* TestClock.adjust("1 second")
+        yield* events(id)
+        assert.deepInclude((yield* turnOf(id)).error, { kind: "stalled", requestId: "req_77" })
+      }).pipe(Effect.provide(engineOn(provider.layer, 1_000)))
+    }))
+
   it.effect("P11: is let go of when its turn is cancelled, in the middle or before its first word", () =>
     Effect.gen(function*() {
       const provider = yield* ProviderFaults.steered

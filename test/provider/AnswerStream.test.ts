@@ -81,7 +81,8 @@ const answer = ({ endFault, owed, reads }: World) => {
     decoder,
     pull,
     fail: ({ detail, kind }) => providerFailure("p", kind, detail === undefined ? {} : { detail }),
-    afterFinishMs: 5_000
+    afterFinishMs: 5_000,
+    requestId: undefined
   })
   return { seen, stream }
 }
@@ -188,7 +189,8 @@ describe("behind a finish", () => {
         decoder: () => ({ push: thrower, end: thrower, progress: () => "open" as const }),
         pull: Effect.succeed(Chunk.of(Uint8Array.of(1))),
         fail: ({ detail, kind }) => providerFailure("p", kind, detail === undefined ? {} : { detail }),
-        afterFinishMs: 1
+        afterFinishMs: 1,
+        requestId: undefined
       })
       const failure = yield* Effect.flip(Stream.runDrain(stream))
       assert.strictEqual(failure.kind, "protocol")

@@ -831,6 +831,18 @@ const samples = [
   [bytesOf(JSON.stringify({ error: { message: "nö", code: 429 } }))]
 ]
 
+describe("a message that repeats everything", () => {
+  it("counts once, beside a delta and in a last chunk of its own", () => {
+    const message = { role: "assistant", content: "abc" }
+    const said = decode(family, [
+      sse(chunk({ content: "abc" }, { message })),
+      sse({ choices: [{ index: 0, message, finish_reason: "stop" }] }),
+      sse("[DONE]")
+    ])
+    assert.deepStrictEqual([said.text, said.finishReason, said.fault], ["abc", "stop", undefined])
+  })
+})
+
 describe("chat bytes", () => {
   it("any cut gives what the whole gives", () => {
     const body = concat(sample)
