@@ -253,3 +253,20 @@ describe("one document instead of events", () => {
     assert.deepStrictEqual(events, [])
   })
 })
+
+describe("P24: lines without an event", () => {
+  it("are bounded by their number too: each costs memory beyond its characters", () => {
+    for (const line of ["data\n", "data:\r\n", ":\r", "\n"]) {
+      const part = bytesOf(line.repeat(1_000))
+      const { fault } = read(Array.from({ length: 70 }, () => part))
+      assert.strictEqual(fault?.kind, "protocol", JSON.stringify(line))
+    }
+  })
+
+  it("count anew behind each event", () => {
+    const part = bytesOf(`${":\n".repeat(1_000)}data: x\n\n`)
+    const { events, fault } = read(Array.from({ length: 100 }, () => part))
+    assert.strictEqual(events.length, 100)
+    assert.strictEqual(fault, incomplete)
+  })
+})
