@@ -40,6 +40,9 @@ export const unknown: Usage = {
   totalTokens: null
 }
 
+/** Whether anybody counted anything. */
+export const isKnown = (usage: Partial<Usage>): boolean => Object.values(usage).some((count) => count !== null)
+
 const plus = (a: number | null, b: number | null): number | null => (a === null ? b : b === null ? a : a + b)
 
 /** Field by field: the sum of what is known; `null` only where neither side knows. */

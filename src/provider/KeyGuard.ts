@@ -70,6 +70,8 @@ export const make = (keys: Keys, emit: (event: ProviderEvent) => void): (event: 
         const before = tails[event.kind]
         tails[event.kind] = (before + event.text).slice(-tailChars)
         const text = masked(event.text, before)
+        // nearly every delta: nothing is made anew for it
+        if (text === event.text && event.toolCallId === undefined && event.toolName === undefined) return emit(event)
         return emit({
           ...event,
           text,

@@ -52,7 +52,7 @@ const usageOf = (raw: JsonObject): Usage.Usage | undefined => {
     cacheWriteTokens,
     reasoningTokens
   }
-  return Object.values(counts).every((count) => count === null) ? undefined : Usage.make(counts)
+  return Usage.isKnown(counts) ? Usage.make(counts) : undefined
 }
 
 /** Later counts are cumulative and replace the earlier, field by field; a field that is null says nothing. */

@@ -162,7 +162,7 @@ export const make = ({ callId, emit }: DecoderOptions): FrameDecoder<EventStream
     const raw = objectOf(body["usage"])
     if (raw === undefined) return
     const usage = usageOf(raw)
-    if (Object.values(usage).some((count) => count !== null)) emit({ _tag: "Usage", usage, raw })
+    if (Usage.isKnown(usage)) emit({ _tag: "Usage", usage, raw })
   }
 
   type Handler = (body: JsonObject) => Fault | undefined

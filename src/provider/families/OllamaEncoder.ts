@@ -33,8 +33,7 @@ const assistantMessage = (entry: Prompt.Entry): Fields => {
 }
 
 const messagesOf = ({ facts, request }: CallInput): ReadonlyArray<Fields> => {
-  const history = Prompt.fromMessages(request.messages)
-  const entries = facts.capabilities.prefix ? history : Prompt.askingToContinue(history)
+  const entries = Prompt.forModel(request.messages, facts.capabilities.prefix)
   return [
     ...(request.system === undefined ? [] : [{ role: "system", content: request.system }]),
     ...entries.flatMap((entry) => entry.role === "user" ? userMessages(entry) : [assistantMessage(entry)])

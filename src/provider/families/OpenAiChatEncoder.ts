@@ -32,8 +32,7 @@ const assistantMessage = (entry: Prompt.Entry): Message => {
 }
 
 const messagesOf = ({ facts, request }: CallInput): ReadonlyArray<Message> => {
-  const history = Prompt.fromMessages(request.messages)
-  const entries = facts.capabilities.prefix ? history : Prompt.askingToContinue(history)
+  const entries = Prompt.forModel(request.messages, facts.capabilities.prefix)
   const messages = entries.flatMap((entry) => entry.role === "user" ? userMessages(entry) : [assistantMessage(entry)])
   const { prefixField } = facts.quirks
   const last = Prompt.endsWithPrefix(entries) ? messages.length - 1 : -1

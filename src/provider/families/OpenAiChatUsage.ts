@@ -27,5 +27,5 @@ export const normalize = (raw: JsonObject): Usage.Usage | undefined => {
     reasoningTokens,
     totalTokens
   })
-  return Object.values(usage).some((count) => count !== null) ? usage : undefined
+  return Usage.isKnown(usage) ? usage : undefined
 }

@@ -104,7 +104,7 @@ const closing =
   (word: string, response: JsonObject): Fault | undefined => {
     const raw = objectOf(response["usage"])
     const usage = raw === undefined ? Usage.unknown : usageOf(raw)
-    if (Object.values(usage).some((count) => count !== null)) emit({ _tag: "Usage", usage, raw })
+    if (Usage.isKnown(usage)) emit({ _tag: "Usage", usage, raw })
     const outcome = outcomeOf(word, response)
     if (outcome === undefined) return fromError(errorIn(response) ?? { message: "the response failed" })
     let fault: Fault | undefined

@@ -40,8 +40,7 @@ const reasoningOf = (reasoning: GenerationOptions["reasoning"], { capabilities }
 
 export const encode = ({ facts, request }: CallInput): Call => {
   const { maxOutputTokens, reasoning, temperature } = request.generation
-  const history = Prompt.fromMessages(request.messages)
-  const entries = facts.capabilities.prefix ? history : Prompt.askingToContinue(history)
+  const entries = Prompt.forModel(request.messages, facts.capabilities.prefix)
   return {
     url: under(facts.baseUrl, "/responses"),
     headers: { accept: "text/event-stream" },

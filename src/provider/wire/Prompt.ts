@@ -184,6 +184,12 @@ export const trimmedPrefix = (
   return { entries: [...entries.slice(0, -1), ...(blocks.length === 0 ? [] : [{ ...prefix, blocks }])], trimmed }
 }
 
+/** History as it is sent to a model that continues a prefix, or does not. */
+export const forModel = (messages: ReadonlyArray<PromptMessage>, takesPrefix: boolean): ReadonlyArray<Entry> => {
+  const history = fromMessages(messages)
+  return takesPrefix ? history : askingToContinue(history)
+}
+
 /** The names of all tools in the conversation, each once: some vendors want a definition of each. */
 export const toolNames = (entries: ReadonlyArray<Entry>): ReadonlyArray<string> => [
   ...new Set(entries.flatMap(({ blocks }) => blocks.filter(isCall).map(({ name }) => name)))
