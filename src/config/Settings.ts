@@ -9,6 +9,8 @@ import * as Schema from "effect/Schema"
 /** 1 to 2^31 - 1: beyond that a timer of the platform fires at once. */
 const positive = Schema.Int.pipe(Schema.between(1, 2_147_483_647))
 const setting = (fallback: number) => Schema.optionalWith(positive, { default: () => fallback })
+/** What no timer is made of: any whole number that is still exact. */
+const budget = Schema.optional(Schema.Int.pipe(Schema.between(1, Number.MAX_SAFE_INTEGER)))
 
 export const Family = Schema.Literal(
   "deterministic",
@@ -52,10 +54,27 @@ export const Quirks = Schema.Struct({
 }).annotations({ identifier: "Quirks" })
 export type Quirks = typeof Quirks.Type
 
+const price = Schema.optional(Schema.Number.pipe(Schema.between(0, 1_000_000)))
+
+/** What a million tokens cost, in the operator's currency. A count without its price makes the cost unknown, never 0. */
+export const Prices = Schema.Struct({
+  /** Input that is neither read from a cache nor written to one. */
+  input: price,
+  /** Input read from a cache. */
+  cached: price,
+  /** Input written to a cache; absent: as `input`. */
+  cacheWrite: price,
+  /** Output, reasoning included. */
+  output: price
+}).annotations({ identifier: "Prices" })
+export type Prices = typeof Prices.Type
+
 const ModelSetting = Schema.Struct({
   id: Schema.String.pipe(Schema.minLength(1), Schema.maxLength(256)),
   contextWindow: Schema.optional(positive),
-  maxOutputTokens: Schema.optional(positive)
+  maxOutputTokens: Schema.optional(positive),
+  /** Instead of the provider's. */
+  prices: Schema.optional(Prices)
 })
 
 export const ProviderSetting = Schema.Struct({
@@ -79,6 +98,7 @@ export const ProviderSetting = Schema.Struct({
   /** Tokens, for models that say nothing of their own. */
   contextWindow: Schema.optional(positive),
   maxOutputTokens: Schema.optional(positive),
+  prices: Schema.optional(Prices),
   capabilities: Schema.optional(Schema.Struct({
     tools: Schema.optional(Schema.Boolean),
     reasoning: Schema.optional(Schema.Boolean),
@@ -118,9 +138,19 @@ export const Limits = Schema.Struct({
   requestTimeoutMs: setting(30_000),
   heartbeatMs: setting(15_000),
   /** A reader that takes nothing for this long is dropped. */
-  writeStallMs: setting(30_000)
+  writeStallMs: setting(30_000),
+  /** Budgets: a turn that begins at or over one fails with `BudgetExceeded`; absent: none. All of a session's tokens. */
+  tokensPerSession: budget,
+  /** All tokens of a day (UTC), those of deleted sessions too. */
+  tokensPerDay: budget,
+  /** Bytes in use in the database file. */
+  databaseBytes: budget
 })
 export type Limits = typeof Limits.Type
+
+/** The least that is logged. */
+export const LogLevel = Schema.Literal("debug", "info", "warning", "error", "none")
+export type LogLevel = typeof LogLevel.Type
 
 /** Short requests, keep-alive, and readers of health. */
 export const connectionsBesideStreams = 1_024
@@ -159,6 +189,14 @@ export const ConfigFile = Schema.Struct({
     /** Between two passes. */
     everyMs: setting(3_600_000)
   })),
+  telemetry: Schema.optionalWith(
+    Schema.Struct({
+      /** Whether spans carry what was sent and said; keys and what looks like one are masked in it. */
+      captureContent: Schema.optionalWith(Schema.Boolean, { default: () => false }),
+      logLevel: Schema.optionalWith(LogLevel, { default: () => "info" as const })
+    }),
+    { default: () => ({ captureContent: false, logLevel: "info" as const }) }
+  ),
   /** How long a shutdown waits for running turns. */
   drainMs: Schema.optionalWith(Schema.Int.pipe(Schema.between(0, 2_147_483_647)), { default: () => 10_000 }),
   /** Host names, with or without port, accepted besides loopback. */
@@ -168,6 +206,14 @@ export const ConfigFile = Schema.Struct({
 }).annotations({ identifier: "ConfigFile" })
 export type ConfigFile = typeof ConfigFile.Type
 
+/** Where traces, metrics and logs are sent. */
+export interface Otlp {
+  /** The collector's base address; `/v1/traces`, `/v1/metrics` and `/v1/logs` are added. */
+  readonly endpoint: string
+  /** Headers of every export, by name: what the collector wants to know a sender by. */
+  readonly headers: Redacted.Redacted<Readonly<Record<string, string>>>
+}
+
 export interface SettingsShape extends ConfigFile {
   readonly host: string
   readonly port: number
@@ -175,6 +221,8 @@ export interface SettingsShape extends ConfigFile {
   readonly dataDir: string
   readonly durability: "full" | "relaxed"
   readonly token: Redacted.Redacted | undefined
+  /** Absent: nothing is exported. */
+  readonly otlp: Otlp | undefined
 }
 
 export class Settings extends Context.Tag("turnstream/config/Settings")<Settings, SettingsShape>() {}

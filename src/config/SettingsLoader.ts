@@ -27,7 +27,9 @@ export const environmentVariables = [
   "TURNSTREAM_DATA_DIR",
   "TURNSTREAM_DURABILITY",
   "TURNSTREAM_TOKEN",
-  "TURNSTREAM_CONFIG"
+  "TURNSTREAM_CONFIG",
+  "OTEL_EXPORTER_OTLP_ENDPOINT",
+  "OTEL_EXPORTER_OTLP_HEADERS"
 ] as const
 type Variable = (typeof environmentVariables)[number]
 
@@ -86,6 +88,59 @@ const token = Effect.flatMap(
         "Use 1 to 1024 printable ASCII characters without spaces, for example from: openssl rand -hex 32"
       )
 )
+
+/** `name=value` pairs between commas, values percent-encoded, as OpenTelemetry has it. */
+const headersOf = (text: string): Readonly<Record<string, string>> | undefined => {
+  const headers: Record<string, string> = {}
+  for (const pair of text.split(",").map((part) => part.trim()).filter((part) => part !== "")) {
+    const at = pair.indexOf("=")
+    const name = pair.slice(0, Math.max(0, at)).trim()
+    const value = decoded(pair.slice(at + 1).trim())
+    if (!/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(name) || value === undefined || !/^[\x20-\x7e]*$/.test(value)) {
+      return undefined
+    }
+    headers[name.toLowerCase()] = value
+  }
+  return headers
+}
+
+const decoded = (text: string): string | undefined => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
+}
+
+const endpointFault = (text: string): string | undefined => {
+  if (!URL.canParse(text)) return "is not an http or https URL"
+  const url = new URL(text)
+  if (url.protocol !== "http:" && url.protocol !== "https:") return "is not an http or https URL"
+  if (url.username !== "" || url.password !== "") return "holds credentials"
+  return url.search !== "" || url.hash !== "" ? "holds a query" : undefined
+}
+
+const otlp: Effect.Effect<SettingsShape["otlp"], SettingsError> = Effect.gen(function*() {
+  const endpoint = yield* read("OTEL_EXPORTER_OTLP_ENDPOINT")
+  const text = yield* read("OTEL_EXPORTER_OTLP_HEADERS")
+  if (endpoint === undefined) return undefined
+  const fault = endpointFault(endpoint)
+  if (fault !== undefined) {
+    return yield* wrong(
+      "OTEL_EXPORTER_OTLP_ENDPOINT",
+      fault,
+      "Use the collector's base address, for example http://127.0.0.1:4318, and OTEL_EXPORTER_OTLP_HEADERS for a key."
+    )
+  }
+  const headers = headersOf(text ?? "")
+  return headers === undefined
+    ? yield* wrong(
+      "OTEL_EXPORTER_OTLP_HEADERS",
+      "is not a list of headers",
+      "Write name=value pairs between commas, values percent-encoded, for example authorization=Bearer%20abc."
+    )
+    : { endpoint: endpoint.replace(/\/+$/, ""), headers: Redacted.make(headers) }
+})
 
 /** Where the file does not fit its schema. */
 const shapeError = (source: string, error: ParseResult.ParseError): SettingsError => {
@@ -157,7 +212,8 @@ export const load: Effect.Effect<SettingsShape, SettingsError> = Effect.gen(func
     port: yield* port,
     dataDir: resolve((yield* read("TURNSTREAM_DATA_DIR")) ?? ".turnstream"),
     durability: yield* durability,
-    token: yield* token
+    token: yield* token,
+    otlp: yield* otlp
   }
   if (!isLoopback(host) && settings.token === undefined) {
     return yield* wrong(
@@ -188,6 +244,7 @@ export const layerWith = (overrides: Overrides = {}): Layer.Layer<Settings> => {
     dataDir: join(tmpdir(), "turnstream-test"),
     durability: "full",
     token: undefined,
+    otlp: undefined,
     ...overrides,
     limits: { ...defaults.limits, ...overrides.limits }
   })

@@ -57,8 +57,15 @@ describe("docs/configuration.md", () => {
 
   it.effect("gives the defaults that an empty file decodes to", () =>
     Effect.gen(function*() {
-      const { defaults, drainMs, limits, network, recovery } = yield* parse("empty", "{}")
-      const sections: Readonly<Record<string, object>> = { defaults, limits, network, recovery, "": { drainMs } }
+      const { defaults, drainMs, limits, network, recovery, telemetry } = yield* parse("empty", "{}")
+      const sections: Readonly<Record<string, object>> = {
+        defaults,
+        limits,
+        network,
+        recovery,
+        telemetry,
+        "": { drainMs }
+      }
       for (const [section, values] of Object.entries(sections)) {
         for (const [key, value] of Object.entries(values)) {
           const name = section === "" ? key : `${section}.${key}`

@@ -16,7 +16,8 @@ const settings = (...providers: ReadonlyArray<ProviderSetting>): SettingsShape =
   port: 0,
   dataDir: "unused",
   durability: "full",
-  token: undefined
+  token: undefined,
+  otlp: undefined
 })
 
 const factsOf = (setting: ProviderSetting): ProviderFacts => {

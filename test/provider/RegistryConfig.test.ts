@@ -31,7 +31,8 @@ const withRegistry = <A, E>(
     port: 0,
     dataDir: "unused",
     durability: "full",
-    token: undefined
+    token: undefined,
+    otlp: undefined
   })
   return Effect.flatMap(ProviderRegistry, use).pipe(
     Effect.provide(Layer.provide(layer(world.adapters), settings)),

@@ -22,7 +22,15 @@ export const factsOf = (family: WireFamily, baseUrl: string, setting: object = {
     network: { live: true, allowLoopback: true },
     providers: [{ id: "vendor", family: family.family, baseUrl, apiKeyEnv: keyEnv, models: "any", ...setting }]
   })
-  const [facts] = allFacts({ ...file, host: "", port: 0, dataDir: "", durability: "full", token: undefined })
+  const [facts] = allFacts({
+    ...file,
+    host: "",
+    port: 0,
+    dataDir: "",
+    durability: "full",
+    token: undefined,
+    otlp: undefined
+  })
   if (facts === undefined) throw new Error("the catalogue lost the provider")
   return facts
 }
