@@ -5,6 +5,7 @@
 import * as Context from "effect/Context"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import { Prices } from "../domain/Cost.ts"
 
 /** 1 to 2^31 - 1: beyond that a timer of the platform fires at once. */
 const positive = Schema.Int.pipe(Schema.between(1, 2_147_483_647))
@@ -53,21 +54,6 @@ export const Quirks = Schema.Struct({
   prefixField: Schema.optional(Schema.Literal("prefix", "partial"))
 }).annotations({ identifier: "Quirks" })
 export type Quirks = typeof Quirks.Type
-
-const price = Schema.optional(Schema.Number.pipe(Schema.between(0, 1_000_000)))
-
-/** What a million tokens cost, in the operator's currency. A count without its price makes the cost unknown, never 0. */
-export const Prices = Schema.Struct({
-  /** Input that is neither read from a cache nor written to one. */
-  input: price,
-  /** Input read from a cache. */
-  cached: price,
-  /** Input written to a cache; absent: as `input`. */
-  cacheWrite: price,
-  /** Output, reasoning included. */
-  output: price
-}).annotations({ identifier: "Prices" })
-export type Prices = typeof Prices.Type
 
 const ModelSetting = Schema.Struct({
   id: Schema.String.pipe(Schema.minLength(1), Schema.maxLength(256)),

@@ -39,7 +39,7 @@ interface Track {
   attempts: number
   /** Said in this attempt, and not taken back. */
   visible: boolean
-  usages: Array<TurnState.AttemptUsage>
+  usages: Array<Pick<TurnState.AttemptUsage, "attempt" | "usage" | "source">>
   /** UTF-16 units of text that count. */
   chars: number
   /** The last seq that said something that counts. */

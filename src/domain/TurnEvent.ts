@@ -61,6 +61,8 @@ const data = {
     source: UsageSource,
     /** Part of the context window in use, 0 to 100; null where a count is unknown. */
     contextPercent: Schema.NullOr(Schema.Number),
+    /** In the operator's currency, by the prices of that moment; absent where it is not known. */
+    cost: Schema.optional(Schema.Number.pipe(Schema.nonNegative())),
     /** The provider's own usage object, as it came; absent where it gave none, or more than is kept. */
     raw: Schema.optional(Schema.Unknown)
   }),

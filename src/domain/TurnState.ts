@@ -15,6 +15,9 @@ export interface AttemptUsage {
   readonly attempt: number
   readonly usage: Usage
   readonly source: UsageSource
+  readonly contextPercent: number | null
+  /** Absent where it is not known. */
+  readonly cost: number | undefined
 }
 
 export interface CheckpointMark {
@@ -225,8 +228,8 @@ const put = (state: Growing, event: TurnEvent, heldMax: number): void => {
       Object.assign(state, nothingSaid, { answerAfter: event.seq })
       return
     case "telemetry.usage": {
-      const { source, usage } = event.data
-      state.usages = [...state.usages, { attempt: state.attempts, usage, source }]
+      const { contextPercent, cost, source, usage } = event.data
+      state.usages = [...state.usages, { attempt: state.attempts, usage, source, contextPercent, cost }]
       return
     }
     case "checkpoint.saved":

@@ -63,7 +63,7 @@ export const layer = HttpApiBuilder.group(Api, "operations", (handlers) =>
     })
 
     const usage = Effect.fnUntraced(function*(by: string | undefined) {
-      const totals = yield* journal.usage(yield* groupsOf(by))
+      const totals = yield* journal.usage({ by: yield* groupsOf(by) })
       return json({ items: totals.map(({ by, turns, usage }) => ({ ...by, turns, usage })) })
     })
 

@@ -23,7 +23,7 @@ import type { Checkpoint, Page, Session, Turn } from "../domain/Resources.ts"
 import type { Fenced, JournalFailure } from "../domain/TurnError.ts"
 import type { EventType, TurnEvent } from "../domain/TurnEvent.ts"
 import type { TurnState } from "../domain/TurnState.ts"
-import type { Usage } from "../domain/Usage.ts"
+import type { Usage, UsageSource } from "../domain/Usage.ts"
 
 /** Storage said no, or another process owns the database. */
 export type WriteError = JournalFailure | Fenced
@@ -77,6 +77,14 @@ export interface Admission {
   /** Waiting turns that a session may have. */
   readonly queueMax: number
   readonly idempotency: { readonly key: string; readonly bodyHash: string } | undefined
+  /** The turn's span, kept with it for whoever goes on with it in another process. */
+  readonly trace?: Trace | undefined
+}
+
+/** The ids of a span: 32 and 16 hexadecimal digits. */
+export interface Trace {
+  readonly traceId: string
+  readonly spanId: string
 }
 
 export type Admitted =
@@ -112,6 +120,7 @@ export interface TurnRecord {
   /** Children: at most one each. */
   readonly resumedBy: TurnId | undefined
   readonly retriedBy: TurnId | undefined
+  readonly trace: Trace | undefined
 }
 
 export interface PageRequest {
@@ -145,13 +154,56 @@ export class FollowEnded extends Schema.TaggedError<FollowEnded>("turnstream/Fol
   }
 }
 
-export const usageGroups = ["session", "provider", "model", "day"] as const
+export const usageGroups = ["turn", "session", "provider", "model", "day", "source"] as const
 export type UsageGroup = (typeof usageGroups)[number]
+
+/** Which rows of the ledger, and how they are grouped. Absent conditions hold for all. */
+export interface UsageQuery {
+  readonly by: ReadonlyArray<UsageGroup>
+  readonly where?: {
+    readonly turn?: string | undefined
+    readonly session?: string | undefined
+    readonly provider?: string | undefined
+    readonly model?: string | undefined
+    readonly source?: UsageSource | undefined
+    /** First and last day (UTC), inclusive, as `2026-01-31`. */
+    readonly from?: string | undefined
+    readonly to?: string | undefined
+  }
+  /** Groups to pass over, and to answer with at most; absent: all. */
+  readonly skip?: number
+  readonly limit?: number
+}
 
 export interface UsageTotal {
   readonly by: { readonly [G in UsageGroup]?: string }
   readonly turns: number
+  readonly attempts: number
   readonly usage: Usage
+  /** The fullest that a context window of the group was, 0 to 100; null where nobody knows. */
+  readonly contextPercent: number | null
+  /** Billionths of the currency unit: the sum of what is known, undefined where no attempt's cost is. */
+  readonly costNanos: number | undefined
+  /** Attempts whose cost is not known. */
+  readonly unpriced: number
+}
+
+/** What is spent of each budget. */
+export interface Spent {
+  /** Tokens of the session that was asked for, or of the one that spent most. */
+  readonly session: number
+  /** Tokens of the day that was asked for, those of deleted sessions too. */
+  readonly day: number
+  /** Bytes in use in the database file; 0 where there is none. */
+  readonly databaseBytes: number
+}
+
+/** One commit's part of a turn. */
+export interface CommitInfo {
+  readonly firstSeq: number
+  readonly lastSeq: number
+  /** Characters of events as stored. */
+  readonly chars: number
 }
 
 /** Facts for `bootstrap`, `doctor` and `/health/ready`. */
@@ -237,6 +289,14 @@ export class Journal extends Context.Tag("turnstream/journal/Journal")<Journal, 
   readonly checkpoints: (id: TurnId) => Effect.Effect<ReadonlyArray<Checkpoint>, TurnNotFound | JournalFailure>
   /** Turns without a terminal event, oldest first: what a crash left behind. */
   readonly runningTurns: Effect.Effect<ReadonlyArray<TurnId>, JournalFailure>
+  /** The spans of these turns, as far as they have one; at most some hundreds. */
+  readonly traces: (ids: ReadonlyArray<TurnId>) => Effect.Effect<ReadonlyMap<TurnId, Trace>, JournalFailure>
+  /** How a turn came to disk, ascending, at most `limit`; none of a folded turn. */
+  readonly commits: (
+    id: TurnId,
+    afterSeq: number,
+    limit: number
+  ) => Effect.Effect<ReadonlyArray<CommitInfo>, TurnNotFound | JournalFailure>
 
   // context
   /**
@@ -288,8 +348,13 @@ export class Journal extends Context.Tag("turnstream/journal/Journal")<Journal, 
    */
   readonly vacuum: Effect.Effect<Vacuumed, WriteError>
 
-  /** Sums of usage rows, estimates included, grouped. */
-  readonly usage: (by: ReadonlyArray<UsageGroup>) => Effect.Effect<ReadonlyArray<UsageTotal>, JournalFailure>
+  /** Sums of usage rows, estimates included, grouped and in the order of the groups. Reads the whole ledger. */
+  readonly usage: (query: UsageQuery) => Effect.Effect<ReadonlyArray<UsageTotal>, JournalFailure>
+  /**
+   * Lookups by key for a session that is named; without one, a pass over the sessions. A session that is not there has
+   * spent nothing.
+   */
+  readonly spent: (session: SessionId | undefined, day: string) => Effect.Effect<Spent, JournalFailure>
 
   /** Completes when another process took the database over. */
   readonly fenced: Effect.Effect<Fenced>

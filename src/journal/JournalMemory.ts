@@ -22,9 +22,27 @@ import { Journal } from "./Journal.ts"
 import * as Live from "./Live.ts"
 import * as MemoryStore from "./MemoryStore.ts"
 import { cursorOf, cutPage } from "./Paging.ts"
+import * as Projection from "./Projection.ts"
 
 /** Events a follower that fell behind is given at once. */
 const pageEventsMax = 512
+
+const totalOf = (
+  by: Contract.UsageTotal["by"],
+  rows: ReadonlyArray<Projection.UsageRow>
+): Contract.UsageTotal => {
+  const priced = rows.flatMap(({ costNanos }) => costNanos === null ? [] : [costNanos])
+  const percents = rows.flatMap(({ contextPercent }) => contextPercent === null ? [] : [contextPercent])
+  return {
+    by,
+    turns: new Set(rows.map((row) => row.turnId)).size,
+    attempts: rows.length,
+    usage: rows.reduce((sum, row) => Usage.add(sum, row.usage), Usage.unknown),
+    contextPercent: percents.length === 0 ? null : Math.max(...percents),
+    costNanos: priced.length === 0 ? undefined : priced.reduce((sum, nanos) => sum + nanos, 0),
+    unpriced: rows.length - priced.length
+  }
+}
 
 const make = () => {
   const live = Live.make()
@@ -103,21 +121,34 @@ const make = () => {
     return Effect.succeed({ exchanges: Exchanges.pair(page.rows, chosen, read), cursor: page.cursor })
   }
 
-  const usageBy = (by: ReadonlyArray<Contract.UsageGroup>): ReadonlyArray<Contract.UsageTotal> => {
-    const groups = new Map<string, { by: Contract.UsageTotal["by"]; turns: Set<string>; usage: Usage.Usage }>()
+  const usage = ({ by, limit, skip = 0, where = {} }: Contract.UsageQuery): ReadonlyArray<Contract.UsageTotal> => {
+    const fits = ({ day, model, provider, sessionId, source, turnId }: Projection.UsageRow): boolean =>
+      (where.turn ?? turnId) === turnId && (where.session ?? sessionId) === sessionId &&
+      (where.provider ?? provider) === provider && (where.model ?? model) === model &&
+      (where.source ?? source) === source && (where.from ?? day) <= day && day <= (where.to ?? day)
+    interface Group {
+      readonly by: Contract.UsageTotal["by"]
+      readonly rows: Array<Projection.UsageRow>
+    }
+    const groups = new Map<string, Group>()
     for (const turn of store.turns.values()) {
-      for (const { day, model, provider, sessionId, turnId, usage } of turn.usages) {
-        const all = { session: sessionId, provider, model, day }
-        const own = Object.fromEntries(by.map((key) => [key, all[key]]))
+      for (const row of turn.usages.filter(fits)) {
+        const all = { turn: row.turnId, session: row.sessionId, ...row }
         const key = JSON.stringify(by.map((name) => all[name]))
-        const group = groups.get(key) ?? { by: own, turns: new Set<string>(), usage: Usage.unknown }
-        groups.set(key, { ...group, turns: group.turns.add(turnId), usage: Usage.add(group.usage, usage) })
+        const group: Group = groups.get(key) ??
+          { by: Object.fromEntries(by.map((name) => [name, all[name]])), rows: [] }
+        group.rows.push(row)
+        groups.set(key, group)
       }
     }
     return [...groups.entries()]
       .sort(([a], [b]) => a < b ? -1 : 1)
-      .map(([, { by, turns, usage }]) => ({ by, turns: turns.size, usage }))
+      .slice(skip, limit === undefined ? undefined : skip + limit)
+      .map(([, { by, rows }]) => totalOf(by, rows))
   }
+
+  const sessionTokens = ({ turns }: MemoryStore.SessionEntry): number =>
+    turns.reduce((sum, { usages }) => usages.reduce((of, row) => of + Projection.tokensOf(row), sum), 0)
 
   const gone = ({ state: { messageId, sessionId, turnId } }: MemoryStore.TurnEntry, foldedAt: string) =>
     goneOf({ id: turnId, sessionId, messageId }, foldedAt)
@@ -243,7 +274,8 @@ const make = () => {
           turn: store.turnOf(turn),
           options: turn.options,
           resumedBy: resumed === undefined ? undefined : store.idOf(resumed),
-          retriedBy: retried === undefined ? undefined : store.idOf(retried)
+          retriedBy: retried === undefined ? undefined : store.idOf(retried),
+          trace: turn.trace
         })
       }),
     state: (id) => withTurn(id, (turn) => Effect.succeed(turn.state)),
@@ -273,7 +305,34 @@ const make = () => {
     follow: (id, seq) => Follow.follow(live, pages, id, seq),
     followSession: (id, after, open) => Follow.followSession(live, pages, id, after, open),
     endFollowers: (reason, turnId) => Effect.sync(() => live.close(reason, turnId)),
-    usage: (by) => Effect.sync(() => usageBy([...new Set(by)])),
+    usage: (query) => Effect.sync(() => usage({ ...query, by: [...new Set(query.by)] })),
+    spent: (session, day) =>
+      Effect.sync(() => {
+        const entry = session === undefined ? undefined : store.sessions.get(session)
+        const sessions = session === undefined ? [...store.sessions.values()] : entry === undefined ? [] : [entry]
+        return {
+          session: Math.max(0, ...sessions.map(sessionTokens)),
+          day: store.days.get(day) ?? 0,
+          databaseBytes: 0
+        }
+      }),
+    traces: (ids) =>
+      Effect.sync(() =>
+        new Map(ids.flatMap((id) => {
+          const trace = store.turns.get(id)?.trace
+          return trace === undefined ? [] : [[id, trace]]
+        }))
+      ),
+    commits: (id, afterSeq, limit) =>
+      withTurn(id, ({ batches, folded }) =>
+        Effect.succeed(
+          (folded === undefined ? batches : []).flatMap(({ events }) => {
+            const [first, last] = [events[0], events.at(-1)]
+            if (first === undefined || last === undefined || first.seq <= afterSeq) return []
+            const chars = events.reduce((sum, { json }) => sum + json.length, 0)
+            return [{ firstSeq: first.seq, lastSeq: last.seq, chars }]
+          }).slice(0, limit)
+        )),
     foldTurns: (endedBefore, at, limit) => Effect.sync(() => store.foldTurns(endedBefore, at, limit)),
     vacuum: Effect.succeed({ bytesBefore: 0, bytesAfter: 0, logEmptied: true }),
     fenced: Effect.never

@@ -102,6 +102,9 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
     history: reads.history,
     contents: reads.contents,
     usage: reads.usage,
+    spent: reads.spent,
+    traces: reads.traces,
+    commits: reads.commits,
     createSession: Effect.fn("Journal.createSession")(function*(session, messages = []) {
       yield* writer.submit(
         "createSession",

@@ -27,6 +27,7 @@ export interface TurnEntry {
   batches: Array<Batch>
   checkpoints: Array<Projection.CheckpointRow>
   readonly usages: Array<Projection.UsageRow>
+  readonly trace: Journal.Trace | undefined
   endPos: number | null
   /** Set by retention; `said` is what its events said, which are gone then. */
   folded: { readonly at: string; readonly said: ReadonlyArray<Part> } | undefined
@@ -50,6 +51,8 @@ const refused = (operation: string, reason: string) => new JournalFailure({ oper
 export const make = () => {
   const sessions = new Map<SessionId, SessionEntry>()
   const turns = new Map<TurnId, TurnEntry>()
+  /** Tokens of each day, those of deleted sessions too. */
+  const days = new Map<string, number>()
   let pos = 0
   let ord = 0
 
@@ -89,6 +92,7 @@ export const make = () => {
     turn.batches.push({ pos, events })
     turn.checkpoints.push(...projected.checkpoints)
     turn.usages.push(...projected.usages)
+    for (const row of projected.usages) days.set(row.day, (days.get(row.day) ?? 0) + Projection.tokensOf(row))
     if (state.status !== "running") {
       turn.endPos = pos
       session.session = { ...session.session, updatedAt: state.endedAt ?? state.startedAt }
@@ -163,6 +167,7 @@ export const make = () => {
       batches: [],
       checkpoints: [],
       usages: [],
+      trace: admission.trace,
       endPos: null,
       folded: undefined
     }
@@ -268,6 +273,7 @@ export const make = () => {
   return {
     sessions,
     turns,
+    days,
     sessionOf,
     turnOf,
     idOf,

@@ -3,6 +3,7 @@
  * exactly what `project` answers with, in the transaction of the events themselves, so that a projection can never
  * disagree with the journal. Pure.
  */
+import * as Cost from "../domain/Cost.ts"
 import type { SessionId, TurnId } from "../domain/Ids.ts"
 import { heldCharsMax, type Message, type Part } from "../domain/Message.ts"
 import type { Checkpoint, Turn } from "../domain/Resources.ts"
@@ -24,7 +25,14 @@ export interface UsageRow {
   readonly day: string
   readonly source: Usage.UsageSource
   readonly usage: Usage.Usage
+  /** Null where it is not known. */
+  readonly contextPercent: number | null
+  readonly costNanos: number | null
 }
+
+/** The tokens of a row that a budget counts: what is known of them. */
+export const tokensOf = ({ usage }: Pick<UsageRow, "usage">): number =>
+  usage.totalTokens ?? (usage.inputTokens ?? 0) + (usage.outputTokens ?? 0)
 
 /** A checkpoint without its text, which the events up to `seq` hold. */
 export type CheckpointRow = Omit<Checkpoint, "text" | "reasoning">
@@ -130,7 +138,9 @@ export const project = (
           model: state.model,
           day: event.at.slice(0, 10),
           source: event.data.source,
-          usage: event.data.usage
+          usage: event.data.usage,
+          contextPercent: event.data.contextPercent,
+          costNanos: event.data.cost === undefined ? null : Cost.toNanos(event.data.cost)
         })
         break
       case "checkpoint.saved":

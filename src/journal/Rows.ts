@@ -5,7 +5,15 @@ import { Message, Part } from "../domain/Message.ts"
 import { TurnErrorInfo } from "../domain/TurnError.ts"
 import * as TurnEvent from "../domain/TurnEvent.ts"
 import { Usage } from "../domain/Usage.ts"
+import type { Trace } from "./Journal.ts"
 import { rows } from "./Storage.ts"
+
+/** A span's ids in one column. */
+export const traceText = ({ spanId, traceId }: Trace): string => `${traceId}-${spanId}`
+export const traceOf = (text: string | null): Trace | undefined => {
+  const [, traceId, spanId] = /^([0-9a-f]{1,64})-([0-9a-f]{1,32})$/.exec(text ?? "") ?? []
+  return traceId === undefined || spanId === undefined ? undefined : { traceId, spanId }
+}
 
 const json = <A, I>(schema: Schema.Schema<A, I>) => Schema.parseJson(schema)
 const nullable = Schema.NullOr
@@ -53,7 +61,9 @@ export const TurnRow = Schema.Struct({
   answerAfter: nullable(Schema.Int),
   foldedAt: nullable(Schema.String),
   resumedBy: nullable(TurnId),
-  retriedBy: nullable(TurnId)
+  retriedBy: nullable(TurnId),
+  /** Trace and span id, with a dash between them. */
+  trace: nullable(Schema.String)
 })
 export type TurnRow = typeof TurnRow.Type
 
@@ -125,11 +135,17 @@ export const CheckpointRow = Schema.Struct({
 const Sum = nullable(Schema.Number)
 
 export const UsageTotalRow = Schema.Struct({
+  turn: Schema.optional(Schema.String),
   session: Schema.optional(Schema.String),
   provider: Schema.optional(Schema.String),
   model: Schema.optional(Schema.String),
   day: Schema.optional(Schema.String),
+  source: Schema.optional(Schema.String),
   turns: Schema.Int,
+  attempts: Schema.Int,
+  contextPercent: nullable(Schema.Number),
+  costNanos: Sum,
+  unpriced: Schema.Int,
   inputTokens: Sum,
   outputTokens: Sum,
   cacheReadTokens: Sum,
@@ -150,6 +166,11 @@ export const batchRows = rows(BatchRow)
 export const checkpointRows = rows(CheckpointRow)
 export const usageTotalRows = rows(UsageTotalRow)
 export const epochRows = rows(Schema.Struct({ epoch: Schema.Int }))
+export const traceRows = rows(Schema.Struct({ id: TurnId, trace: Schema.String }))
+export const spentRows = rows(
+  Schema.Struct({ session: nullable(Schema.Int), day: nullable(Schema.Int), databaseBytes: Schema.Int })
+)
+export const commitRows = rows(Schema.Struct({ firstSeq: Schema.Int, lastSeq: Schema.Int, chars: Schema.Int }))
 export const idRows = rows(Schema.Struct({ id: TurnId }))
 export const countRows = rows(Schema.Struct({ n: Schema.Int }))
 export const contentRows = rows(Schema.Struct({ hash: Schema.String, content: Schema.String }))

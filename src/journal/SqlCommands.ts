@@ -59,7 +59,7 @@ export const make = ({ live, sql, writes }: Options) => {
 
   const insertTurn = (
     db: Connection,
-    { idempotency, options, sessionId, turnId }: Journal.Admission,
+    { idempotency, options, sessionId, trace, turnId }: Journal.Admission,
     state: TurnState
   ) =>
     Storage.run(
@@ -78,6 +78,7 @@ export const make = ({ live, sql, writes }: Options) => {
           resumed_from: state.resumedFrom ?? null,
           idempotency_key: idempotency?.key ?? null,
           body_hash: idempotency?.bodyHash ?? null,
+          trace: trace === undefined ? null : Rows.traceText(trace),
           started_at: state.startedAt
         })
       }`

@@ -77,7 +77,7 @@ export const make = ({ live, owned, pages, sql, stored }: Options) => {
     t.finish_reason AS "finishReason", t.error, t.usage, t.started_at AS "startedAt", t.ended_at AS "endedAt", t.options,
     CASE WHEN t.phase = 'accepted' THEN (SELECT count(*) FROM turns r
       WHERE r.session_id = t.session_id AND r.status = 'running' AND r.ord < t.ord) ELSE 0 END AS place,
-    m.parts, m.answer_after AS "answerAfter", t.folded_at AS "foldedAt",
+    m.parts, m.answer_after AS "answerAfter", t.folded_at AS "foldedAt", t.trace,
     (SELECT c.id FROM turns c WHERE c.resumed_from = t.id) AS "resumedBy",
     (SELECT c.id FROM turns c WHERE c.retry_of = t.id) AS "retriedBy"
     FROM turns t LEFT JOIN messages m ON m.id = t.message_id`
@@ -225,7 +225,8 @@ export const make = ({ live, owned, pages, sql, stored }: Options) => {
           turn: yield* turnOf(db, row),
           options: row.options,
           resumedBy: row.resumedBy ?? undefined,
-          retriedBy: row.retriedBy ?? undefined
+          retriedBy: row.retriedBy ?? undefined,
+          trace: Rows.traceOf(row.trace)
         } satisfies Journal.TurnRecord
       }))
   )
@@ -323,6 +324,32 @@ export const make = ({ live, owned, pages, sql, stored }: Options) => {
       (rows) => rows.map((row) => row.id)
     ))
 
+  const traces = Effect.fn("Journal.traces")((ids: ReadonlyArray<TurnId>) =>
+    ids.length === 0 ? Effect.succeed(new Map<TurnId, Journal.Trace>()) : read("traces", (db) =>
+      Effect.map(
+        Rows.traceRows(db, sql`SELECT id, trace FROM turns WHERE trace IS NOT NULL AND ${sql.in("id", ids)}`),
+        (rows) => {
+          const found = new Map<TurnId, Journal.Trace>()
+          for (const row of rows) {
+            const trace = Rows.traceOf(row.trace)
+            if (trace !== undefined) found.set(row.id, trace)
+          }
+          return found
+        }
+      ))
+  )
+
+  const commits = Effect.fn("Journal.commits")((id: TurnId, afterSeq: number, limit: number) =>
+    read("commits", (db) =>
+      Effect.zipRight(
+        standing(db, id),
+        Rows.commitRows(
+          db,
+          sql`SELECT first_seq AS "firstSeq", last_seq AS "lastSeq", length(tails) AS chars FROM batches WHERE turn_id = ${id} AND first_seq > ${afterSeq} ORDER BY first_seq LIMIT ${limit}`
+        )
+      ))
+  )
+
   const contents = Effect.fn("Journal.contents")((sessionId: SessionId, hashes: ReadonlyArray<string>) =>
     hashes.length === 0 ? Effect.succeed(new Map<string, string>()) : read("contents", (db) =>
       Effect.map(
@@ -351,7 +378,9 @@ export const make = ({ live, owned, pages, sql, stored }: Options) => {
     runningTurns,
     history: SqlHistory.make({ sql, stored, read, answer }),
     contents,
-    usage: SqlUsage.make(sql, read),
+    traces,
+    commits,
+    ...SqlUsage.make(sql, read),
     pages: SqlPages.make({ read, stored, pages, requireSession, standing })
   }
 }

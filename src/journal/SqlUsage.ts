@@ -1,6 +1,7 @@
-/** The usage ledger's sums, grouped. */
+/** The usage ledger: its sums, grouped, and what is spent of each budget. */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
+import type { SessionId } from "../domain/Ids.ts"
 import type * as Journal from "./Journal.ts"
 import * as Rows from "./Rows.ts"
 import type * as Storage from "./Storage.ts"
@@ -15,31 +16,101 @@ const usageColumns = {
 } as const
 
 const groupColumns: Readonly<Record<Journal.UsageGroup, string>> = {
+  turn: "turn_id",
   session: "session_id",
   provider: "provider",
   model: "model",
-  day: "day"
+  day: "day",
+  source: "source"
 }
 
-export const make = (sql: SqlClient.SqlClient, read: Storage.Reader) =>
-  Effect.fn("Journal.usage")((by: ReadonlyArray<Journal.UsageGroup>) => {
+const totals = [
+  "count(DISTINCT turn_id) AS turns",
+  "count(*) AS attempts",
+  ...Object.entries(usageColumns).map(([name, column]) => `sum(${column}) AS "${name}"`),
+  `max(context_percent) AS "contextPercent"`,
+  `sum(cost_nanos) AS "costNanos"`,
+  "count(*) - count(cost_nanos) AS unpriced"
+]
+
+export const make = (sql: SqlClient.SqlClient, read: Storage.Reader) => {
+  const conditions = ({ from, model, provider, session, source, to, turn }: NonNullable<Journal.UsageQuery["where"]>) =>
+    sql.and([
+      sql`1 = 1`,
+      ...(turn === undefined ? [] : [sql`turn_id = ${turn}`]),
+      ...(session === undefined ? [] : [sql`session_id = ${session}`]),
+      ...(provider === undefined ? [] : [sql`provider = ${provider}`]),
+      ...(model === undefined ? [] : [sql`model = ${model}`]),
+      ...(source === undefined ? [] : [sql`source = ${source}`]),
+      ...(from === undefined ? [] : [sql`day >= ${from}`]),
+      ...(to === undefined ? [] : [sql`day <= ${to}`])
+    ])
+
+  const usage = Effect.fn("Journal.usage")(({ by, limit, skip = 0, where = {} }: Journal.UsageQuery) => {
     const keys = [...new Set(by)]
-    const names = keys.map((key) => `${groupColumns[key]} AS "${key}"`)
-    const sums = Object.entries(usageColumns).map(([name, column]) => `sum(${column}) AS "${name}"`)
+    const columns = [...keys.map((key) => `${groupColumns[key]} AS "${key}"`), ...totals].join(", ")
     const grouped = keys.map((key) => groupColumns[key]).join(", ")
-    const text = `SELECT ${[...names, "count(DISTINCT turn_id) AS turns", ...sums].join(", ")} FROM usage${
-      keys.length === 0 ? " HAVING count(*) > 0" : ` GROUP BY ${grouped} ORDER BY ${grouped}`
-    }`
+    const groups = keys.length === 0 ? "HAVING count(*) > 0" : `GROUP BY ${grouped} ORDER BY ${grouped}`
     return read(
       "usage",
       (db) =>
         Effect.map(
-          Rows.usageTotalRows(db, sql`${sql.literal(text)}`),
+          Rows.usageTotalRows(
+            db,
+            sql`SELECT ${sql.literal(columns)} FROM usage WHERE ${conditions(where)} ${sql.literal(groups)} LIMIT ${
+              limit ?? -1
+            } OFFSET ${skip}`
+          ),
           (rows) =>
-            rows.map(({ day, model, provider, session, turns, ...counts }): Journal.UsageTotal => {
-              const all = { session, provider, model, day }
-              return { by: Object.fromEntries(keys.map((key) => [key, all[key] ?? ""])), turns, usage: counts }
+            rows.map((row): Journal.UsageTotal => {
+              const {
+                attempts,
+                contextPercent,
+                costNanos,
+                day,
+                model,
+                provider,
+                session,
+                source,
+                turn,
+                turns,
+                unpriced
+              } = row
+              const { cacheReadTokens, cacheWriteTokens, inputTokens, outputTokens, reasoningTokens, totalTokens } = row
+              const all = { turn, session, provider, model, day, source }
+              return {
+                by: Object.fromEntries(keys.map((key) => [key, all[key] ?? ""])),
+                turns,
+                attempts,
+                usage: { inputTokens, outputTokens, cacheReadTokens, cacheWriteTokens, reasoningTokens, totalTokens },
+                contextPercent,
+                costNanos: costNanos ?? undefined,
+                unpriced
+              }
             })
         )
     )
   })
+
+  const spent = Effect.fn("Journal.spent")((session: SessionId | undefined, day: string) => {
+    const ofSession = session === undefined
+      ? sql`(SELECT max(tokens) FROM sessions)`
+      : sql`(SELECT tokens FROM sessions WHERE id = ${session})`
+    return read("spent", (db) =>
+      Effect.map(
+        Rows.spentRows(
+          db,
+          sql`SELECT ${ofSession} AS session, (SELECT tokens FROM usage_days WHERE day = ${day}) AS day,
+            (SELECT (page_count - freelist_count) * page_size FROM pragma_page_count(), pragma_freelist_count(), pragma_page_size())
+              AS "databaseBytes"`
+        ),
+        ([row]): Journal.Spent => ({
+          session: row?.session ?? 0,
+          day: row?.day ?? 0,
+          databaseBytes: row?.databaseBytes ?? 0
+        })
+      ))
+  })
+
+  return { usage, spent }
+}

@@ -58,7 +58,9 @@ const usageColumns = (row: Projection.UsageRow) => ({
   cache_read_tokens: row.usage.cacheReadTokens,
   cache_write_tokens: row.usage.cacheWriteTokens,
   reasoning_tokens: row.usage.reasoningTokens,
-  total_tokens: row.usage.totalTokens
+  total_tokens: row.usage.totalTokens,
+  context_percent: row.contextPercent,
+  cost_nanos: row.costNanos
 })
 
 const checkpointColumns = (row: Projection.CheckpointRow) => ({

@@ -8,6 +8,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import * as Cost from "../domain/Cost.ts"
 import type { TurnId } from "../domain/Ids.ts"
 import * as Invariants from "../domain/Invariants.ts"
 import type { Gone, SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
@@ -20,10 +21,24 @@ import type { FollowEnded, Journal } from "./Journal.ts"
 /** Events, or sessions, read at a time. */
 const pageSize = 1_000
 
+/** What usage events add up to, estimates too, as the ledger counts. */
+interface Used {
+  readonly attempts: number
+  readonly usage: Usage.Usage
+  readonly costNanos: number | undefined
+}
+
+const nothingUsed: Used = { attempts: 0, usage: Usage.unknown, costNanos: undefined }
+
+const plus = (a: Used, b: Used): Used => ({
+  attempts: a.attempts + b.attempts,
+  usage: Usage.add(a.usage, b.usage),
+  costNanos: a.costNanos === undefined ? b.costNanos : a.costNanos + (b.costNanos ?? 0)
+})
+
 export interface Verified {
   readonly events: number
-  /** All that its usage events say, estimates too, as the ledger counts; null where there is none. */
-  readonly used: Usage.Usage | null
+  readonly used: Used
   readonly violations: ReadonlyArray<Invariants.Violation>
 }
 
@@ -138,11 +153,14 @@ const verifyOnce = (journal: Reader, id: TurnId) =>
     const rows = yield* rowsOf(journal, id)
     const checkers = rows.folded === undefined ? [Invariants.journalChecker(), ...rows.checkers] : []
     const left: Array<TurnEvent.TurnEvent> = []
-    let used: Usage.Usage | null = null
+    let used = nothingUsed
     let events = 0
     const broken = yield* readEvents(journal, id, rows.upTo, (event) => {
       events += 1
-      if (event.type === "telemetry.usage") used = Usage.add(used ?? Usage.unknown, event.data.usage)
+      if (event.type === "telemetry.usage") {
+        const { cost, usage } = event.data
+        used = plus(used, { attempts: 1, usage, costNanos: cost === undefined ? undefined : Cost.toNanos(cost) })
+      }
       for (const checker of checkers) checker.add(event)
       if (rows.folded !== undefined) left.push(event)
     })
@@ -159,13 +177,18 @@ const verifyOnce = (journal: Reader, id: TurnId) =>
     }
   })
 
-const sameUsage = (a: Usage.Usage | null, b: Usage.Usage | null) => JSON.stringify(a) === JSON.stringify(b)
+const sameUsed = (a: Used, b: Used) => JSON.stringify(a) === JSON.stringify(b)
 
 /** The ledger by session, with the fields in one order. */
 const ledgerOf = (journal: Reader) =>
   Effect.map(
-    journal.usage(["session"]),
-    (totals) => new Map(totals.map(({ by, usage }) => [by.session, Usage.add(Usage.unknown, usage)]))
+    journal.usage({ by: ["session"] }),
+    (totals) =>
+      new Map(
+        totals.map((
+          { attempts, by, costNanos, usage }
+        ) => [by.session, plus(nothingUsed, { attempts, usage, costNanos })])
+      )
   )
 
 /** Its turns, in the order of their begin, with what is wrong between them. */
@@ -206,7 +229,7 @@ type SessionError = SessionNotFound | TurnNotFound | Gone | JournalFailure | Fol
 interface SessionVerified {
   readonly turns: number
   readonly events: number
-  readonly used: Usage.Usage | null
+  readonly used: Used
 }
 
 const verifySession = (
@@ -218,12 +241,12 @@ const verifySession = (
     const { turns, violations } = yield* turnsOf(journal, session)
     if (turns.size < session.turnCount) { for (const id of yield* foldedOf(journal, session)) turns.add(id) }
     let events = 0
-    let used: Usage.Usage | null = null
+    let used = nothingUsed
     yield* Effect.forEach(violations, report, { discard: true })
     for (const id of turns) {
       const turn = yield* verifyTurn(journal, id)
       events += turn.events
-      if (turn.used !== null) used = Usage.add(used ?? Usage.unknown, turn.used)
+      used = plus(used, turn.used)
       yield* Effect.forEach(turn.violations, report, { discard: true })
     }
     // a turn is counted in the transaction that begins it, so those begun since only add to what was found
@@ -261,7 +284,7 @@ export const verifyAll = (journal: Reader, report: Report): Effect.Effect<Counts
       return report(violation)
     }
     const before = yield* ledgerOf(journal)
-    const spent = new Map<string, Usage.Usage | null>()
+    const spent = new Map<string, Used>()
     let cursor: string | undefined
     do {
       const page = yield* journal.sessions({ cursor, limit: pageSize })
@@ -277,9 +300,9 @@ export const verifyAll = (journal: Reader, report: Report): Effect.Effect<Counts
     } while (cursor !== undefined)
     const after = yield* ledgerOf(journal)
     for (const [id, used] of spent) {
-      const [was, is] = [before.get(id) ?? null, after.get(id) ?? null]
+      const [was, is] = [before.get(id) ?? nothingUsed, after.get(id) ?? nothingUsed]
       // not the same twice: a session at work, of which the events were read between the two
-      if (sameUsage(was, is) && !sameUsage(is, used)) {
+      if (sameUsed(was, is) && !sameUsed(is, used)) {
         yield* say(ofSession("P14", id, "the ledger's sum is not that of its events"))
       }
     }

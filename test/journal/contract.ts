@@ -498,14 +498,14 @@ export const contract = <E>(name: string, layer: Layer.Layer<Journal, E>): void 
           assert.strictEqual((yield* Effect.flip(collect(follow("t", 0))))._tag, "TurnNotFound")
           assert.strictEqual((yield* Effect.flip(journal.deleteSession(sessionId("s"))))._tag, "SessionNotFound")
           assert.strictEqual((yield* journal.turn(turnId("k"))).turn.text, "y")
-          assert.deepStrictEqual((yield* journal.usage(["session"])).map((one) => one.by.session), ["kept"])
+          assert.deepStrictEqual((yield* journal.usage({ by: ["session"] })).map((one) => one.by.session), ["kept"])
         })
     )
 
     check("usage is summed by group, an unknown count stays unknown", () =>
       Effect.gen(function*() {
         const journal = yield* Journal
-        assert.deepStrictEqual(yield* journal.usage([]), [])
+        assert.deepStrictEqual(yield* journal.usage({ by: [] }), [])
         yield* createSession("a")
         yield* createSession("b")
         yield* answered("t1", "a", ["x"])
@@ -518,17 +518,98 @@ export const contract = <E>(name: string, layer: Layer.Layer<Journal, E>): void 
           used({ outputTokens: 5 }, "estimated"),
           completed("t3")
         ])
-        const bySession = yield* journal.usage(["session"])
+        const bySession = yield* journal.usage({ by: ["session"] })
         assert.deepStrictEqual(
           bySession.map((
             { by, turns, usage }
           ) => [by, turns, usage.inputTokens, usage.outputTokens, usage.totalTokens]),
           [[{ session: "a" }, 2, 2, 3, 5], [{ session: "b" }, 1, null, 5, null]]
         )
-        const byDay = yield* journal.usage(["day", "model"])
+        const byDay = yield* journal.usage({ by: ["day", "model"] })
         assert.deepStrictEqual(byDay.map(({ by, turns }) => [by, turns]), [[{ day: "2026-01-02", model: "echo" }, 3]])
-        assert.strictEqual((yield* journal.usage([]))[0]?.usage.outputTokens, 8)
+        assert.strictEqual((yield* journal.usage({ by: [] }))[0]?.usage.outputTokens, 8)
         assert.strictEqual((yield* journal.turn(turnId("t3"))).turn.usage, null)
+        const bySource = yield* journal.usage({ by: ["source", "turn"], where: { session: "a" }, skip: 1, limit: 5 })
+        assert.deepStrictEqual(bySource.map((one) => one.by), [{ source: "deterministic", turn: "t2" }])
+        const none = { turn: "t3", provider: "other" }
+        assert.deepStrictEqual(yield* journal.usage({ by: ["turn"], where: none }), [])
+        assert.lengthOf(yield* journal.usage({ by: ["turn"], where: { from: "2026-01-02", to: "2026-01-02" } }), 3)
+        assert.deepStrictEqual(yield* journal.usage({ by: ["turn"], where: { to: "2026-01-01" } }), [])
+        assert.deepStrictEqual(yield* journal.usage({ by: [], where: { from: "2026-01-03" } }), [])
+      }))
+
+    check("cost is the sum of what is known, and unknown where nothing is", () =>
+      Effect.gen(function*() {
+        const journal = yield* Journal
+        yield* createSession("s")
+        const priced = (turn: string, cost: number | undefined, contextPercent: number | null) =>
+          Effect.gen(function*() {
+            yield* admit(turn, "s")
+            const more = { contextPercent, ...(cost === undefined ? {} : { cost }) }
+            const usage = used({ inputTokens: 1, outputTokens: 2 }, "reported", more)
+            yield* append(turn, "s", 2, [built, attempt(), delta("x"), usage, completed(turn)])
+          })
+        yield* priced("t1", 0.1, 12.5)
+        yield* priced("t2", 0.2, null)
+        yield* priced("t3", undefined, 3)
+        const [all] = yield* journal.usage({ by: [] })
+        assert.deepInclude(all, { attempts: 3, costNanos: 300_000_000, unpriced: 1, contextPercent: 12.5 })
+        const [unknown] = yield* journal.usage({ by: ["turn"], where: { turn: "t3" } })
+        assert.deepInclude(unknown, { costNanos: undefined, unpriced: 1 })
+      }))
+
+    check(
+      "what is spent counts every attempt, and a day keeps what a deleted session spent",
+      () =>
+        Effect.gen(function*() {
+          const journal = yield* Journal
+          const day = "2026-01-02"
+          const spent = (session: string | undefined) =>
+            Effect.map(
+              journal.spent(session === undefined ? undefined : sessionId(session), day),
+              (found) => [found.session, found.day]
+            )
+          assert.deepStrictEqual(yield* spent("a"), [0, 0])
+          yield* createSession("a")
+          yield* createSession("b")
+          yield* answered("t1", "a", ["x"])
+          yield* answered("t2", "a", ["x", "y"])
+          yield* admit("t3", "b")
+          yield* append("t3", "b", 2, [
+            built,
+            attempt(),
+            delta("x"),
+            used({ outputTokens: 5 }, "estimated"),
+            completed("t3")
+          ])
+          assert.deepStrictEqual(yield* spent("a"), [5, 10])
+          assert.deepStrictEqual(yield* spent("b"), [5, 10])
+          assert.deepStrictEqual(yield* spent(undefined), [5, 10])
+          assert.deepStrictEqual(yield* spent("nobody"), [0, 10])
+          yield* journal.deleteSession(sessionId("a"))
+          assert.deepStrictEqual(yield* spent("a"), [0, 10])
+          assert.strictEqual((yield* journal.spent(undefined, "2026-01-03")).day, 0)
+        })
+    )
+
+    check("a turn's span is kept with it, and its commits are told", () =>
+      Effect.gen(function*() {
+        const journal = yield* Journal
+        yield* createSession("s")
+        const trace = { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331" }
+        yield* admit("t1", "s", { trace })
+        yield* admit("t2", "s", { onBusy: "queue" })
+        assert.deepStrictEqual((yield* journal.turn(turnId("t1"))).trace, trace)
+        assert.isUndefined((yield* journal.turn(turnId("t2"))).trace)
+        const ids = ["t1", "t2", "nobody"].map(turnId)
+        assert.deepStrictEqual([...(yield* journal.traces(ids))], [["t1", trace]])
+        yield* append("t1", "s", 2, [built, attempt(), delta("x")])
+        yield* append("t1", "s", 5, [delta("y")])
+        const commits = yield* journal.commits(turnId("t1"), 0, 10)
+        assert.deepStrictEqual(commits.map(({ firstSeq, lastSeq }) => [firstSeq, lastSeq]), [[1, 1], [2, 4], [5, 5]])
+        assert.isTrue(commits.every(({ chars }) => chars > 0))
+        assert.lengthOf(yield* journal.commits(turnId("t1"), 1, 1), 1)
+        assert.strictEqual((yield* Effect.flip(journal.commits(turnId("nobody"), 0, 1)))._tag, "TurnNotFound")
       }))
   })
 

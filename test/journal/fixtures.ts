@@ -55,10 +55,11 @@ export const reasoning = (text: string): EventBody => ({
 })
 export const used = (
   known: Partial<Usage>,
-  source: "reported" | "estimated" | "deterministic" = "deterministic"
+  source: "reported" | "estimated" | "deterministic" = "deterministic",
+  more: { readonly cost?: number; readonly contextPercent?: number | null } = {}
 ): EventBody => ({
   type: "telemetry.usage",
-  data: { usage: UsageModule.make(known), source, contextPercent: null },
+  data: { usage: UsageModule.make(known), source, contextPercent: null, ...more },
   attempt: 1
 })
 export const checkpoint = (n: number, seq: number): EventBody => ({

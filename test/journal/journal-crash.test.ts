@@ -160,7 +160,7 @@ describe("a restart", () => {
             events: yield* journal.readAfter(turnId("t"), 0, 100),
             state: yield* journal.state(turnId("open")),
             checkpoints: yield* journal.checkpoints(turnId("t")),
-            usage: yield* journal.usage(["session", "provider", "model", "day"]),
+            usage: yield* journal.usage({ by: ["session", "provider", "model", "day"] }),
             running: yield* journal.runningTurns
           }
         })

@@ -213,7 +213,7 @@ export const retentionContract = <E>(name: string, layer: Layer.Layer<Journal, E
               record,
               messages: (yield* journal.messages(sessionId("s"), all)).items,
               checkpoints: yield* journal.checkpoints(turnId("t")),
-              usage: yield* journal.usage(["model"])
+              usage: yield* journal.usage({ by: ["model"] })
             }
           })
           const before = yield* facts

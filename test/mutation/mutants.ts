@@ -134,7 +134,8 @@ const promised = (id: TurnId): TurnRecord => ({
   },
   options: {},
   resumedBy: undefined,
-  retriedBy: undefined
+  retriedBy: undefined,
+  trace: undefined
 })
 
 /** The journal as recovery sees it: what a start does to orphans. */

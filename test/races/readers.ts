@@ -113,7 +113,7 @@ export const deletes = (kind: JournalKind, rounds: number) =>
         wrong.push("the session is still there")
       }
     }
-    const usage = yield* journal.usage([])
+    const usage = yield* journal.usage({ by: [] })
     const running = yield* journal.runningTurns
     if (usage.some(({ turns }) => turns > 0) || running.length > 0) wrong.push("rows of deleted sessions are left")
     return { rounds, counts, wrong }

@@ -151,7 +151,7 @@ const play = (position: string, ending: Ending) =>
       return {
         all: yield* events(id),
         turn: yield* turnOf(id),
-        ledger: yield* journal.usage(["session"]),
+        ledger: yield* journal.usage({ by: ["session"] }),
         others: (yield* journal.turns((yield* turnOf(id)).sessionId, { cursor: undefined, limit: 9 })).items.filter((
           turn
         ) => turn.id !== id)

@@ -3,5 +3,6 @@ import type { Migration } from "../Migrations.ts"
 import { journal } from "./0001_journal.ts"
 import { ledger } from "./0002_ledger.ts"
 import { answers } from "./0003_answers.ts"
+import { spending } from "./0004_spending.ts"
 
-export const migrations: ReadonlyArray<Migration> = [journal, ledger, answers]
+export const migrations: ReadonlyArray<Migration> = [journal, ledger, answers, spending]
