@@ -13,6 +13,7 @@ import type { SessionId, TurnId } from "../domain/Ids.ts"
 import type { Gone, SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
 import type { JournalFailure } from "../domain/TurnError.ts"
 import { FollowEnded, type JournaledEvent, type SessionCursor } from "./Journal.ts"
+import * as JournalMetrics from "./JournalMetrics.ts"
 import * as Live from "./Live.ts"
 
 /** A page of one turn. `ended`: the turn has its terminal event, in this page or before. */
@@ -69,6 +70,23 @@ const end: Step<never> = [Chunk.empty(), Option.none()]
 const gone = <E>(joined: boolean, error: E): Effect.Effect<never, E | FollowEnded> =>
   Effect.fail(joined ? new FollowEnded({ reason: "deleted" }) : error)
 
+/** Followers that are there now, of all journals of the process. */
+const present = { turn: 0, session: 0 }
+
+const counted = <A, E>(
+  of: keyof typeof present,
+  resumed: boolean,
+  events: Stream.Stream<A, E>
+): Stream.Stream<A, E> => {
+  const count = (by: 1 | -1) =>
+    Effect.sync(() => {
+      present[of] += by
+      JournalMetrics.followers[of](present[of])
+    })
+  const join = Effect.zipRight(count(1), Effect.sync(() => JournalMetrics.joins[resumed ? "resumed" : "start"](1)))
+  return Stream.unwrapScoped(Effect.as(Effect.acquireRelease(join, () => count(-1)), events))
+}
+
 interface TurnCursor {
   readonly seq: number
   /** The turn as it was when this follower last looked: holds the end of a turn that is no longer live. */
@@ -86,6 +104,8 @@ export const follow = (
 ): Stream.Stream<JournaledEvent, FollowError> => {
   const taken = (events: ReadonlyArray<JournaledEvent>, seen: Live.LiveTurn | undefined): Step<TurnCursor> => {
     const last = events.at(-1)
+    const head = seen ?? live.turn(id)
+    if (last !== undefined && head !== undefined) JournalMetrics.followerLag(head.state.lastSeq - last.seq)
     return last === undefined || Live.ends(events)
       ? emit<TurnCursor>(events, undefined)
       : emit(events, { seq: last.seq, seen, joined: true })
@@ -121,10 +141,11 @@ export const follow = (
         )
       )
     })
-  return Stream.paginateChunkEffect<TurnCursor, JournaledEvent, FollowError, never>(
+  const events = Stream.paginateChunkEffect<TurnCursor, JournaledEvent, FollowError, never>(
     { seq: after, seen: undefined, joined: false },
     step
   )
+  return counted("turn", after > 0, events)
 }
 
 type SessionFollowError = SessionNotFound | TurnNotFound | Gone | JournalFailure | FollowEnded
@@ -173,9 +194,10 @@ export const followSession = (
     })
   const start: Place = after === undefined ? { pos: 0, joined: false } : { cursor: after }
   const events = Stream.paginateChunkEffect<Place, JournaledEvent, SessionFollowError, never>(start, step)
-  return open
+  const held = open
     ? Stream.acquireRelease(live.retainSession(id), () => live.releaseSession(id)).pipe(
       Stream.flatMap(() => events)
     )
     : events
+  return counted("session", after !== undefined, held)
 }

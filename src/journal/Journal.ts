@@ -217,6 +217,11 @@ export interface StorageInfo {
 
 export class Journal extends Context.Tag("turnstream/journal/Journal")<Journal, {
   readonly info: Effect.Effect<StorageInfo, JournalFailure>
+  /**
+   * Fails where storage is in trouble: it cannot be read, or refused the last write and has taken none since. Answers at
+   * once; in trouble it has a write tried meanwhile, so that a service nobody writes to learns that the trouble is over.
+   */
+  readonly health: Effect.Effect<void, JournalFailure>
 
   // sessions
   readonly createSession: (

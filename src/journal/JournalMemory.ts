@@ -200,6 +200,7 @@ const make = () => {
   }
 
   return Journal.of({
+    health: Effect.void,
     info: Effect.succeed({ kind: "memory", path: undefined, schemaVersion: 0, durability: "none", epoch: 0 }),
     createSession: (session, messages = []) =>
       Effect.suspend(() => {

@@ -29,10 +29,12 @@ const readOnly: Omit<Writer.Writer, "fenced"> = {
   append: () => forReadingOnly("append"),
   appendAll: () => forReadingOnly("append"),
   submit: forReadingOnly,
-  maintain: forReadingOnly
+  maintain: forReadingOnly,
+  trouble: () => undefined
 }
 
 const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
+  const scope = yield* Effect.scope
   const live = Live.make()
   const pages = PageCache.make()
   const sql = database.writer ?? database.reader
@@ -76,7 +78,31 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
     pages
   })
 
+  /** Whether storage takes writes again: its own failure is what `trouble` says next. One at a time. */
+  let probing = false
+  const probe = Effect.suspend(() => {
+    if (probing) return Effect.void
+    probing = true
+    const write = writer.submit(
+      "probe",
+      (db) => Effect.as(commands.touchOwner(db), { value: undefined, publish: () => undefined })
+    )
+    return Effect.asVoid(Effect.forkIn(
+      Effect.ensuring(
+        Effect.ignore(write),
+        Effect.sync(() => {
+          probing = false
+        })
+      ),
+      scope
+    ))
+  })
+
   return Journal.of({
+    health: Effect.suspend(() => {
+      const trouble = writer.trouble()
+      return trouble === undefined ? reads.answers : Effect.zipRight(probe, trouble)
+    }),
     foldTurns: retention.foldTurns,
     vacuum: retention.vacuum,
     info: Effect.succeed({

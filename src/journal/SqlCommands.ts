@@ -184,5 +184,8 @@ export const make = ({ live, sql, writes }: Options) => {
   const readEpoch = (db: Connection) =>
     Effect.map(Rows.epochRows(db, sql`SELECT epoch FROM owner WHERE id = 1`), ([owner]) => owner?.epoch ?? 0)
 
-  return { admit, createSession, updateSession, deleteSession, readEpoch }
+  /** A write that changes nothing. */
+  const touchOwner = (db: Connection) => Storage.run(db, sql`UPDATE owner SET heartbeat_at = heartbeat_at WHERE id = 1`)
+
+  return { admit, createSession, updateSession, deleteSession, readEpoch, touchOwner }
 }

@@ -350,6 +350,8 @@ export const make = ({ live, owned, pages, sql, stored }: Options) => {
       ))
   )
 
+  const answers = read("health", (db) => Effect.asVoid(Rows.epochRows(db, sql`SELECT epoch FROM owner WHERE id = 1`)))
+
   const contents = Effect.fn("Journal.contents")((sessionId: SessionId, hashes: ReadonlyArray<string>) =>
     hashes.length === 0 ? Effect.succeed(new Map<string, string>()) : read("contents", (db) =>
       Effect.map(
@@ -380,6 +382,7 @@ export const make = ({ live, owned, pages, sql, stored }: Options) => {
     contents,
     traces,
     commits,
+    answers,
     ...SqlUsage.make(sql, read),
     pages: SqlPages.make({ read, stored, pages, requireSession, standing })
   }

@@ -39,6 +39,9 @@ export const isOwn = (fault: StorageFault): boolean => isConstraint(fault) || !f
 /** Codes that pass by themselves: another connection's lock, memory, an interrupted statement. */
 const retryable = /^SQLITE_(BUSY|LOCKED|NOMEM|INTERRUPT|PROTOCOL|SCHEMA)/
 
+/** For a metric: SQLite's primary codes are a closed set, what else a driver throws is not. */
+export const codeLabel = ({ code }: StorageFault): string => /^SQLITE_[A-Z]+/.exec(code)?.[0] ?? "other"
+
 export const failure = (operation: string, fault: StorageFault): JournalFailure =>
   new JournalFailure({
     operation,

@@ -22,11 +22,12 @@ import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import type * as Tracer from "effect/Tracer"
 import type { TurnId } from "../domain/Ids.ts"
 import { Fenced, JournalFailure } from "../domain/TurnError.ts"
+import * as CommitWatch from "./CommitWatch.ts"
 import { tick } from "./EventLoop.ts"
 import type { Append, WriteError } from "./Journal.ts"
-import { observeCommit } from "./JournalMetrics.ts"
 import * as Storage from "./Storage.ts"
 
 /**
@@ -63,11 +64,13 @@ type Entry =
   | {
     readonly _tag: "Append"
     readonly append: Append
+    readonly span: Span
     /** Told once. Synchronous. */
     readonly settle: (exit: Exit.Exit<void, WriteError>) => void
   }
   | {
     readonly _tag: "Command"
+    readonly span: Span
     readonly operation: string
     readonly run: (connection: Connection) => Effect.Effect<Settled, Storage.StorageFault>
     readonly fail: (cause: Cause.Cause<WriteError>) => Effect.Effect<unknown>
@@ -82,6 +85,10 @@ interface Upkeep {
   readonly fail: (cause: Cause.Cause<WriteError>) => Effect.Effect<unknown>
   readonly operation: string
 }
+
+/** Of whoever asked for the write. */
+type Span = Tracer.AnySpan | undefined
+const currentSpan = Effect.withFiberRuntime<Span>((fiber) => Effect.succeed(fiber.currentSpan))
 
 /** COMMIT failed: what became of the transaction is not known. */
 class CommitFault extends Data.TaggedError("CommitFault")<{ readonly fault: Storage.StorageFault }> {}
@@ -106,6 +113,8 @@ export interface Writer {
   ) => Effect.Effect<A, WriteError>
   /** Completes when a transaction found another owner's epoch. */
   readonly fenced: Effect.Effect<Fenced>
+  /** Why the last transaction failed where storage itself was at fault; undefined since one succeeded. */
+  readonly trouble: () => JournalFailure | undefined
 }
 
 export interface Options {
@@ -140,6 +149,10 @@ const failWith = (group: ReadonlyArray<Entry>, fault: Storage.StorageFault) =>
     { discard: true }
   )
 
+/** Worth a span: it moves a turn on. Nothing per delta opens one. */
+const isTold = (entry: Entry) =>
+  entry._tag === "Command" || entry.append.events.some(({ type }) => type !== "model.delta")
+
 export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope> =>
   Effect.gen(function*() {
     const fenced = yield* Deferred.make<Fenced>()
@@ -148,7 +161,7 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
     let pending: Array<Entry> = []
     let upkeep: Array<Upkeep> = []
     let closed = false
-
+    const watch = CommitWatch.make()
     const checkEpoch = (connection: Connection) =>
       Effect.flatMap(
         options.readEpoch(connection),
@@ -209,6 +222,7 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
       const failure = Cause.failureOption(cause)
       const error = failure._tag === "Some" ? failure.value : undefined
       if (error?._tag === "Fenced") {
+        watch.fenced(group.length)
         return Effect.zipRight(
           Deferred.succeed(fenced, error),
           Effect.forEach(group, (entry) => failEntry(entry, Cause.fail(error)), { discard: true })
@@ -217,7 +231,9 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
       const ownFault = error === undefined || Storage.isOwn(error)
       if (ownFault && group.length > 1) return Effect.forEach(group, (entry) => commitGroup([entry]), { discard: true })
       if (ownFault) options.forget(turnsOf(group))
-      if (error !== undefined) return failWith(group, error)
+      if (error !== undefined) {
+        return Effect.zipRight(ownFault ? Effect.void : watch.refused(error), failWith(group, error))
+      }
       const defect = Cause.die(Cause.squash(cause))
       return Effect.forEach(group, (entry) => failEntry(entry, defect), { discard: true })
     }
@@ -232,7 +248,16 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
               return Effect.forEach(settled, ({ complete }) => complete, { discard: true })
             }).pipe(
               Effect.zipRight(Clock.currentTimeNanos),
-              Effect.flatMap((ended) => observeCommit(ended - begun, events))
+              Effect.flatMap((ended) =>
+                watch.committed({
+                  begun,
+                  ended,
+                  events,
+                  writes: group.length,
+                  isTold: group.some(isTold),
+                  spans: () => group.map(({ span }) => span)
+                })
+              )
             )
         }))
 
@@ -249,6 +274,7 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
 
     const drain = Effect.uninterruptible(Effect.suspend(() => {
       const group = pending
+      watch.taken(group.length)
       const jobs = upkeep
       pending = []
       upkeep = []
@@ -268,6 +294,7 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
           return Effect.zipRight(room.await, enqueue(operation, entries))
         }
         pending.push(...entries)
+        watch.queued(pending.length)
         ready.unsafeOpen()
         return Effect.void
       })
@@ -302,14 +329,15 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
           return Deferred.await(done)
         }),
       fenced: Deferred.await(fenced),
+      trouble: watch.trouble,
       append: (append) =>
-        Effect.suspend(() => {
+        Effect.flatMap(currentSpan, (span) => {
           const done = Deferred.unsafeMake<void, WriteError>(FiberId.none)
           const settle = (exit: Exit.Exit<void, WriteError>) => Deferred.unsafeDone(done, exit)
-          return Effect.zipRight(enqueue("append", [{ _tag: "Append", append, settle }]), Deferred.await(done))
+          return Effect.zipRight(enqueue("append", [{ _tag: "Append", append, span, settle }]), Deferred.await(done))
         }),
       appendAll: (appends) =>
-        Effect.suspend(() => {
+        Effect.flatMap(currentSpan, (span) => {
           const done = Deferred.unsafeMake<ReadonlyArray<Exit.Exit<void, WriteError>>, WriteError>(FiberId.none)
           const exits = appends.map((): Exit.Exit<void, WriteError> => Exit.void)
           let left = appends.length
@@ -317,6 +345,7 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
           const entries = appends.map((append, index): Entry => ({
             _tag: "Append",
             append,
+            span,
             settle: (exit) => {
               exits[index] = exit
               if (--left === 0) Deferred.unsafeDone(done, Exit.succeed(exits))
@@ -330,10 +359,11 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
           connection: Connection
         ) => Effect.Effect<{ readonly value: A; readonly publish: () => void }, E | Storage.StorageFault>
       ) =>
-        Effect.suspend(() => {
+        Effect.flatMap(currentSpan, (span) => {
           const done = Deferred.unsafeMake<A, Exclude<E, Storage.StorageFault> | WriteError>(FiberId.none)
           const entry: Entry = {
             _tag: "Command",
+            span,
             operation,
             fail: (cause) => Deferred.failCause(done, cause),
             run: (connection) =>
