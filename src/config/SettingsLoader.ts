@@ -245,6 +245,8 @@ export const layerWith = (overrides: Overrides = {}): Layer.Layer<Settings> => {
     durability: "full",
     token: undefined,
     otlp: undefined,
+    // a program that embeds has a log of its own, which is not for every turn
+    telemetry: { captureContent: false, logLevel: "warning" },
     ...overrides,
     limits: { ...defaults.limits, ...overrides.limits }
   })

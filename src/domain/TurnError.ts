@@ -229,6 +229,13 @@ export class JournalFailure extends Schema.TaggedError<JournalFailure>(tag("Jour
   }
 }
 
+/** What to do next, by budget. */
+const budgetAdvice: ReadonlyMap<string, string> = new Map([
+  ["tokensPerSession", "Start a new session, or raise it in the configuration."],
+  ["tokensPerDay", "Wait until midnight UTC, or raise it in the configuration."],
+  ["databaseBytes", "Delete sessions, set retention.days, or raise it in the configuration."]
+])
+
 export class BudgetExceeded extends Schema.TaggedError<BudgetExceeded>(tag("BudgetExceeded"))("BudgetExceeded", {
   budget: Schema.String,
   used: Schema.Number,
@@ -236,7 +243,9 @@ export class BudgetExceeded extends Schema.TaggedError<BudgetExceeded>(tag("Budg
 }) {
   readonly retryable = false
   override get message() {
-    return `The budget "${this.budget}" is used up: ${this.used} of ${this.limit}. Raise it in the configuration or wait for the next period.`
+    return `The budget limits.${this.budget} is used up: ${this.used} of ${this.limit}. ${
+      budgetAdvice.get(this.budget) ?? "Raise it in the configuration."
+    }`
   }
 }
 

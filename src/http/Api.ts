@@ -63,6 +63,14 @@ const Bootstrap = Schema.Struct({
   defaults: Schema.Struct({ provider: Schema.String, model: Schema.String }),
   providers: Schema.Array(ProviderDiagnostics),
   limits: Limits,
+  /** Every configured budget, and how much of it is used; of sessions, the one that spent most. */
+  budgets: Schema.Array(
+    Schema.Struct({
+      budget: Schema.Literal("tokensPerSession", "tokensPerDay", "databaseBytes"),
+      used: Schema.Number,
+      limit: Schema.Number
+    }).annotations({ identifier: "Budget" })
+  ),
   storage: StorageInfo
 }).annotations({ identifier: "Bootstrap" })
 export type Bootstrap = typeof Bootstrap.Type

@@ -57,6 +57,7 @@ export const layer = HttpApiBuilder.group(Api, "operations", (handlers) =>
         defaults: { provider, model: registry.defaults.model(provider) },
         providers: yield* registry.diagnostics,
         limits: settings.limits,
+        budgets: yield* runtime.budgets,
         storage: path === undefined ? storage : { ...storage, path }
       }
       return json(body)
@@ -76,7 +77,7 @@ export const layer = HttpApiBuilder.group(Api, "operations", (handlers) =>
     const ready = Effect.gen(function*() {
       if (yield* runtime.draining) return notReady("draining", "The service is shutting down and takes no new turns.")
       if (fenced !== undefined) return notReady("fenced", fenced.message)
-      return yield* journal.info.pipe(
+      return yield* journal.health.pipe(
         Effect.match({
           onFailure: (error) => notReady("storage", error.message),
           onSuccess: () => json({ status: "ready" })
@@ -95,7 +96,11 @@ export const layer = HttpApiBuilder.group(Api, "operations", (handlers) =>
       .handleRaw("vacuum", ({ request }) => orProblem(request, vacuum(request)))
       .handleRaw("live", () => Effect.succeed(json({ status: "live" })))
       .handleRaw("ready", () => ready)
-      .handleRaw("metrics", () => Effect.map(Prometheus.snapshot, (metrics) => text(metrics, Prometheus.contentType)))
+      .handleRaw("metrics", () =>
+        Effect.map(
+          Effect.zipRight(runtime.measure, Prometheus.snapshot),
+          (metrics) => text(metrics, Prometheus.contentType)
+        ))
       .handleRaw("openapi", () => Effect.sync(() => json(document())))
       .handleRaw("docs", () => Effect.sync(() => text(Docs.render(document()), "text/html; charset=utf-8")))
       .handleRaw("docsStyle", () => Effect.succeed(text(Docs.stylesheet, "text/css; charset=utf-8")))

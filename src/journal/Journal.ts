@@ -190,7 +190,7 @@ export interface UsageTotal {
 
 /** What is spent of each budget. */
 export interface Spent {
-  /** Tokens of the session that was asked for, or of the one that spent most. */
+  /** Tokens of the session that was asked for, or of the fullest. */
   readonly session: number
   /** Tokens of the day that was asked for, those of deleted sessions too. */
   readonly day: number
@@ -356,10 +356,14 @@ export class Journal extends Context.Tag("turnstream/journal/Journal")<Journal, 
   /** Sums of usage rows, estimates included, grouped and in the order of the groups. Reads the whole ledger. */
   readonly usage: (query: UsageQuery) => Effect.Effect<ReadonlyArray<UsageTotal>, JournalFailure>
   /**
-   * Lookups by key for a session that is named; without one, a pass over the sessions. A session that is not there has
+   * Lookups by key for a session that is named; a pass over all of them for the `fullest`. A session that is not there has
    * spent nothing.
    */
-  readonly spent: (session: SessionId | undefined, day: string) => Effect.Effect<Spent, JournalFailure>
+  readonly spent: (of: {
+    readonly session: SessionId | undefined
+    readonly fullest?: boolean
+    readonly day: string
+  }) => Effect.Effect<Spent, JournalFailure>
 
   /** Completes when another process took the database over. */
   readonly fenced: Effect.Effect<Fenced>

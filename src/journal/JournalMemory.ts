@@ -307,10 +307,10 @@ const make = () => {
     followSession: (id, after, open) => Follow.followSession(live, pages, id, after, open),
     endFollowers: (reason, turnId) => Effect.sync(() => live.close(reason, turnId)),
     usage: (query) => Effect.sync(() => usage({ ...query, by: [...new Set(query.by)] })),
-    spent: (session, day) =>
+    spent: ({ day, fullest, session }) =>
       Effect.sync(() => {
         const entry = session === undefined ? undefined : store.sessions.get(session)
-        const sessions = session === undefined ? [...store.sessions.values()] : entry === undefined ? [] : [entry]
+        const sessions = fullest === true ? [...store.sessions.values()] : entry === undefined ? [] : [entry]
         return {
           session: Math.max(0, ...sessions.map(sessionTokens)),
           day: store.days.get(day) ?? 0,

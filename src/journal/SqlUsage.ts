@@ -1,7 +1,6 @@
 /** The usage ledger: its sums, grouped, and what is spent of each budget. */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
-import type { SessionId } from "../domain/Ids.ts"
 import type * as Journal from "./Journal.ts"
 import * as Rows from "./Rows.ts"
 import type * as Storage from "./Storage.ts"
@@ -92,25 +91,27 @@ export const make = (sql: SqlClient.SqlClient, read: Storage.Reader) => {
     )
   })
 
-  const spent = Effect.fn("Journal.spent")((session: SessionId | undefined, day: string) => {
-    const ofSession = session === undefined
-      ? sql`(SELECT max(tokens) FROM sessions)`
-      : sql`(SELECT tokens FROM sessions WHERE id = ${session})`
-    return read("spent", (db) =>
-      Effect.map(
-        Rows.spentRows(
-          db,
-          sql`SELECT ${ofSession} AS session, (SELECT tokens FROM usage_days WHERE day = ${day}) AS day,
+  const spent = Effect.fn("Journal.spent")(
+    ({ day, fullest = false, session }: Parameters<Journal.Journal["Type"]["spent"]>[0]) => {
+      const ofSession = fullest
+        ? sql`(SELECT max(tokens) FROM sessions)`
+        : sql`(SELECT tokens FROM sessions WHERE id = ${session ?? null})`
+      return read("spent", (db) =>
+        Effect.map(
+          Rows.spentRows(
+            db,
+            sql`SELECT ${ofSession} AS session, (SELECT tokens FROM usage_days WHERE day = ${day}) AS day,
             (SELECT (page_count - freelist_count) * page_size FROM pragma_page_count(), pragma_freelist_count(), pragma_page_size())
               AS "databaseBytes"`
-        ),
-        ([row]): Journal.Spent => ({
-          session: row?.session ?? 0,
-          day: row?.day ?? 0,
-          databaseBytes: row?.databaseBytes ?? 0
-        })
-      ))
-  })
+          ),
+          ([row]): Journal.Spent => ({
+            session: row?.session ?? 0,
+            day: row?.day ?? 0,
+            databaseBytes: row?.databaseBytes ?? 0
+          })
+        ))
+    }
+  )
 
   return { usage, spent }
 }

@@ -52,7 +52,7 @@ export const make = (
   { afterFinishMs, decoder: makeDecoder, fail, pull, requestId }: AnswerOptions
 ): Stream.Stream<ProviderEvent, ProviderFailure> => {
   // told before anything that is awaited: the engine's own clock may be what ends the answer
-  let events: Array<ProviderEvent> = requestId === undefined ? [] : [{ _tag: "Accepted", requestId }]
+  let events: Array<ProviderEvent> = [{ _tag: "Accepted", ...(requestId === undefined ? {} : { requestId }) }]
   const decoder = makeDecoder((event) => events.push(event))
   let ended: { readonly fault: Fault | undefined } | undefined
   let finishedMs: number | undefined

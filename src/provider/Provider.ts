@@ -2,7 +2,7 @@
  * The contract of a provider adapter: one request in, one stream of provider events out.
  *
  * Rules, checked by `test/provider/adapter-contract.ts` and enforced by `turn/Attempt.ts`:
- * - `Accepted` comes first, or not at all;
+ * - `Accepted` comes before anything is said, perhaps again with more, or not at all;
  * - exactly one `Finish` ends a good answer; after it only `Usage` may follow; a stream that ends without it is
  *   `ProviderFailure{incomplete_stream}`;
  * - the last `Usage` wins; a stream that reports none is usage unknown;
@@ -19,8 +19,8 @@ import type { Usage } from "../domain/Usage.ts"
 import type { Script } from "./Script.ts"
 
 export type ProviderEvent =
-  /** The vendor took the request; first, where it names it: what its support asks for. */
-  | { readonly _tag: "Accepted"; readonly requestId: string }
+  /** The vendor took the request. `requestId`: what its support asks for; `model`: the one that it says answers. */
+  | { readonly _tag: "Accepted"; readonly requestId?: string; readonly model?: string }
   | {
     readonly _tag: "Delta"
     readonly kind: DeltaKind

@@ -13,6 +13,7 @@ import {
   type Quirks,
   type SettingsShape
 } from "../config/Settings.ts"
+import type { Prices } from "../domain/Cost.ts"
 import type { GenerationOptions } from "./Provider.ts"
 import type { Capabilities, ModelInfo } from "./ProviderRegistry.ts"
 
@@ -56,21 +57,27 @@ export interface ProviderFacts {
   readonly recording: string | undefined
   readonly modelList: "closed" | "any"
   readonly models: ReadonlyArray<ModelInfo>
-  /** Window and reserve of a model that an open list does not name. */
+  /** Window, reserve and prices of a model that an open list does not name. */
   readonly otherModel: Omit<ModelInfo, "id">
   readonly capabilities: Capabilities
   readonly generation: GenerationOptions
 }
 
-/** A window or reserve: the model's own entry, then the provider's, then the catalogue's, then an assumption. */
+/** Window, reserve and prices: the model's own entry, then the provider's, then the catalogue's, then an assumption. */
 const sizes = (
-  own: { readonly contextWindow?: number | undefined; readonly maxOutputTokens?: number | undefined },
+  own: {
+    readonly contextWindow?: number | undefined
+    readonly maxOutputTokens?: number | undefined
+    readonly prices?: Prices | undefined
+  },
   setting: ProviderSetting,
   entry: Catalogue.CatalogueEntry | undefined
 ): Omit<ModelInfo, "id"> => {
   const configured = own.contextWindow ?? setting.contextWindow
   const contextWindow = configured ?? entry?.contextWindow ?? assumedContextWindow
+  const prices = own.prices ?? setting.prices
   return {
+    ...(prices === undefined ? {} : { prices }),
     contextWindow,
     contextWindowFrom: configured !== undefined
       ? "configured"
@@ -141,6 +148,6 @@ export const allFacts = (settings: SettingsShape): ReadonlyArray<ProviderFacts> 
   return [...settings.providers, ...rest].flatMap((setting) => factsOf(setting) ?? [])
 }
 
-/** A model's window and reserve, listed or not. */
+/** A model's window, reserve and prices, listed or not. */
 export const modelOf = (facts: ProviderFacts, modelId: string): ModelInfo =>
   facts.models.find((model) => model.id === modelId) ?? { id: modelId, ...facts.otherModel }

@@ -5,6 +5,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { Prices } from "../domain/Cost.ts"
 import type { ProviderBlocked, UnknownModel, UnknownProvider } from "../domain/TurnError.ts"
 import type { GenerationOptions, Provider } from "./Provider.ts"
 
@@ -26,7 +27,9 @@ export const ModelInfo = Schema.Struct({
   contextWindow: Schema.Int,
   contextWindowFrom: Provenance,
   /** Tokens kept free for the answer. */
-  maxOutputTokens: Schema.Int
+  maxOutputTokens: Schema.Int,
+  /** Absent where nobody configured any: what calls of it cost is unknown then. */
+  prices: Schema.optional(Prices)
 }).annotations({ identifier: "ModelInfo" })
 export type ModelInfo = typeof ModelInfo.Type
 
@@ -64,6 +67,8 @@ export class ProviderRegistry extends Context.Tag("turnstream/provider/ProviderR
     providerId: string,
     modelId: string
   ) => Effect.Effect<Resolved, UnknownProvider | UnknownModel | ProviderBlocked>
+  /** What calls of a model cost, whether or not it can be called now; undefined where nobody configured it. */
+  readonly prices: (providerId: string, modelId: string) => Prices | undefined
   /** Every provider in configuration order, then the catalogue's. No network. */
   readonly diagnostics: Effect.Effect<ReadonlyArray<ProviderDiagnostics>>
 }>() {}

@@ -170,6 +170,10 @@ const make = (settings: SettingsShape, adapters: Adapters) =>
     return ProviderRegistry.of({
       defaults: { provider: settings.defaults.provider, model: defaultModel },
       resolve,
+      prices: (providerId, modelId) => {
+        const entry = entries.find(({ facts }) => facts.id === providerId)
+        return entry === undefined ? undefined : modelOf(entry.facts, modelId).prices
+      },
       diagnostics: Effect.forEach(entries, diagnose)
     })
   })

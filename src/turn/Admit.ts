@@ -21,9 +21,11 @@ import * as Doubt from "./Doubt.ts"
 import type { IdGenerator } from "./IdGenerator.ts"
 import type { Supervisor } from "./Supervisor.ts"
 import * as TurnLog from "./TurnLog.ts"
+import * as TurnMetrics from "./TurnMetrics.ts"
 import type { TurnControl, TurnEngine, TurnJob } from "./TurnRun.ts"
 import type { ChildError } from "./TurnRuntime.ts"
 import type { TurnSettings } from "./TurnSettings.ts"
+import * as TurnTelemetry from "./TurnTelemetry.ts"
 
 /** A client turned away is asked to come back after about one short turn. */
 const retryAfterMs = 1_000
@@ -44,6 +46,9 @@ export interface Parts {
   readonly scope: Scope.Scope
   readonly draining: () => boolean
 }
+
+const kindOf = ({ link }: Ask.Ask): keyof typeof TurnMetrics.starts =>
+  link.resumedFrom !== undefined ? "resume" : link.retryOf !== undefined ? "retry" : "new"
 
 /** One permit a session, made when it is wanted and dropped with its last user. */
 const makeLocks = () => {
@@ -165,6 +170,15 @@ export const make = (parts: Parts) => {
   const settle = (control: TurnControl, admitted: Admitted & { readonly _tag: "Started" }, ask: Ask.Ask) =>
     admitted.ahead.length === 0 || ask.onBusy === "supersede" ? Deferred.await(control.settled) : Effect.void
 
+  /** The turn that this one goes on with, and its span. */
+  const parentOf = (ask: Ask.Ask) => {
+    const turnId = ask.link.resumedFrom ?? ask.link.retryOf
+    const kind = kindOf(ask)
+    return turnId === undefined || kind === "new"
+      ? Effect.succeed(undefined)
+      : Effect.map(journal.traces([turnId]), (traces) => ({ kind, turnId, trace: traces.get(turnId) }))
+  }
+
   /** All that is read and chosen before anything is written; after the commit nothing can fail any more. */
   const prepare = (ask: Ask.Ask, resolution: Either.Either<Resolved, TurnError>) =>
     Effect.gen(function*() {
@@ -188,18 +202,27 @@ export const make = (parts: Parts) => {
           ? [started]
           : [started, { type: "turn.failed", data: { error: toInfo(resolution.left) } }]
       )
+      const state = TurnState.fold(events) as TurnState.TurnState
+      const span = yield* TurnTelemetry.begin({
+        turnId,
+        sessionId: ask.sessionId,
+        provider: ask.provider,
+        model: ask.model,
+        parent: yield* parentOf(ask)
+      })
       const job = (resolved: Resolved): TurnJob => ({
         turnId,
         sessionId: ask.sessionId,
-        admitted: TurnState.fold(events) as TurnState.TurnState,
+        admitted: state,
         messageId,
         resolved,
         context: contextOf(ask, message, userMessageId, resolved, prefix),
         generation: Ask.generationOf(ask.options, resolved),
         script: ask.options.script,
-        deadlineMs: ask.options.deadlineMs
+        deadlineMs: ask.options.deadlineMs,
+        span
       })
-      return { turnId, userMessageId, events, job }
+      return { turnId, userMessageId, events, state, span, job }
     })
 
   const admit = (ask: Ask.Ask): Effect.Effect<Admission, ChildError> =>
@@ -222,10 +245,15 @@ export const make = (parts: Parts) => {
         options: Ask.toRecord(ask.options),
         onBusy: ask.onBusy,
         queueMax: settings.limits.queuedTurns,
-        idempotency: ask.idempotency
-      }, job)
+        idempotency: ask.idempotency,
+        trace: TurnTelemetry.traceOf(prepared.span)
+      }, job).pipe(Effect.withParentSpan(prepared.span))
       if (result._tag === "Existing") return existing(ask, result.turnId)
-      if (job === undefined) return { turnId: prepared.turnId, existing: false, settled: Effect.void }
+      TurnMetrics.starts[kindOf(ask)](1)
+      if (job === undefined) {
+        yield* TurnTelemetry.ended(prepared.state, { clock, span: prepared.span, settings: settings.telemetry })
+        return { turnId: prepared.turnId, existing: false, settled: Effect.void }
+      }
       const control = yield* supervisor.register(job)
       yield* makeRoom(ask, result.ahead)
       return { turnId: prepared.turnId, existing: false, settled: settle(control, result, ask) }

@@ -20,6 +20,8 @@ export type Outcome =
 export interface AttemptUsage {
   readonly usage: Usage.Usage
   readonly source: Usage.UsageSource
+  /** By the prices of now; undefined where it is not known. */
+  readonly cost: number | undefined
   /** As the provider's wire had it. */
   readonly raw?: unknown
 }
@@ -28,13 +30,14 @@ export interface AttemptUsage {
 const contextPercent = (usage: Usage.Usage, window: number | undefined): number | null =>
   usage.totalTokens === null || window === undefined ? null : Math.round((usage.totalTokens / window) * 10_000) / 100
 
-export const usageEvent = (state: TurnState, { raw, source, usage }: AttemptUsage): EventBody => ({
+export const usageEvent = (state: TurnState, { cost, raw, source, usage }: AttemptUsage): EventBody => ({
   type: "telemetry.usage",
   attempt: state.attempts,
   data: {
     usage,
     source,
     contextPercent: contextPercent(usage, state.context?.window),
+    ...(cost === undefined ? {} : { cost }),
     ...(raw === undefined ? {} : { raw })
   }
 })

@@ -1,11 +1,15 @@
 /** What a turn came to: its outcome and the usage of its last call, from what was really seen. */
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
+import * as Cost from "../domain/Cost.ts"
+import type { Prices } from "../domain/Cost.ts"
 import { Cancelled, Interrupted, JournalFailure, type TurnError } from "../domain/TurnError.ts"
 import * as Usage from "../domain/Usage.ts"
 import type { Provider } from "../provider/Provider.ts"
-import type { Attempt, Finish } from "./Attempt.ts"
+import type { Attempt } from "./Attempt.ts"
 import type { AttemptUsage, Outcome } from "./Ending.ts"
+import * as Estimate from "./Estimate.ts"
+import type { Finish } from "./Intake.ts"
 
 /** What an ending says where nobody can tell why it came. */
 export const engineDefect = new JournalFailure({
@@ -17,28 +21,33 @@ export const engineDefect = new JournalFailure({
 /** Who ends a turn before its time. */
 export type StopCause = "user_stop" | "superseded" | "shutdown"
 
-/** Tokens for text that nobody counted: 4 bytes each, rounded up. Only ever shown as an estimate. */
-export const estimateTokens = (bytes: number) => Math.ceil(bytes / 4)
+/** What a call is judged by, beside what was heard of it. */
+export interface Call {
+  readonly source: Provider["usageSource"]
+  /** Tokens of its context as the builder counted them: the deterministic provider's own count. */
+  readonly contextTokens: number
+  readonly prices: Prices | undefined
+}
 
 /** Usage of a call that ended, or was ended, anywhere: reported, counted, estimated from what was said, or unknown. */
-export const usageOf = (
-  source: Provider["usageSource"],
-  attempt: Attempt | undefined,
-  contextTokens: number
-): AttemptUsage => {
+export const usageOf = ({ contextTokens, prices, source }: Call, attempt: Attempt | undefined): AttemptUsage => {
+  const priced = (used: Omit<AttemptUsage, "cost">): AttemptUsage => ({ ...used, cost: Cost.of(used.usage, prices) })
   const reported = attempt?.reported()
-  if (reported !== undefined) return { ...reported, source }
-  const said = attempt?.said() ?? 0
+  if (reported !== undefined) return priced({ ...reported, source })
   // a provider of ours that was cut off has said exactly what we counted; one that finished without a word has not
-  if (source === "deterministic" && attempt?.finished() !== true) {
-    return { usage: Usage.make({ inputTokens: contextTokens, outputTokens: said }), source }
+  if (source === "deterministic" && attempt?.finish() === undefined) {
+    return priced({ usage: Usage.make({ inputTokens: contextTokens, outputTokens: attempt?.said() ?? 0 }), source })
   }
-  return {
-    usage: said === 0
+  // a call that nobody took costs nothing that we know of; one that was taken is billed for what it read
+  return priced({
+    usage: attempt === undefined || !attempt.accepted()
       ? Usage.unknown
-      : Usage.make({ inputTokens: contextTokens, outputTokens: estimateTokens(attempt?.bytes() ?? 0) }),
+      : Usage.make({
+        inputTokens: Estimate.ofRequest(attempt.request),
+        outputTokens: Estimate.ofSample(attempt.sample())
+      }),
     source: "estimated"
-  }
+  })
 }
 
 const stopError = (cause: StopCause): TurnError =>

@@ -3,51 +3,55 @@
  * `Interrupted{crash}`, with its usage as far as it is known and a checkpoint. No model is called here. Killed in the
  * middle, the next start goes on: each turn's ending is one transaction.
  */
-import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import { type MessageId, SessionId, type TurnId } from "../domain/Ids.ts"
+import { charsPerToken } from "../context/ContextBuilder.ts"
+import type { Prices } from "../domain/Cost.ts"
+import * as Cost from "../domain/Cost.ts"
+import { SessionId, type TurnId } from "../domain/Ids.ts"
 import type { TurnNotFound } from "../domain/RequestError.ts"
 import { Interrupted, JournalFailure } from "../domain/TurnError.ts"
 import type { EventBody, TurnEvent } from "../domain/TurnEvent.ts"
 import type { TurnState } from "../domain/TurnState.ts"
 import * as Usage from "../domain/Usage.ts"
-import type { Journal, WriteError } from "../journal/Journal.ts"
+import type { Journal, Trace, WriteError } from "../journal/Journal.ts"
+import type { ProviderRegistry } from "../provider/ProviderRegistry.ts"
 import * as Ending from "./Ending.ts"
+import * as Estimate from "./Estimate.ts"
 import type { IdGenerator } from "./IdGenerator.ts"
-import { estimateTokens } from "./Outcome.ts"
 import * as TurnLog from "./TurnLog.ts"
+import * as TurnMetrics from "./TurnMetrics.ts"
 import type { TurnEngine } from "./TurnRun.ts"
 import type { ChildError } from "./TurnRuntime.ts"
+import * as TurnTelemetry from "./TurnTelemetry.ts"
 
 /** Turns that are read at once, and whose endings share a transaction. */
 const together = 256
 
-/** Bytes that were said; of an answer too long to be held, its characters, which are no more than that. */
-const saidBytes = ({ chars, reasoning, text, whole }: TurnState): number =>
-  whole ? Buffer.byteLength(text) + Buffer.byteLength(reasoning) : chars
+/** What was said: of an answer too long to be held, its size alone. */
+const saidTokens = ({ chars, reasoning, text, toolCalls, whole }: TurnState): number =>
+  whole
+    ? Estimate.ofText(text) + Estimate.ofText(reasoning) +
+      toolCalls.reduce((sum, call) => sum + Estimate.ofText(JSON.stringify(call.arguments)), 0)
+    : Math.ceil(chars / charsPerToken)
 
 /** The provider's word died with the process; what it said is in the journal. */
-const lastKnownUsage = (state: TurnState): Ending.AttemptUsage => ({
-  usage: state.visible
-    ? Usage.make({
-      inputTokens: state.context?.total ?? null,
-      outputTokens: estimateTokens(saidBytes(state))
-    })
-    : Usage.unknown,
-  source: "estimated"
-})
+const lastKnownUsage = (state: TurnState, prices: Prices | undefined): Ending.AttemptUsage => {
+  const usage = state.visible
+    ? Usage.make({ inputTokens: state.context?.total ?? null, outputTokens: saidTokens(state) })
+    : Usage.unknown
+  return { usage, source: "estimated", cost: Cost.of(usage, prices) }
+}
 
 /** One value for all of them: an error with its stack is dear to make. */
 const crashed: Ending.Outcome = { _tag: "Failed", error: new Interrupted({ cause: "crash" }) }
 
-const endingOf = (clock: Clock.Clock, turnId: TurnId, state: TurnState, messageId: MessageId) => {
-  const events: Array<TurnEvent> = []
-  const pen = TurnLog.makePen(clock, { turnId, sessionId: SessionId.make(state.sessionId) }, state)
-  const log = { state: pen.state, push: (body: EventBody) => void events.push(pen.write(body)) }
-  Ending.push(log, crashed, messageId, () => lastKnownUsage(state))
-  return events
+interface Closing {
+  readonly turnId: TurnId
+  readonly events: ReadonlyArray<TurnEvent>
+  /** As it is once the events are committed. */
+  readonly state: TurnState
 }
 
 /** Faults that are not one turn's: with them no turn can be closed, and a start that went on would leave them all open. */
@@ -62,40 +66,76 @@ const orLeave = (turnId: TurnId) => <E>(closed: Effect.Effect<void, E | JournalF
     (error) => Effect.logError(`Turn ${turnId} could not be closed and stays as it is: ${error.message}`)
   )
 
+/** Closed turns that have a line of the log each; the others are only counted. */
+const linesMax = 100
+
+export interface RecoveryEngine extends Pick<TurnEngine, "journal" | "clock" | "telemetry"> {
+  readonly ids: IdGenerator["Type"]
+  readonly pricesOf: ProviderRegistry["Type"]["prices"]
+}
+
+const makeClosing = ({ clock, ids, pricesOf }: RecoveryEngine) => (turnId: TurnId, state: TurnState) =>
+  Effect.map(ids.messageId, (messageId): Closing => {
+    const events: Array<TurnEvent> = []
+    const pen = TurnLog.makePen(clock, { turnId, sessionId: SessionId.make(state.sessionId) }, state)
+    const log = { state: pen.state, push: (body: EventBody) => void events.push(pen.write(body)) }
+    Ending.push(log, crashed, messageId, () => lastKnownUsage(state, pricesOf(state.provider, state.model)))
+    return { turnId, events, state: pen.state() }
+  })
+
+/** A span for the end of a turn whose own span died with its process, linked to that one. */
+const endSpan = ({ state, turnId }: Closing, trace: Trace | undefined) =>
+  Effect.makeSpan("recovery.turn", {
+    captureStackTrace: false,
+    links: trace === undefined ? [] : [TurnTelemetry.linkTo(trace, { "turnstream.link": "recovers" })],
+    attributes: { "turnstream.turn.id": turnId, "gen_ai.conversation.id": state.sessionId }
+  })
+
 /** Ends every orphan and answers with their ids, oldest first. */
 export const closeOrphans = (
-  engine: Pick<TurnEngine, "journal" | "clock">,
-  ids: IdGenerator["Type"]
+  engine: RecoveryEngine
 ): Effect.Effect<ReadonlyArray<TurnId>, WriteError | TurnNotFound> =>
   Effect.gen(function*() {
-    const orphans = yield* engine.journal.runningTurns
-    const endingsOf = (states: ReadonlyMap<TurnId, TurnState>) =>
-      Effect.forEach(states, ([turnId, state]) =>
-        Effect.map(ids.messageId, (messageId) => ({
-          turnId,
-          events: endingOf(engine.clock, turnId, state, messageId)
-        })))
+    const { clock, journal, telemetry } = engine
+    const closingOf = makeClosing(engine)
+    const orphans = yield* journal.runningTurns
+    let closed = 0
+
+    const told = (closing: Closing, trace: Trace | undefined) =>
+      Effect.gen(function*() {
+        closed += 1
+        TurnMetrics.orphansClosed(1)
+        const settings = closed <= linesMax ? telemetry : { ...telemetry, logLevel: "none" as const }
+        yield* TurnTelemetry.ended(closing.state, { clock, settings, span: yield* endSpan(closing, trace) })
+      })
+
     const closeAll = (states: ReadonlyMap<TurnId, TurnState>) =>
       Effect.gen(function*() {
-        const endings = yield* endingsOf(states)
-        for (const [index, exit] of (yield* engine.journal.appendAll(endings)).entries()) {
-          const { turnId } = endings[index] ?? {}
-          if (turnId !== undefined) yield* orLeave(turnId)(exit)
+        const closings = yield* Effect.forEach(states, ([turnId, state]) => closingOf(turnId, state))
+        const traces = yield* journal.traces([...states.keys()])
+        for (const [index, exit] of (yield* journal.appendAll(closings)).entries()) {
+          const closing = closings[index]
+          if (closing === undefined) continue
+          yield* orLeave(closing.turnId)(Effect.zipRight(exit, told(closing, traces.get(closing.turnId))))
         }
       })
 
     for (let at = 0; at < orphans.length; at += together) {
       const some = orphans.slice(at, at + together)
-      const states = yield* engine.journal.states(some)
+      const states = yield* journal.states(some)
       yield* closeAll(states)
       for (const turnId of some) {
         if (states.has(turnId)) continue
-        const alone = Effect.flatMap(engine.journal.state(turnId), (state) => closeAll(new Map([[turnId, state]])))
+        const alone = Effect.flatMap(journal.state(turnId), (state) => closeAll(new Map([[turnId, state]])))
         yield* orLeave(turnId)(alone)
       }
     }
+    yield* Effect.annotateCurrentSpan("turnstream.recovery.turns", closed)
+    if (closed > 0 && telemetry.logLevel !== "none") {
+      yield* Effect.logInfo(`Closed ${closed} ${closed === 1 ? "turn" : "turns"} that a dead process left behind`)
+    }
     return orphans
-  })
+  }).pipe(Effect.withSpan("recovery", { root: true, captureStackTrace: false }))
 
 export interface ResumeOptions {
   readonly journal: Journal["Type"]

@@ -14,6 +14,7 @@ import type * as Scope from "effect/Scope"
 import type { SessionId, TurnId } from "../domain/Ids.ts"
 import type { WriteError } from "../journal/Journal.ts"
 import type { StopCause } from "./Outcome.ts"
+import * as TurnMetrics from "./TurnMetrics.ts"
 import * as TurnRun from "./TurnRun.ts"
 
 interface Entry {
@@ -57,6 +58,16 @@ export const make = (
   let promised = 0
   let stopping = false
 
+  /** The first cause stands. */
+  const stopNow = (control: TurnRun.TurnControl, cause: StopCause): void => {
+    control.stopped ??= { cause, atNanos: engine.clock.unsafeCurrentTimeNanos() }
+  }
+
+  const measure = (): void => {
+    TurnMetrics.running(lines.size)
+    TurnMetrics.queued(entries.size - lines.size)
+  }
+
   const isEmpty = () => entries.size === 0 && promised === 0
 
   /** The first in line has the slot. */
@@ -67,13 +78,14 @@ export const make = (
     const rest = (lines.get(job.sessionId) ?? []).filter((entry) => entry.turnId !== job.turnId)
     if (rest.length === 0) lines.delete(job.sessionId)
     else lines.set(job.sessionId, rest)
+    measure()
     advance(job.sessionId)
     if (isEmpty()) empty.unsafeOpen()
   }
 
   const interrupt = (entry: Entry, cause: StopCause) =>
     Effect.suspend(() => {
-      entry.control.stopped ??= cause
+      stopNow(entry.control, cause)
       return entry.fiber === undefined ? Effect.void : Fiber.interruptFork(entry.fiber)
     })
 
@@ -85,12 +97,13 @@ export const make = (
       entries.set(job.turnId, entry)
       empty.unsafeClose()
       lines.set(job.sessionId, [...(lines.get(job.sessionId) ?? []), entry])
+      measure()
       entry.fiber = yield* TurnRun.run(engine, job, control).pipe(
         Effect.ensuring(Effect.sync(() => leave(job))),
         Effect.forkIn(scope)
       )
       // an admission that was under way when everything was stopped
-      if (stopping) control.stopped ??= "shutdown"
+      if (stopping) stopNow(control, "shutdown")
       if (control.stopped !== undefined) yield* Fiber.interruptFork(entry.fiber)
       advance(job.sessionId)
       return control

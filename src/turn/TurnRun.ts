@@ -12,6 +12,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
+import type * as Tracer from "effect/Tracer"
 import type { ContextBuilder, ContextRequest } from "../context/ContextBuilder.ts"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
 import { Cancelled, JournalFailure, providerFailure, type TurnError } from "../domain/TurnError.ts"
@@ -22,11 +23,16 @@ import type { GenerationOptions, ProviderRequest } from "../provider/Provider.ts
 import type { Resolved } from "../provider/ProviderRegistry.ts"
 import type { Script } from "../provider/Script.ts"
 import * as Attempt from "./Attempt.ts"
+import type { Budgets } from "./Budgets.ts"
+import * as CallTelemetry from "./CallTelemetry.ts"
 import * as Ending from "./Ending.ts"
+import * as GenAi from "./GenAi.ts"
 import { engineDefect, outcomeOf, type StopCause, usageOf } from "./Outcome.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import * as TurnLog from "./TurnLog.ts"
-import type { TurnLimits } from "./TurnSettings.ts"
+import * as TurnMetrics from "./TurnMetrics.ts"
+import type { TurnLimits, TurnTelemetrySettings } from "./TurnSettings.ts"
+import * as TurnTelemetry from "./TurnTelemetry.ts"
 
 export interface TurnJob {
   readonly turnId: TurnId
@@ -40,6 +46,8 @@ export interface TurnJob {
   readonly generation: GenerationOptions
   readonly script: Script | undefined
   readonly deadlineMs: number | undefined
+  /** Begun with its admission; ended with its terminal event. */
+  readonly span: Tracer.Span
 }
 
 /** How a job is steered and watched from outside; made with `control`. */
@@ -50,8 +58,8 @@ export interface TurnControl {
   readonly settled: Deferred.Deferred<void>
   /** The terminal event is committed, or storage refused this try; the next try has a new one. */
   ended: Deferred.Deferred<void, WriteError>
-  /** Set by whoever interrupts the fiber; the first cause stands. */
-  stopped: StopCause | undefined
+  /** Set by whoever interrupts the fiber, with the clock's nanoseconds; the first cause stands. */
+  stopped: { readonly cause: StopCause; readonly atNanos: bigint } | undefined
 }
 
 export const control = Effect.gen(function*() {
@@ -69,6 +77,8 @@ export interface TurnEngine {
   readonly builder: ContextBuilder["Type"]
   readonly clock: Clock.Clock
   readonly limits: TurnLimits
+  readonly budgets: Budgets
+  readonly telemetry: TurnTelemetrySettings
   /** Open once the process gives up: an ending that storage refuses is then left to the next start. */
   readonly closing: Effect.Latch
 }
@@ -81,11 +91,14 @@ const endingPauseMs = { first: 100, longest: 5_000 }
  * interrupted before its first step; it opens its body itself.
  */
 export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Effect.Effect<void> => {
-  const { builder, clock, journal, limits } = engine
+  const { budgets, builder, clock, journal, limits, telemetry } = engine
+  const { model, provider } = job.resolved
   const log = TurnLog.make(journal, clock, job, job.admitted)
   let attempt: Attempt.Attempt | undefined
   let contextTokens = 0
   let charged = 0
+
+  const usage = () => usageOf({ source: provider.usageSource, contextTokens, prices: model.prices }, attempt)
 
   const buildContext = builder.build(job.context).pipe(
     Effect.catchTag("ContextTooLarge", ({ error, manifest }) => {
@@ -95,25 +108,41 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
     Effect.tap((built) => {
       contextTokens = built.manifest.total
       log.push({ type: "context.built", data: built.manifest }, built.contents)
-      return Deferred.succeed(control.settled, undefined)
-    })
+      return Effect.zipRight(
+        Effect.annotateCurrentSpan({
+          "turnstream.context.tokens": built.manifest.total,
+          "turnstream.context.budget": built.manifest.budget,
+          "turnstream.context.messages": built.messages.length
+        }),
+        Deferred.succeed(control.settled, undefined)
+      )
+    }),
+    Effect.withSpan("context.build", { captureStackTrace: false })
   )
 
   const callOnce = (request: Omit<ProviderRequest, "attempt">) =>
     Effect.suspend(() => {
       const number = log.state().attempts + 1
-      const { provider } = job.resolved
       log.push({
         type: "attempt.started",
         attempt: number,
         data: { attempt: number, provider: provider.id, model: request.model }
       })
+      const asked = { ...request, attempt: number }
       const current = Attempt.make({
         provider,
-        request: { ...request, attempt: number },
+        request: asked,
         limits,
         log,
-        chargedBefore: charged
+        chargedBefore: charged,
+        telemetry: CallTelemetry.make({
+          clock,
+          providerId: provider.id,
+          sessionId: job.sessionId,
+          request: asked,
+          captureContent: telemetry.captureContent,
+          stopped: () => control.stopped
+        })
       })
       attempt = current
       // the call is journaled before it is made: after a crash nobody wonders whether money was spent
@@ -126,14 +155,16 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
 
   const onRetry = (failure: TurnError & { readonly _tag: "ProviderFailure" }, delay: Duration.Duration) =>
     Effect.sync(() => {
-      log.push(Ending.usageEvent(log.state(), usageOf(job.resolved.provider.usageSource, attempt, contextTokens)))
+      log.push(Ending.usageEvent(log.state(), usage()))
       Ending.pushAttemptFailed(log, failure, Duration.toMillis(delay))
+      TurnMetrics.ofCalls(GenAi.providerName(provider.id), model.id).retried(failure.kind)
     })
 
   const converse = Effect.gen(function*() {
+    yield* budgets.check(job.sessionId)
     const built = yield* buildContext
     const request = {
-      model: job.resolved.model.id,
+      model: model.id,
       ...(built.system === undefined ? {} : { system: built.system }),
       messages: built.messages,
       generation: job.generation,
@@ -151,7 +182,7 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
     Effect.sleep(Duration.millis(limits.totalMs)).pipe(
       Effect.zipRight(
         Effect.fail(
-          providerFailure(job.resolved.provider.id, "timeout", { detail: `the turn took ${limits.totalMs} ms` })
+          providerFailure(provider.id, "timeout", { detail: `the turn took ${limits.totalMs} ms` })
         )
       )
     )
@@ -172,8 +203,8 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
     ),
     Effect.exit,
     Effect.flatMap((exit) => {
-      const usage = () => usageOf(job.resolved.provider.usageSource, attempt, contextTokens)
-      return Effect.sync(() => Ending.push(log, outcomeOf(exit, control.stopped), job.messageId, usage)).pipe(
+      const outcome = outcomeOf(exit, control.stopped?.cause)
+      return Effect.sync(() => Ending.push(log, outcome, job.messageId, usage)).pipe(
         // whatever an ending trips over, the turn ends
         Effect.catchAllDefect((defect) =>
           Effect.zipRight(
@@ -183,13 +214,17 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
             )
           )
         ),
-        Effect.zipRight(end(engine, job.turnId, log, control))
+        Effect.zipRight(end(engine, job.turnId, log, control)),
+        Effect.zipRight(
+          Effect.suspend(() => TurnTelemetry.ended(log.state(), { clock, span: job.span, settings: telemetry }))
+        )
       )
-    })
+    }),
+    Effect.withParentSpan(job.span)
   )
 }
 
-const unknownUsage: Ending.AttemptUsage = { usage: Usage.unknown, source: "estimated" }
+const unknownUsage: Ending.AttemptUsage = { usage: Usage.unknown, source: "estimated", cost: undefined }
 
 /** One try to commit the ending. Where it is refused, readers and waiting commands are told at once. */
 const tryEnd = (engine: TurnEngine, turnId: TurnId, log: TurnLog.TurnLog, control: TurnControl) =>

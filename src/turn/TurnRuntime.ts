@@ -22,11 +22,12 @@ import type {
   TurnNotFound
 } from "../domain/RequestError.ts"
 import type { Session, Turn } from "../domain/Resources.ts"
-import type { TurnError } from "../domain/TurnError.ts"
+import type { JournalFailure, TurnError } from "../domain/TurnError.ts"
 import type { TurnEvent } from "../domain/TurnEvent.ts"
 import type { ImportedMessage, SessionPatch, WriteError } from "../journal/Journal.ts"
 import { GenerationOptions } from "../provider/Provider.ts"
 import { Script } from "../provider/Script.ts"
+import type { BudgetLevel } from "./Budgets.ts"
 
 /** Per-request options; absent ones come from the session, then the provider, then the defaults. */
 export const SubmitOptions = Schema.Struct({
@@ -130,6 +131,10 @@ export class TurnRuntime extends Context.Tag("turnstream/turn/TurnRuntime")<Turn
 
   /** Turns that run or wait now. */
   readonly running: Effect.Effect<number>
+  /** Every configured budget, and how much of it is used. */
+  readonly budgets: Effect.Effect<ReadonlyArray<BudgetLevel>, JournalFailure>
+  /** Brings gauges up to date whose values nobody announces: budgets, size of the database. For whoever reads metrics. */
+  readonly measure: Effect.Effect<void>
   readonly draining: Effect.Effect<boolean>
   /** No new turns; waits up to `drainMs`; interrupts the rest as `Interrupted{shutdown}` with checkpoints. */
   readonly drain: Effect.Effect<void>

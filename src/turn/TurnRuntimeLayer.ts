@@ -18,6 +18,7 @@ import { Journal, type TurnRecord } from "../journal/Journal.ts"
 import { ProviderRegistry } from "../provider/ProviderRegistry.ts"
 import * as Admit from "./Admit.ts"
 import * as Ask from "./Ask.ts"
+import * as Budgets from "./Budgets.ts"
 import { preview, rebuildContext } from "./ContextInspection.ts"
 import { IdGenerator } from "./IdGenerator.ts"
 import { closeOrphans, resumeOrphans } from "./Recovery.ts"
@@ -47,7 +48,9 @@ const make = Effect.gen(function*() {
 
   let draining = false
   const closing = Effect.unsafeMakeLatch(false)
-  const engine = { journal, builder, clock, limits: settings.limits, closing }
+  const budgets = Budgets.make(journal, clock, settings.limits)
+  const { telemetry } = settings
+  const engine = { journal, builder, clock, limits: settings.limits, budgets, telemetry, closing }
   const supervisor = Supervisor.make(engine, settings.limits.runningTurns, scope)
   const { admit, contextOf, inSession } = Admit.make({
     engine,
@@ -177,7 +180,7 @@ const make = Effect.gen(function*() {
   })
 
   yield* Effect.addFinalizer((exit) => Effect.zipRight(close, Scope.close(scope, exit)))
-  const orphans = yield* closeOrphans(engine, ids)
+  const orphans = yield* closeOrphans({ journal, clock, telemetry, ids, pricesOf: registry.prices })
   if (settings.recovery.onRestart === "resume") {
     const resume = (id: TurnId) => child(id, "resumedFrom", "queue")
     yield* resumeOrphans({ journal, orphans, resume, resumesMax: settings.recovery.maxResumes, scope })
@@ -196,6 +199,8 @@ const make = Effect.gen(function*() {
       Effect.flatMap(askOf(request), (ask) => preview({ ask, builder, contextOf, ids, journal, registry })),
     rebuildContext: (id) => rebuildContext(journal, builder, id),
     running: Effect.sync(() => supervisor.size()),
+    budgets: budgets.levels,
+    measure: budgets.measure,
     draining: Effect.sync(() => draining),
     drain
   })

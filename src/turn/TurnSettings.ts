@@ -11,6 +11,17 @@ export interface TurnLimits {
   readonly firstTokenMs: number
   readonly idleMs: number
   readonly totalMs: number
+  /** Budgets; absent: none. */
+  readonly tokensPerSession?: number | undefined
+  readonly tokensPerDay?: number | undefined
+  readonly databaseBytes?: number | undefined
+}
+
+export interface TurnTelemetrySettings {
+  /** Whether spans carry what was sent and said. */
+  readonly captureContent: boolean
+  /** The least that is logged of turns. */
+  readonly logLevel: "debug" | "info" | "warning" | "error" | "none"
 }
 
 export class TurnSettings extends Context.Tag("turnstream/turn/TurnSettings")<TurnSettings, {
@@ -18,6 +29,7 @@ export class TurnSettings extends Context.Tag("turnstream/turn/TurnSettings")<Tu
   /** How long a shutdown waits for running turns. */
   readonly drainMs: number
   readonly recovery: { readonly onRestart: "interrupt" | "resume"; readonly maxResumes: number }
+  readonly telemetry: TurnTelemetrySettings
   /** Instructions where neither request nor session has any. */
   readonly defaults: { readonly system?: string | undefined }
 }>() {}

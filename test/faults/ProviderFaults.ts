@@ -36,6 +36,7 @@ export const layerAnswering = (answer: (request: ProviderRequest) => Answer): La
           generation: {}
         })
         : Effect.fail(new UnknownProvider({ providerId: id, known: [providerId] })),
+    prices: () => undefined,
     diagnostics: Effect.succeed([])
   })
 

@@ -566,7 +566,9 @@ export const contract = <E>(name: string, layer: Layer.Layer<Journal, E>): void 
           const day = "2026-01-02"
           const spent = (session: string | undefined) =>
             Effect.map(
-              journal.spent(session === undefined ? undefined : sessionId(session), day),
+              journal.spent(
+                session === undefined ? { session, fullest: true, day } : { session: sessionId(session), day }
+              ),
               (found) => [found.session, found.day]
             )
           assert.deepStrictEqual(yield* spent("a"), [0, 0])
@@ -588,7 +590,7 @@ export const contract = <E>(name: string, layer: Layer.Layer<Journal, E>): void 
           assert.deepStrictEqual(yield* spent("nobody"), [0, 10])
           yield* journal.deleteSession(sessionId("a"))
           assert.deepStrictEqual(yield* spent("a"), [0, 10])
-          assert.strictEqual((yield* journal.spent(undefined, "2026-01-03")).day, 0)
+          assert.strictEqual((yield* journal.spent({ session: undefined, day: "2026-01-03" })).day, 0)
         })
     )
 

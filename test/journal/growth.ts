@@ -39,6 +39,7 @@ const layerRegistry = Layer.succeed(ProviderRegistry, {
         generation: {}
       })
       : Effect.fail(new UnknownProvider({ providerId: id, known: ["told"] })),
+  prices: () => undefined,
   diagnostics: Effect.succeed([])
 })
 

@@ -23,6 +23,7 @@ const registryOf = (provider: Provider) =>
           generation: {}
         })
         : Effect.fail(new UnknownProvider({ providerId: id, known: [provider.id] })),
+    prices: () => undefined,
     diagnostics: Effect.succeed([])
   })
 

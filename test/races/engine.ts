@@ -80,6 +80,7 @@ const layerRegistry = (counter: Counter) =>
           generation: {}
         })
         : Effect.fail(new UnknownProvider({ providerId: id, known: ["worded"] })),
+    prices: () => undefined,
     diagnostics: Effect.succeed([])
   })
 

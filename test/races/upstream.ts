@@ -113,5 +113,6 @@ export const layerRegistry = (upstream: Upstream) =>
           generation: {}
         })
         : Effect.fail(new UnknownProvider({ providerId: id, known: ["upstream"] })),
+    prices: () => undefined,
     diagnostics: Effect.succeed([])
   })

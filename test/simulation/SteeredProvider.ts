@@ -126,6 +126,7 @@ export const make = (onCall: (call: Call) => void) => {
           generation: {}
         })
         : Effect.fail(new UnknownProvider({ providerId: id, known: ["steered"] })),
+    prices: () => undefined,
     diagnostics: Effect.succeed([])
   })
   return { layer, calls: () => calls }

@@ -16,6 +16,7 @@ import { Journal } from "../../src/journal/Journal.ts"
 import { layerContext, layerRuntime } from "../../src/layers.ts"
 import type { ProviderEvent } from "../../src/provider/Provider.ts"
 import { ProviderRegistry } from "../../src/provider/ProviderRegistry.ts"
+import * as Estimate from "../../src/turn/Estimate.ts"
 import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
 import { freshFolder } from "../journal/databaseFixture.ts"
 import { layerIn } from "../journal/sqlFixture.ts"
@@ -107,6 +108,7 @@ const registryOf = (said: ReadonlyArray<ProviderEvent>, tail: Tail) =>
         capabilities: { streaming: true, tools: false, reasoning: false, prefix: true },
         generation: {}
       }),
+    prices: () => undefined,
     diagnostics: Effect.succeed([])
   })
 
@@ -180,9 +182,9 @@ describe("P14: usage once per attempt, with what is known, and the ledger adds u
           const known = ending.forgets === true ? undefined : last
           for (const { data } of usages) {
             assert.strictEqual(data.source, known === undefined ? "estimated" : "reported")
-            const words = said.filter(({ _tag }) => _tag === "Delta").length
-            // four bytes a token, where nobody counted; nothing is known of a call that said nothing
-            assert.strictEqual(data.usage.outputTokens, known ?? (words === 0 ? null : words))
+            const words = said.map((event) => event._tag === "Delta" ? event.text : "").join("")
+            // nothing is known of a call that said nothing
+            assert.strictEqual(data.usage.outputTokens, known ?? (words === "" ? null : Estimate.ofText(words)))
           }
           assert.strictEqual(turn.usage?.outputTokens, known === undefined ? undefined : known * turn.attempts)
           const sum = usages.reduce((total, { data }) => total + tokens(data.usage.outputTokens), 0)

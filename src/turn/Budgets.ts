@@ -1,0 +1,77 @@
+/**
+ * What a turn may not begin beyond: tokens of its session, tokens of the day (UTC), bytes of the database. Looked at once a
+ * turn, when its session is its own, so that a turn that waited sees what those before it spent. A turn under way is
+ * never cut, and turns that begin at once do not see each other: the last may go over by what they use.
+ */
+import type * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import type { SessionId } from "../domain/Ids.ts"
+import { BudgetExceeded, type JournalFailure } from "../domain/TurnError.ts"
+import type { Journal, Spent } from "../journal/Journal.ts"
+import * as TurnMetrics from "./TurnMetrics.ts"
+import type { TurnLimits } from "./TurnSettings.ts"
+
+/** A configured budget, and how much of it is used. */
+export interface BudgetLevel {
+  readonly budget: keyof Pick<TurnLimits, "tokensPerSession" | "tokensPerDay" | "databaseBytes">
+  readonly used: number
+  readonly limit: number
+}
+
+export interface Budgets {
+  /** Fails where a turn of this session may not begin. */
+  readonly check: (session: SessionId) => Effect.Effect<void, BudgetExceeded | JournalFailure>
+  /** Every configured budget; of sessions, the one that spent most. */
+  readonly levels: Effect.Effect<ReadonlyArray<BudgetLevel>, JournalFailure>
+  /** Sets the gauges. A storage that does not answer leaves them as they were. */
+  readonly measure: Effect.Effect<void>
+}
+
+export const make = (
+  journal: Pick<Journal["Type"], "spent">,
+  clock: Clock.Clock,
+  limits: Pick<TurnLimits, BudgetLevel["budget"]>
+): Budgets => {
+  const isConfigured = limits.tokensPerSession !== undefined || limits.tokensPerDay !== undefined ||
+    limits.databaseBytes !== undefined
+  const today = () => DateTime.formatIsoDateUtc(DateTime.unsafeMake(clock.unsafeCurrentTimeMillis()))
+
+  const levelsOf = ({ databaseBytes, day, session }: Spent): ReadonlyArray<BudgetLevel> => [
+    ...(limits.tokensPerSession === undefined
+      ? []
+      : [{ budget: "tokensPerSession" as const, used: session, limit: limits.tokensPerSession }]),
+    ...(limits.tokensPerDay === undefined
+      ? []
+      : [{ budget: "tokensPerDay" as const, used: day, limit: limits.tokensPerDay }]),
+    ...(limits.databaseBytes === undefined
+      ? []
+      : [{ budget: "databaseBytes" as const, used: databaseBytes, limit: limits.databaseBytes }])
+  ]
+
+  /** Of one session, or of the fullest. */
+  const spent = (session: SessionId | undefined) =>
+    Effect.suspend(() =>
+      journal.spent({
+        session,
+        fullest: session === undefined && limits.tokensPerSession !== undefined,
+        day: today()
+      })
+    )
+  const read = (session: SessionId | undefined) => Effect.map(spent(session), levelsOf)
+
+  return {
+    check: (session) =>
+      isConfigured
+        ? Effect.flatMap(read(session), (levels) => {
+          const over = levels.find(({ limit, used }) => used >= limit)
+          return over === undefined ? Effect.void : new BudgetExceeded(over)
+        })
+        : Effect.void,
+    levels: isConfigured ? read(undefined) : Effect.succeed([]),
+    measure: Effect.map(spent(undefined), (found) => {
+      TurnMetrics.databaseSize(found.databaseBytes)
+      for (const { budget, limit, used } of levelsOf(found)) TurnMetrics.budgetUsed(budget, used / limit)
+    }).pipe(Effect.ignore)
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * What an operator gets to know of a turn: one span from its acceptance to its end, one count, one line of the log. The
+ * span begins before the turn is admitted, so that its ids can be kept with the turn: whoever ends it after a crash, or
+ * continues it, links to them. None of it holds what was sent or said.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as LogLevel from "effect/LogLevel"
+import * as Tracer from "effect/Tracer"
+import type { TurnId } from "../domain/Ids.ts"
+import { refusalTags, type TurnErrorInfo } from "../domain/TurnError.ts"
+import type { TurnState } from "../domain/TurnState.ts"
+import * as Usage from "../domain/Usage.ts"
+import type { Trace } from "../journal/Journal.ts"
+import * as GenAi from "./GenAi.ts"
+import * as TurnMetrics from "./TurnMetrics.ts"
+import type { TurnTelemetrySettings } from "./TurnSettings.ts"
+
+export interface TurnFacts {
+  readonly turnId: TurnId
+  readonly sessionId: string
+  readonly provider: string
+  readonly model: string
+  /** The turn that this one resumes or retries. */
+  readonly parent:
+    | { readonly kind: "resume" | "retry"; readonly turnId: TurnId; readonly trace: Trace | undefined }
+    | undefined
+}
+
+/** A link to a span of another turn, perhaps of another process. */
+export const linkTo = (trace: Trace, attributes: Record<string, unknown>): Tracer.SpanLink => ({
+  _tag: "SpanLink",
+  span: Tracer.externalSpan({ ...trace, sampled: true }),
+  attributes
+})
+
+/** The turn's span; without a tracer one that nobody sees. It ends with `ended`. */
+export const begin = ({ model, parent, provider, sessionId, turnId }: TurnFacts): Effect.Effect<Tracer.Span> =>
+  Effect.makeSpan("turn", {
+    root: true,
+    captureStackTrace: false,
+    links: parent?.trace === undefined ? [] : [linkTo(parent.trace, { "turnstream.link": parent.kind })],
+    attributes: {
+      "turnstream.turn.id": turnId,
+      "gen_ai.conversation.id": sessionId,
+      "gen_ai.provider.name": GenAi.providerName(provider),
+      "gen_ai.request.model": model,
+      ...(parent === undefined ? {} : { [`turnstream.turn.${parent.kind}_of`]: parent.turnId })
+    }
+  })
+
+/** The ids to keep; undefined where no tracer made any. */
+export const traceOf = ({ spanId, traceId }: Tracer.AnySpan): Trace | undefined =>
+  /^[0-9a-f]{32}$/.test(traceId) && /^[0-9a-f]{16}$/.test(spanId) ? { traceId, spanId } : undefined
+
+const levels = {
+  debug: LogLevel.Debug,
+  info: LogLevel.Info,
+  warning: LogLevel.Warning,
+  error: LogLevel.Error,
+  none: LogLevel.None
+} as const
+
+/** How much an ending is worth somebody's attention. */
+const levelOf = (error: TurnErrorInfo | undefined): LogLevel.LogLevel => {
+  if (error === undefined || error._tag === "Cancelled") return LogLevel.Info
+  if (error._tag === "JournalFailure" || error._tag === "Fenced") return LogLevel.Error
+  return refusalTags.has(error._tag) && error._tag !== "BudgetExceeded" ? LogLevel.Info : LogLevel.Warning
+}
+
+const millisBetween = (from: string, to: string | undefined): number | undefined =>
+  to === undefined ? undefined : Date.parse(to) - Date.parse(from)
+
+/** Without what is not known. */
+const known = (fields: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== null))
+
+/** What is known of the kind of a failure, beside its tag. */
+const kindOf = (error: TurnErrorInfo | undefined): string | undefined => {
+  if (error === undefined) return undefined
+  if ("kind" in error) return error.kind
+  return "cause" in error ? error.cause : undefined
+}
+
+const costOf = ({ usages }: TurnState): number | undefined => {
+  const costs = usages.flatMap(({ cost }) => cost === undefined ? [] : [cost])
+  return costs.length === 0 ? undefined : costs.reduce((sum, cost) => sum + cost, 0)
+}
+
+/** One line: ids, how it ended, what it took. */
+const lineOf = (state: TurnState): Record<string, unknown> => {
+  const usage = Usage.reported(state.usages)
+  return known({
+    turn: state.turnId,
+    session: state.sessionId,
+    provider: state.provider,
+    model: state.model,
+    outcome: state.error?._tag ?? state.status,
+    kind: kindOf(state.error),
+    finishReason: state.finishReason,
+    attempts: state.attempts,
+    events: state.lastSeq,
+    inputTokens: usage?.inputTokens,
+    outputTokens: usage?.outputTokens,
+    cost: costOf(state),
+    firstTokenMs: millisBetween(state.startedAt, state.firstDeltaAt),
+    durationMs: millisBetween(state.startedAt, state.endedAt)
+  })
+}
+
+const attributesOf = (state: TurnState): Record<string, unknown> => {
+  const usage = Usage.reported(state.usages)
+  return known({
+    "turnstream.turn.status": state.status,
+    "turnstream.turn.attempts": state.attempts,
+    "turnstream.turn.events": state.lastSeq,
+    "turnstream.turn.cost": costOf(state),
+    "error.type": state.error === undefined ? undefined : kindOf(state.error) ?? state.error._tag,
+    ...(usage === null ? {} : GenAi.usageAttributes(usage)),
+    ...(state.finishReason === undefined ? {} : { "gen_ai.response.finish_reasons": [state.finishReason] })
+  })
+}
+
+/** Somebody's wish is no error of the turn. */
+const exitOf = ({ error }: TurnState): Exit.Exit<void, Error> =>
+  error === undefined || error._tag === "Cancelled"
+    ? Exit.void
+    : Exit.fail(Object.assign(new Error(error.message), { name: error._tag, stack: `${error._tag}: ${error.message}` }))
+
+/** Says how a turn came to its end; `state` holds its terminal event. */
+export const ended = (
+  state: TurnState,
+  { clock, settings, span }: {
+    readonly clock: Clock.Clock
+    readonly span: Tracer.Span
+    readonly settings: TurnTelemetrySettings
+  }
+): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    TurnMetrics.ended(state.error?._tag ?? state.status)
+    TurnMetrics.turnDuration((millisBetween(state.startedAt, state.endedAt) ?? 0) / 1000)
+    for (const [name, value] of Object.entries(attributesOf(state))) span.attribute(name, value)
+    span.end(clock.unsafeCurrentTimeNanos(), exitOf(state))
+    const level = levelOf(state.error)
+    return LogLevel.lessThan(level, levels[settings.logLevel]) || settings.logLevel === "none"
+      ? Effect.void
+      : Effect.logWithLevel(level, state.status === "completed" ? "Turn completed" : "Turn failed").pipe(
+        Effect.annotateLogs(lineOf(state)),
+        Effect.withParentSpan(span)
+      )
+  })
