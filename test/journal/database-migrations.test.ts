@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import { gunzipSync } from "node:zlib"
 import type { Migration } from "../../src/journal/Migrations.ts"
 import { migrations as released } from "../../src/journal/migrations/index.ts"
 import { firstMigration, freshFolder, modeOf, open, raw, secondMigration, writerOf } from "./databaseFixture.ts"
@@ -131,5 +132,37 @@ describe("migrations", () => {
       assert.strictEqual(error.kind, "owned")
       const sql = yield* raw(Path.join(folder, "turnstream.db"))
       assert.deepStrictEqual(yield* sql`SELECT max(version) AS version FROM schema_version`, [{ version: 2 }])
+    }))
+})
+
+describe("migration 4, spending", () => {
+  it.scoped("P30: counts the ledger that is there into its sessions and days, and what comes after too", () =>
+    Effect.gen(function*() {
+      const folder = yield* freshFolder
+      const golden = new URL("../golden/v3/turnstream.db.gz", import.meta.url)
+      Fs.writeFileSync(Path.join(folder, "turnstream.db"), gunzipSync(Fs.readFileSync(golden)), { mode: 0o600 })
+      const { database } = yield* open(folder, { migrations: released })
+      const sql = database.reader
+      const sum = "sum(coalesce(total_tokens, coalesce(input_tokens, 0) + coalesce(output_tokens, 0)))"
+      const check = Effect.gen(function*() {
+        const sessions = yield* sql.unsafe<{ readonly counted: number; readonly told: number }>(
+          `SELECT s.tokens AS counted, coalesce((SELECT ${sum} FROM usage WHERE session_id = s.id), 0) AS told FROM sessions s`
+        )
+        assert.isAbove(sessions.length, 0)
+        for (const { counted, told } of sessions) assert.strictEqual(counted, told)
+        const days = yield* sql.unsafe("SELECT day, tokens FROM usage_days ORDER BY day")
+        assert.deepStrictEqual(
+          days,
+          yield* sql.unsafe(`SELECT day, ${sum} AS tokens FROM usage GROUP BY day ORDER BY day`)
+        )
+        return sessions.reduce((all, { counted }) => all + counted, 0)
+      })
+      const before = yield* check
+      assert.isAbove(before, 0)
+      yield* writerOf(database).unsafe(
+        `INSERT INTO usage (turn_id, attempt, session_id, provider, model, day, source, input_tokens, output_tokens)
+          SELECT id, 99, session_id, provider, model, '2026-01-01', 'estimated', 3, 4 FROM turns LIMIT 1`
+      )
+      assert.strictEqual(yield* check, before + 7)
     }))
 })
