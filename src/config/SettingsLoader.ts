@@ -245,8 +245,8 @@ export const layerWith = (overrides: Overrides = {}): Layer.Layer<Settings> => {
     durability: "full",
     token: undefined,
     otlp: undefined,
-    // a program that embeds has a log of its own, which is not for every turn
-    telemetry: { captureContent: false, logLevel: "warning" },
+    // a program that embeds is told of its turns by their streams
+    telemetry: { captureContent: false, logLevel: "error" },
     ...overrides,
     limits: { ...defaults.limits, ...overrides.limits }
   })

@@ -20,6 +20,7 @@ import type {
 import type { Turn } from "../domain/Resources.ts"
 import { refusalTags, type TurnError } from "../domain/TurnError.ts"
 import type { HttpError } from "./HttpError.ts"
+import * as HttpMetrics from "./HttpMetrics.ts"
 
 export const Problem = Schema.Struct(
   {
@@ -105,6 +106,8 @@ const members = (
 ): typeof Problem.Type => {
   const { _tag: _, message: __, ...rest } = facts as { readonly _tag?: unknown; readonly message?: unknown }
   const query = known.url.indexOf("?")
+  // a problem is made to be answered with, once
+  HttpMetrics.rejected(known.code)
   return {
     ...rest,
     type: `urn:turnstream:problem:${known.code}`,

@@ -18,7 +18,6 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -27,9 +26,8 @@ import { Settings } from "../config/Settings.ts"
 import { type Gone, Overloaded, type SessionNotFound, type TurnNotFound } from "../domain/RequestError.ts"
 import type { JournalFailure } from "../domain/TurnError.ts"
 import type { FollowEnded, JournaledEvent } from "../journal/Journal.ts"
+import * as HttpMetrics from "./HttpMetrics.ts"
 import * as Unacknowledged from "./Unacknowledged.ts"
-
-const openStreams = Metric.gauge("turnstream_event_streams", { description: "Open event streams." })
 
 /** Told to a client that finds every slot taken. */
 const retryAfterMs = 1_000
@@ -47,13 +45,10 @@ export const layerEventStreams = Layer.effect(
     let open = 0
     const take = Effect.suspend(() => {
       if (open >= limit) return Effect.fail(new Overloaded({ what: "eventStreams", limit, retryAfterMs }))
-      open++
-      return Metric.set(openStreams, open)
+      HttpMetrics.eventStreams(++open)
+      return Effect.void
     })
-    const release = Effect.suspend(() => {
-      open--
-      return Metric.set(openStreams, open)
-    })
+    const release = Effect.sync(() => HttpMetrics.eventStreams(--open))
     return { open: Effect.acquireRelease(take, () => release) }
   })
 )
@@ -144,6 +139,7 @@ const watch = (response: ServerResponse, limits: { readonly heartbeatMs: number;
         askedAt = now
         const queued = yield* Unacknowledged.of(response.socket)
         if (isSilent(queued, total ?? 0, now)) {
+          HttpMetrics.dropped.vanished(1)
           response.destroy()
           return
         }
@@ -156,7 +152,10 @@ const watch = (response: ServerResponse, limits: { readonly heartbeatMs: number;
         pending = response.writableLength
         reached = taken
         written = total
-        if (now - since >= limits.writeStallMs) response.destroy()
+        if (now - since >= limits.writeStallMs) {
+          HttpMetrics.dropped.unread(1)
+          response.destroy()
+        }
       } else if (pending !== -1 || written !== total) {
         pending = -1
         written = total

@@ -66,7 +66,7 @@ export const make = (): CommitWatch => {
   const recovered = Effect.suspend(() => {
     if (trouble === undefined) return Effect.void
     trouble = undefined
-    return Effect.logInfo("Storage takes writes again.")
+    return Effect.logInfo("Storage takes writes again")
   })
 
   return {

@@ -4,6 +4,7 @@
  * middle, the next start goes on: each turn's ending is one transaction.
  */
 import * as Effect from "effect/Effect"
+import * as LogLevel from "effect/LogLevel"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { charsPerToken } from "../context/ContextBuilder.ts"
@@ -131,8 +132,13 @@ export const closeOrphans = (
       }
     }
     yield* Effect.annotateCurrentSpan("turnstream.recovery.turns", closed)
-    if (closed > 0 && telemetry.logLevel !== "none") {
-      yield* Effect.logInfo(`Closed ${closed} ${closed === 1 ? "turn" : "turns"} that a dead process left behind`)
+    if (closed > 0) {
+      yield* TurnTelemetry.log(
+        telemetry,
+        LogLevel.Info,
+        "Closed turns that a dead process left behind",
+        () => ({ turns: closed })
+      )
     }
     return orphans
   }).pipe(Effect.withSpan("recovery", { root: true, captureStackTrace: false }))

@@ -6,6 +6,7 @@ import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as LogLevel from "effect/LogLevel"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -26,6 +27,7 @@ import * as Supervisor from "./Supervisor.ts"
 import * as TurnLog from "./TurnLog.ts"
 import { type StreamRequest, SubmitOptions, type SubmitRequest, TurnRuntime } from "./TurnRuntime.ts"
 import { TurnSettings } from "./TurnSettings.ts"
+import * as TurnTelemetry from "./TurnTelemetry.ts"
 
 const decodeOptions = Schema.decodeUnknown(SubmitOptions)
 
@@ -173,10 +175,17 @@ const make = Effect.gen(function*() {
   })
 
   const drain = Effect.suspend(() => {
+    if (draining) return close
     draining = true
     // another process has the database: no turn here can end well any more
     const settled = Effect.raceFirst(supervisor.idle, journal.fenced)
-    return Effect.zipRight(Effect.timeoutOption(settled, Duration.millis(settings.drainMs)), close)
+    const say = (message: string) =>
+      TurnTelemetry.log(telemetry, LogLevel.Info, message, () => ({ turns: supervisor.size() }))
+    return say("Draining").pipe(
+      Effect.zipRight(Effect.timeoutOption(settled, Duration.millis(settings.drainMs))),
+      Effect.zipRight(Effect.suspend(() => say(supervisor.size() === 0 ? "Drained" : "Interrupting what still runs"))),
+      Effect.zipRight(close)
+    )
   })
 
   yield* Effect.addFinalizer((exit) => Effect.zipRight(close, Scope.close(scope, exit)))

@@ -62,6 +62,19 @@ const levels = {
   none: LogLevel.None
 } as const
 
+/** A line of the log, where the settings let it through. */
+export const log = (
+  settings: TurnTelemetrySettings,
+  level: LogLevel.LogLevel,
+  message: string,
+  fields: () => Record<string, unknown>
+): Effect.Effect<void> =>
+  Effect.suspend(() =>
+    settings.logLevel === "none" || LogLevel.lessThan(level, levels[settings.logLevel])
+      ? Effect.void
+      : Effect.annotateLogs(Effect.logWithLevel(level, message), fields())
+  )
+
 /** How much an ending is worth somebody's attention. */
 const levelOf = (error: TurnErrorInfo | undefined): LogLevel.LogLevel => {
   if (error === undefined || error._tag === "Cancelled") return LogLevel.Info
@@ -142,11 +155,6 @@ export const ended = (
     TurnMetrics.turnDuration((millisBetween(state.startedAt, state.endedAt) ?? 0) / 1000)
     for (const [name, value] of Object.entries(attributesOf(state))) span.attribute(name, value)
     span.end(clock.unsafeCurrentTimeNanos(), exitOf(state))
-    const level = levelOf(state.error)
-    return LogLevel.lessThan(level, levels[settings.logLevel]) || settings.logLevel === "none"
-      ? Effect.void
-      : Effect.logWithLevel(level, state.status === "completed" ? "Turn completed" : "Turn failed").pipe(
-        Effect.annotateLogs(lineOf(state)),
-        Effect.withParentSpan(span)
-      )
+    const message = state.status === "completed" ? "Turn completed" : "Turn failed"
+    return Effect.withParentSpan(log(settings, levelOf(state.error), message, () => lineOf(state)), span)
   })
