@@ -35,8 +35,8 @@ export interface AnswerOptions {
   readonly fail: (fault: Fault) => ProviderFailure
   /** Behind a finish, usage follows in this time or not at all, whatever else keeps the body open. */
   readonly afterFinishMs: number
-  /** The vendor's id of the request, as it may be shown; undefined where it gave none. */
-  readonly requestId: string | undefined
+  /** What is known of the answer before its body, as it may be shown; undefined where there is nothing to tell. */
+  readonly accepted: { readonly requestId?: string } | undefined
 }
 
 /** Time enough for a vendor to count, and less than the idle time with which the engine would end the answer. */
@@ -48,11 +48,21 @@ export const callIds = Effect.map(Random.nextIntBetween(0, 2 ** 31), (chance) =>
   return () => `call_${chance.toString(36)}_${++count}`
 })
 
+/** Tells the model once, the first time: a wire may name it in every frame. */
+export const answeredBy = (emit: (event: ProviderEvent) => void) => {
+  let told = false
+  return (model: string): void => {
+    if (told) return
+    told = true
+    emit({ _tag: "Accepted", model })
+  }
+}
+
 export const make = (
-  { afterFinishMs, decoder: makeDecoder, fail, pull, requestId }: AnswerOptions
+  { accepted, afterFinishMs, decoder: makeDecoder, fail, pull }: AnswerOptions
 ): Stream.Stream<ProviderEvent, ProviderFailure> => {
   // told before anything that is awaited: the engine's own clock may be what ends the answer
-  let events: Array<ProviderEvent> = [{ _tag: "Accepted", ...(requestId === undefined ? {} : { requestId }) }]
+  let events: Array<ProviderEvent> = accepted === undefined ? [] : [{ _tag: "Accepted", ...accepted }]
   const decoder = makeDecoder((event) => events.push(event))
   let ended: { readonly fault: Fault | undefined } | undefined
   let finishedMs: number | undefined

@@ -87,7 +87,7 @@ export const make = (keys: Keys, emit: (event: ProviderEvent) => void): (event: 
           arguments: inValue(event.arguments, masked)
         })
       case "Accepted":
-        return emit(event)
+        return emit(event.model === undefined ? event : { ...event, model: masked(event.model) })
       case "Usage":
         return emit(event.raw === undefined ? event : { ...event, raw: inValue(event.raw, masked) })
       case "Finish":

@@ -200,14 +200,20 @@ export const make = (family: WireFamily, facts: ProviderFacts, options: LiveOpti
     if (encoding !== undefined) return yield* fail(encoding)
     const callId = yield* AnswerStream.callIds
     return AnswerStream.make({
-      decoder: (emit) =>
-        family.decoder({ emit: ResumeSeam.make(call.trimmed ?? "", KeyGuard.make(keys, emit)), callId }),
+      decoder: (emit) => {
+        const guarded = KeyGuard.make(keys, emit)
+        return family.decoder({
+          emit: ResumeSeam.make(call.trimmed ?? "", guarded),
+          callId,
+          answeredBy: AnswerStream.answeredBy(guarded)
+        })
+      },
       pull: recorded(yield* pullOf(response, options.idleMs), take),
       fail,
       afterFinishMs: options.afterFinishMs,
-      requestId: requestId === undefined
-        ? undefined
-        : ProviderFault.shownOf(requestId, ProviderFault.hiddenIn(keys, request))
+      accepted: requestId === undefined
+        ? {}
+        : { requestId: ProviderFault.shownOf(requestId, ProviderFault.hiddenIn(keys, request)) }
     })
   })
 

@@ -2,7 +2,7 @@
  * The contract of a provider adapter: one request in, one stream of provider events out.
  *
  * Rules, checked by `test/provider/adapter-contract.ts` and enforced by `turn/Attempt.ts`:
- * - `Accepted` comes before anything is said, perhaps again with more, or not at all;
+ * - `Accepted` comes before anything is said, and once more where the wire names its model later, or not at all;
  * - exactly one `Finish` ends a good answer; after it only `Usage` may follow; a stream that ends without it is
  *   `ProviderFailure{incomplete_stream}`;
  * - the last `Usage` wins; a stream that reports none is usage unknown;

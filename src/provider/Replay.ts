@@ -86,11 +86,11 @@ export const make = (
     }
     const callId = yield* AnswerStream.callIds
     return AnswerStream.make({
-      decoder: (emit) => decoder({ emit, callId }),
+      decoder: (emit) => decoder({ emit, callId, answeredBy: AnswerStream.answeredBy(emit) }),
       pull: yield* pullOf(recording),
       fail,
       afterFinishMs,
-      requestId: requestId === undefined ? undefined : ProviderFault.shownOf(requestId, hidden)
+      accepted: requestId === undefined ? {} : { requestId: ProviderFault.shownOf(requestId, hidden) }
     })
   })
 

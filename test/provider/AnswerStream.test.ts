@@ -82,7 +82,7 @@ const answer = ({ endFault, owed, reads }: World) => {
     pull,
     fail: ({ detail, kind }) => providerFailure("p", kind, detail === undefined ? {} : { detail }),
     afterFinishMs: 5_000,
-    requestId: undefined
+    accepted: undefined
   })
   return { seen, stream }
 }
@@ -190,7 +190,7 @@ describe("behind a finish", () => {
         pull: Effect.succeed(Chunk.of(Uint8Array.of(1))),
         fail: ({ detail, kind }) => providerFailure("p", kind, detail === undefined ? {} : { detail }),
         afterFinishMs: 1,
-        requestId: undefined
+        accepted: undefined
       })
       const failure = yield* Effect.flip(Stream.runDrain(stream))
       assert.strictEqual(failure.kind, "protocol")

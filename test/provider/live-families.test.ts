@@ -72,6 +72,14 @@ const suite = (wire: FamilyWire) => {
       assert.strictEqual(decoded.finishReason, "stop")
       assert.deepInclude(decoded.usage, { inputTokens: 11, outputTokens: 7, totalTokens: 18 })
       assert.isDefined(decoded.rawUsage)
+      // taken, and once more where the wire names the model that answers
+      const accepted = events.filter(({ _tag }) => _tag === "Accepted")
+      const named = wire.answeredBy === undefined ? [] : [{ _tag: "Accepted" as const, model: wire.answeredBy }]
+      assert.deepStrictEqual(accepted, [{ _tag: "Accepted" }, ...named])
+      assert.isBelow(
+        events.findLastIndex(({ _tag }) => _tag === "Accepted"),
+        events.findIndex(({ _tag }) => _tag === "Delta")
+      )
       const request = upstream.requests.at(-1)
       assert.strictEqual(request?.method, "POST")
       assert.strictEqual(request?.headers["content-type"], "application/json")

@@ -488,9 +488,9 @@ describe("a recorded answer plays again", () => {
         }
       })
       const fiber = yield* Effect.fork(Stream.runForEach(replayOf(path, decoders).stream(ask()), (event) =>
-        Effect.sync(() =>
-          seen.push(event._tag === "Delta" ? event.text : event._tag)
-        )))
+        Effect.sync(() => {
+          if (event._tag !== "Accepted") seen.push(event._tag === "Delta" ? event.text : event._tag)
+        })))
       yield* Queue.take(started)
       yield* TestClock.adjust(249)
       assert.deepStrictEqual(seen, [])
@@ -562,7 +562,8 @@ describe("a recorded answer plays again", () => {
     it.scoped(`not where its file is ${what}: that is told`, () =>
       Effect.gen(function*() {
         const { events, failure } = yield* replayed(yield* fileOf(content))
-        assert.deepStrictEqual(events, [])
+        // a recording that breaks off behind its head was an answer until then
+        assert.deepStrictEqual(events.filter(({ _tag }) => _tag !== "Accepted"), [])
         assert.strictEqual(failure?.kind, kind)
         assert.match(failure?.detail ?? "", says)
       }))

@@ -116,6 +116,8 @@ const frames = (options: DecoderOptions): FrameDecoder<Sse.SseEvent> => {
     }
     begun = true
     messageId = id
+    const model = nameOf(message["model"])
+    if (model !== undefined) options.answeredBy?.(model)
     stopReason = nameOf(message["stop_reason"])
     count(message["usage"])
     // an answer that was continued may bring whole blocks at once

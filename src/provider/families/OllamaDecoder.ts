@@ -46,7 +46,7 @@ const argumentsOf = (value: unknown): { readonly value: unknown } | undefined =>
   return isObject(value) ? { value } : undefined
 }
 
-export const make = ({ callId, emit }: DecoderOptions): FrameDecoder<unknown> => {
+export const make = ({ answeredBy, callId, emit }: DecoderOptions): FrameDecoder<unknown> => {
   let ended: { readonly fault: Fault | undefined } | undefined
   let called = false
   /** The name of the first call whose arguments cannot be read. */
@@ -89,6 +89,8 @@ export const make = ({ callId, emit }: DecoderOptions): FrameDecoder<unknown> =>
       if (line === undefined) return undefined
       const fault = faultIn(line)
       if (fault === undefined) {
+        const model = nameOf(line["model"])
+        if (model !== undefined) answeredBy?.(model)
         const message = objectOf(line["message"])
         const thinking = nameOf(message?.["thinking"])
         const text = nameOf(message?.["content"])

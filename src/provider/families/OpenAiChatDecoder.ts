@@ -56,7 +56,7 @@ const partText = (part: JsonObject, field: "text" | "thinking"): string => {
 const isCut = (data: string): boolean => /^\s*[{["]/.test(data)
 
 export const make = (options: DecoderOptions): FrameDecoder<SseEvent> => {
-  const { emit } = options
+  const { answeredBy, emit } = options
   const calls = Calls.make(options)
   let progress: Progress = "open"
   let finish: string | undefined
@@ -106,6 +106,8 @@ export const make = (options: DecoderOptions): FrameDecoder<SseEvent> => {
   }
 
   const takeChunk = (chunk: JsonObject): Fault | undefined => {
+    const model = nameOf(chunk["model"])
+    if (model !== undefined) answeredBy?.(model)
     let fault: Fault | undefined
     for (const item of listOf(chunk["choices"])) {
       const choice = objectOf(item)

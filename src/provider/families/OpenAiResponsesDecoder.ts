@@ -191,6 +191,8 @@ export const make = (options: DecoderOptions): FrameDecoder<SseEvent> => {
         return unreadable
       }
       const body = objectOf(Array.isArray(parsed.value) ? parsed.value[0] : parsed.value)
+      const model = nameOf(objectOf(body?.["response"])?.["model"])
+      if (model !== undefined) options.answeredBy?.(model)
       const fault = body === undefined ? undefined : takeEvent(typeOf(event, body), body)
       return fault === undefined ? undefined : end(fault)
     },

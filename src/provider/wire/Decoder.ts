@@ -41,6 +41,8 @@ export interface DecoderOptions {
   readonly emit: (event: ProviderEvent) => void
   /** A new id for a tool call to which the wire gave none. */
   readonly callId: () => string
+  /** Told the model that the wire says answers, as often as it says so. */
+  readonly answeredBy?: ((model: string) => void) | undefined
 }
 
 export type MakeDecoder = (options: DecoderOptions) => Decoder

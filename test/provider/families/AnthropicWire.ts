@@ -58,6 +58,7 @@ export const toolBlock = (index: number, block: Body, ...pieces: ReadonlyArray<s
 export const wire: FamilyWire = {
   family,
   contentType: "text/event-stream; charset=utf-8",
+  answeredBy: "m",
   answer: (texts) =>
     [
       start(),

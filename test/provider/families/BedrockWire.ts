@@ -55,6 +55,7 @@ export const counted = metadata({ inputTokens: 11, outputTokens: 7, totalTokens:
 export const wire: FamilyWire = {
   family,
   contentType: "application/vnd.amazon.eventstream",
+  answeredBy: undefined,
   answer: (texts) => [begin, ...texts.map((said) => text(said)), blockStop(), stop("end_turn"), counted],
   endFrames: 2,
   toolCall: (id, name, pieces) => [

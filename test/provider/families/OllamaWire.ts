@@ -29,6 +29,7 @@ export const done = (done_reason: string | null | undefined, rest: object = coun
 export const wire: FamilyWire = {
   family,
   contentType: "application/x-ndjson",
+  answeredBy: "m",
   answer: (texts) => [...texts.map(text), done("stop")].map(line),
   endFrames: 1,
   toolCall: (id, name, pieces) => [calls(call(name, JSON.parse(pieces.join("")), id)), done("stop")].map(line),

@@ -25,6 +25,7 @@ export const done = "[DONE]"
 export const wire: FamilyWire = {
   family,
   contentType: "text/event-stream",
+  answeredBy: "m",
   answer: (texts) =>
     [
       chunk({ role: "assistant", content: "" }),

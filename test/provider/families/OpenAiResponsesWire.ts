@@ -79,6 +79,7 @@ export const usage = { input_tokens: 11, output_tokens: 7, total_tokens: 18 }
 export const response = (status: string, rest: object = {}) => ({
   id: "resp_1",
   object: "response",
+  model: "m",
   status,
   error: null,
   incomplete_details: null,
@@ -99,6 +100,7 @@ export const completed = ended("completed", { usage })
 export const wire: FamilyWire = {
   family,
   contentType: "text/event-stream",
+  answeredBy: "m",
   answer: (texts) =>
     [
       created,

@@ -9,6 +9,8 @@ import type { Fault } from "../../../src/provider/wire/Fault.ts"
 export interface FamilyWire {
   readonly family: WireFamily
   readonly contentType: string
+  /** The model that its answers name; undefined where the wire has no word for it. */
+  readonly answeredBy: string | undefined
   /**
    * A good answer, one element a frame (event, line, message): each text one delta, usage of 11 input and 7 output
    * tokens, finish reason stop.
