@@ -136,7 +136,7 @@ const databaseFindings = (program: Program) =>
           : wrong(
             `integrity: ${
               report.faults.slice(0, 5).join("; ")
-            }. Restore a backup: docs/architecture.md, "Backup and restore".`,
+            }. Restore a backup: docs/operations.md, "Backup and restore".`,
             "DatabaseError"
           )
       ]

@@ -40,7 +40,7 @@ const reporter = Effect.fnUntraced(function*(json: boolean) {
         yield* out.note(
           `turnstream: ${
             count(violations, "violation")
-          }. Keep a copy of the database, please report it, and restore a backup if text is missing: docs/architecture.md, "Backup and restore".`
+          }. Keep a copy of the database, please report it, and restore a backup if text is missing: docs/operations.md, "Backup and restore".`
         )
         return yield* new Reported({ code: "BrokenPromise" })
       })

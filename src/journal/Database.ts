@@ -39,7 +39,7 @@ export class DatabaseError extends Schema.TaggedError<DatabaseError>("turnstream
       case "unwritable":
         return `Cannot write to ${this.path} (${this.detail}). Give this user write access or set TURNSTREAM_DATA_DIR.`
       case "corrupt":
-        return `${this.path} is not a valid database (${this.detail}). Move it away, with its -wal and -shm files, and restore a backup: docs/architecture.md, "Backup and restore".`
+        return `${this.path} is not a valid database (${this.detail}). Move it away, with its -wal and -shm files, and restore a backup: docs/operations.md, "Backup and restore".`
       case "newer":
         return `${this.path} was written by a newer version (${this.detail}). Upgrade turnstream, or restore the copy that was kept before the upgrade.`
       case "owned":
