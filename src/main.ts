@@ -41,9 +41,8 @@ const program: Program = {
         Heap.starting()
         return Layer.effect(Served, Effect.map(Server, ({ url }) => ({ url }))).pipe(
           Layer.provide(layer),
-          Layer.provideMerge(Heap.layer),
           Layer.provide(Page.layer({ directory: pageFolder })),
-          Layer.provideMerge(layerEngine(options)),
+          Layer.provideMerge(Heap.around(layerEngine(options))),
           Layer.provide(layerSettings)
         )
       })
