@@ -14,6 +14,7 @@ const contracts = [
   "journal/Journal",
   "journal/Database",
   "journal/Transcript",
+  "journal/UsageReport",
   "journal/Verification",
   "telemetry/Prometheus"
 ]

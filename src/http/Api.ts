@@ -16,9 +16,10 @@ import { Message } from "../domain/Message.ts"
 import { Checkpoint, page, Session, Turn } from "../domain/Resources.ts"
 import { TurnErrorInfo } from "../domain/TurnError.ts"
 import { TurnEvent } from "../domain/TurnEvent.ts"
-import { Usage } from "../domain/Usage.ts"
+import { UsageSource } from "../domain/Usage.ts"
 import { usageGroups } from "../journal/Journal.ts"
 import { Transcript } from "../journal/Transcript.ts"
+import { UsageItem } from "../journal/UsageReport.ts"
 import { ProviderDiagnostics } from "../provider/ProviderRegistry.ts"
 import { SubmitBody } from "../turn/TurnRuntime.ts"
 import { Problem } from "./Problem.ts"
@@ -82,14 +83,26 @@ const Vacuumed = Schema.Struct({
   logEmptied: Schema.Boolean
 }).annotations({ identifier: "Vacuumed" })
 
-const UsageTotal = Schema.Struct({
-  session: Schema.optional(Schema.String),
-  provider: Schema.optional(Schema.String),
-  model: Schema.optional(Schema.String),
-  day: Schema.optional(Schema.String),
-  turns: Schema.Int,
-  usage: Usage
-}).annotations({ identifier: "UsageTotal" })
+const parameter = (description: string) => Schema.optional(Schema.String.annotations({ description }))
+
+/** Other parameters are refused. */
+export const UsageParams = Schema.Struct({
+  by: parameter(
+    `Groups, with commas between: ${
+      usageGroups.join(", ")
+    }. Without, one sum of all. Without source, estimates are summed with what was reported.`
+  ),
+  session: parameter("Only this session."),
+  turn: parameter("Only this turn."),
+  provider: parameter("Only this provider."),
+  model: parameter("Only this model."),
+  source: parameter(`Only what was counted so: ${UsageSource.literals.join(", ")}.`),
+  from: parameter("The first day (UTC) that counts, as 2026-01-31."),
+  to: parameter("The last day (UTC) that counts; not before from."),
+  cursor: parameter("The nextCursor of the page before."),
+  limit: parameter("Groups on a page, 1 to 10,000; out of range is clamped. Default 10,000.")
+})
+export type UsageParams = typeof UsageParams.Type
 
 /** Not a problem of a request: a probe asks for the state and gets it. */
 const NotReady = Schema.Struct({
@@ -292,15 +305,9 @@ const operations = HttpApiGroup.make("operations")
   )
   .add(
     HttpApiEndpoint.get("usage", "/v1/usage")
-      .setUrlParams(
-        Schema.Struct({
-          by: Schema.optional(
-            Schema.String.annotations({ description: `Groups, separated by commas: ${usageGroups.join(", ")}.` })
-          )
-        })
-      )
-      .addSuccess(Schema.Struct({ items: Schema.Array(UsageTotal) }))
-      .annotate(...summary("Sum usage, grouped"))
+      .setUrlParams(UsageParams)
+      .addSuccess(page(UsageItem))
+      .annotate(...summary("Sum usage and cost, grouped, in the order of the groups"))
   )
   .add(
     HttpApiEndpoint.post("vacuum", "/v1/maintenance/vacuum")

@@ -7,28 +7,19 @@ import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
 import { Settings } from "../config/Settings.ts"
-import { InvalidRequest } from "../domain/RequestError.ts"
 import type { Fenced } from "../domain/TurnError.ts"
-import { Journal, type UsageGroup, usageGroups } from "../journal/Journal.ts"
+import { Journal } from "../journal/Journal.ts"
+import * as UsageReport from "../journal/UsageReport.ts"
 import { ProviderRegistry } from "../provider/ProviderRegistry.ts"
 import * as Prometheus from "../telemetry/Prometheus.ts"
 import { TurnRuntime } from "../turn/TurnRuntime.ts"
-import { Api, type Bootstrap, CommandBody, type NotReady } from "./Api.ts"
+import { Api, type Bootstrap, CommandBody, type NotReady, UsageParams } from "./Api.ts"
 import * as Body from "./Body.ts"
 import * as Docs from "./Docs.ts"
 import { document } from "./OpenApiDocument.ts"
+import * as Query from "./Query.ts"
 import { bodyLimits, json, orProblem, toItsEnd } from "./Respond.ts"
 import { version } from "./Version.ts"
-
-const isGroup = (name: string): name is UsageGroup => usageGroups.some((group) => group === name)
-
-const groupsOf = (by: string | undefined): Effect.Effect<ReadonlyArray<UsageGroup>, InvalidRequest> => {
-  if (by === undefined) return Effect.succeed([])
-  const names = [...new Set(by.split(","))]
-  return names.every(isGroup)
-    ? Effect.succeed(names)
-    : Effect.fail(new InvalidRequest({ path: "by", reason: `must name groups of ${usageGroups.join(", ")}` }))
-}
 
 export const layer = HttpApiBuilder.group(Api, "operations", (handlers) =>
   Effect.gen(function*() {
@@ -63,9 +54,11 @@ export const layer = HttpApiBuilder.group(Api, "operations", (handlers) =>
       return json(body)
     })
 
-    const usage = Effect.fnUntraced(function*(by: string | undefined) {
-      const totals = yield* journal.usage({ by: yield* groupsOf(by) })
-      return json({ items: totals.map(({ by, turns, usage }) => ({ ...by, turns, usage })) })
+    const usage = Effect.fnUntraced(function*(request: HttpServerRequest, params: UsageParams) {
+      yield* Query.onlyKnown(request, Object.keys(UsageParams.fields))
+      const { cursor, limit, ...asked } = params
+      const query = yield* UsageReport.queryOf(asked)
+      return json(yield* UsageReport.page(journal, query, yield* Query.pageOf({ cursor, limit }, UsageReport.pageMax)))
     })
 
     const readCommand = Body.reader(CommandBody, bodyLimits(settings.limits), { optional: true })
@@ -92,7 +85,7 @@ export const layer = HttpApiBuilder.group(Api, "operations", (handlers) =>
       .handleRaw("providers", ({ request }) =>
         orProblem(request, Effect.map(registry.diagnostics, (items) => json({ items }))))
       .handleRaw("usage", ({ request, urlParams }) =>
-        orProblem(request, usage(urlParams.by)))
+        orProblem(request, usage(request, urlParams)))
       .handleRaw("vacuum", ({ request }) => orProblem(request, vacuum(request)))
       .handleRaw("live", () => Effect.succeed(json({ status: "live" })))
       .handleRaw("ready", () => ready)

@@ -23,20 +23,40 @@ export const PageParams = Schema.Struct({
 })
 export type PageParams = typeof PageParams.Type
 
-export const limitOf = (params: PageParams): Effect.Effect<number, InvalidRequest> => {
-  if (params.limit === undefined) return Effect.succeed(limitDefault)
+export const limitOf = (
+  params: PageParams,
+  fallback: number = limitDefault
+): Effect.Effect<number, InvalidRequest> => {
+  if (params.limit === undefined) return Effect.succeed(fallback)
   return /^-?\d+$/.test(params.limit)
     ? Effect.succeed(Math.min(limitMax, Math.max(1, Number(params.limit))))
     : Effect.fail(invalid("limit", "must be a whole number"))
 }
 
-export const pageOf = (params: PageParams): Effect.Effect<PageRequest, InvalidRequest> =>
-  Effect.flatMap(limitOf(params), (limit) => {
+export const pageOf = (params: PageParams, limitFallback?: number): Effect.Effect<PageRequest, InvalidRequest> =>
+  Effect.flatMap(limitOf(params, limitFallback), (limit) => {
     const cursor = params.after ?? params.cursor
+    const name = params.after === undefined ? "cursor" : "after"
     return cursor === undefined || /^\d{1,15}$/.test(cursor)
       ? Effect.succeed({ cursor, limit })
-      : Effect.fail(invalid("after", "is not a cursor; use the nextCursor of the page before"))
+      : Effect.fail(invalid(name, "is not a cursor; use the nextCursor of the page before"))
   })
+
+/** Characters of a stranger's parameter that a refusal repeats. */
+const nameMax = 64
+
+/** Refuses what a route does not know: where parameters are conditions, one that is passed over widens the answer. */
+export const onlyKnown = (
+  request: HttpServerRequest,
+  known: ReadonlyArray<string>
+): Effect.Effect<void, InvalidRequest> => {
+  const start = request.url.indexOf("?")
+  const names = start === -1 ? [] : [...new URLSearchParams(request.url.slice(start)).keys()]
+  const unknown = names.find((name) => !known.includes(name))
+  return unknown === undefined
+    ? Effect.void
+    : Effect.fail(invalid(unknown.slice(0, nameMax), `is not a parameter here; there are ${known.join(", ")}`))
+}
 
 /** Where a reader of events stands: `Last-Event-ID`, else `after`. */
 export const positionOf = (
