@@ -9,6 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import { parseUrl } from "../../src/cli/ServerHttp.ts"
 import { TurnClient } from "../../src/cli/TurnClient.ts"
 import * as TurnClientHttp from "../../src/cli/TurnClientHttp.ts"
 import { SessionId, TurnId } from "../../src/domain/Ids.ts"
@@ -188,8 +189,8 @@ describe("turns of a server", () => {
   it.effect("an address that is no server's is refused before anything is sent", () =>
     Effect.gen(function*() {
       for (const text of ["", "foo", "ftp://h", "http://u:p@h", "http://h?q=1", "http://h#x"]) {
-        assert.strictEqual((yield* Effect.flip(TurnClientHttp.parseUrl(text))).path, "--url")
+        assert.strictEqual((yield* Effect.flip(parseUrl(text))).path, "--url")
       }
-      assert.strictEqual(yield* TurnClientHttp.parseUrl("http://h:1/base/"), "http://h:1/base")
+      assert.strictEqual(yield* parseUrl("http://h:1/base/"), "http://h:1/base")
     }))
 })
