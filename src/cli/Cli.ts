@@ -15,6 +15,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import { usageGroups } from "../journal/Journal.ts"
 import * as Commands from "./Commands.ts"
 import * as ExitCode from "./ExitCode.ts"
 import * as Output from "./Output.ts"
@@ -137,6 +138,29 @@ const commandsOf = (program: Program) => {
     Command.withDescription(help("Lists the sessions, oldest first.", "sessions", "sessions --json"))
   )
 
+  const usage = Command.make("usage", {
+    json: json("One line of JSON a row, without the sum."),
+    by: Options.text("by").pipe(
+      Options.withDefault("day,provider,model"),
+      Options.withPseudoName("groups"),
+      Options.withDescription(
+        `A row for each of these, with commas between: ${usageGroups.join(", ")}. source is always one of them.`
+      )
+    ),
+    session: flag("session", "id", "Only this session."),
+    provider: flag("provider", "id", "Only this provider."),
+    model: flag("model", "id", "Only this model."),
+    from: flag("from", "day", "The first day (UTC) that counts, as 2026-01-31."),
+    to: flag("to", "day", "The last day (UTC) that counts."),
+    ...server
+  }, Commands.usage(program)).pipe(Command.withDescription(help(
+    "Sums what turns used and cost. What nobody knows is unknown, never 0; ~ marks estimates, + a cost that leaves attempts out. Costs are in the currency of your prices, as these were when a turn ended.",
+    "usage",
+    "usage --by day --from 2026-01-01 --to 2026-01-31",
+    "usage --by turn --session s_01 --json",
+    "usage --by model --url http://127.0.0.1:4790"
+  )))
+
   const doctor = Command.make("doctor", {
     ...place,
     probe: flag(
@@ -188,7 +212,20 @@ const commandsOf = (program: Program) => {
     "vacuum --url http://127.0.0.1:4790"
   )))
 
-  return [serve, chat, turn, replay, inspect, sessions, doctor, exportSession, importSession, backup, vacuum] as const
+  return [
+    serve,
+    chat,
+    turn,
+    replay,
+    inspect,
+    sessions,
+    usage,
+    doctor,
+    exportSession,
+    importSession,
+    backup,
+    vacuum
+  ] as const
 }
 
 const rootHelp = HelpDoc.blocks([

@@ -17,6 +17,8 @@ import { type Flags, over } from "./Flags.ts"
 import { Output } from "./Output.ts"
 import type { Program, StartError } from "./Program.ts"
 import { TurnClient } from "./TurnClient.ts"
+import type { Asked } from "./Usage.ts"
+import type { UsageReader } from "./UsageReader.ts"
 
 /** A module of this program: if it cannot be loaded, the installation is broken. */
 const load = <A>(module: () => Promise<A>): Effect.Effect<A> => Effect.promise(module)
@@ -150,18 +152,39 @@ export const inspect =
       return yield* Effect.provide(inspect(given, flags.json), reading(program))
     }).pipe(over(flags))
 
+/** Where nothing was started yet there is nothing to show, and that is no error. */
+const orNoDatabase = (json: boolean) => <E, R>(effect: Effect.Effect<void, E | DatabaseError, R>) =>
+  Effect.catchAll(effect, (error) =>
+    error instanceof DatabaseError && error.kind === "missing"
+      ? Effect.flatMap(load(() => import("./Inspect.ts")), ({ noDatabase }) => noDatabase(error.path, json))
+      : Effect.fail(error))
+
 export const sessions = (program: Program) => (flags: Flags & { readonly json: boolean }) =>
   Effect.flatMap(
     load(() => import("./Inspect.ts")),
-    ({ noDatabase, sessions }) =>
-      sessions(flags.json).pipe(
-        Effect.provide(reading(program)),
-        Effect.catchTag(
-          "DatabaseError",
-          (error) => error.kind === "missing" ? noDatabase(error.path, flags.json) : Effect.fail(error)
-        )
-      )
+    ({ sessions }) => Effect.provide(sessions(flags.json), reading(program)).pipe(orNoDatabase(flags.json))
   ).pipe(over(flags))
+
+/** The ledger of the database. */
+const localLedger = (program: Program) =>
+  Effect.map(load(() => import("./UsageReader.ts")), ({ layer }) => Layer.provide(layer, reading(program)))
+
+/** The ledger of the server at `url`. */
+const remoteLedger = (program: Program, url: string) =>
+  Effect.map(load(() => import("./UsageReaderHttp.ts")), ({ layer }) => Layer.provide(layer(url), program.httpClient))
+
+const ledger = (
+  program: Program,
+  { url }: ServerFlags
+): Layer.Layer<UsageReader, SettingsError | DatabaseError | InvalidRequest> =>
+  url === undefined ? Layer.unwrapEffect(localLedger(program)) : Layer.unwrapEffect(remoteLedger(program, url))
+
+export const usage = (program: Program) => (flags: ServerFlags & Asked & { readonly json: boolean }) =>
+  Effect.gen(function*() {
+    const { queryOf, usage } = yield* load(() => import("./Usage.ts"))
+    const query = yield* queryOf(flags)
+    yield* Effect.provide(usage(query, flags.json), ledger(program, flags)).pipe(orNoDatabase(flags.json))
+  }).pipe(over(flags))
 
 export const doctor =
   (program: Program) => (flags: Flags & { readonly probe: string | undefined; readonly model: string | undefined }) =>

@@ -102,7 +102,7 @@ export const sessions = Effect.fn("Cli.sessions")(function*(json: boolean) {
   if (none && !json) yield* out.note('No sessions yet. Start one with: turnstream turn "hello"')
 })
 
-/** What `sessions` says of a folder in which nothing was started yet: there is none, and that is no error. */
+/** What `sessions` and `usage` say of a folder in which nothing was started yet: there is none, and that is no error. */
 export const noDatabase = Effect.fn("Cli.noDatabase")(function*(path: string, json: boolean) {
   const out = yield* Output
   if (!json) yield* out.note(`No database yet at ${path}. Start one with: turnstream turn "hello"`)
