@@ -118,14 +118,14 @@ const commandsOf = (program: Program) => {
   const inspect = Command.make("inspect", {
     turn: optionalTurnArg,
     json: json(
-      "One JSON object: turn, timeline, checkpoints. With --verify a line of JSON for each violation, then the counts."
+      "One JSON object: turn, trace, timeline with its usages, checkpoints, commits. With --verify a line of JSON for each violation, then the counts."
     ),
     verify: Options.boolean("verify").pipe(
       Options.withDescription("Check the turn, or without one the whole database, against what must always hold of it.")
     ),
     ...place
   }, Commands.inspect(program)).pipe(Command.withDescription(help(
-    "Shows what happened in a turn and when: phases, first token, pauses, attempts, usage, checkpoints, error. With --verify it checks instead, and names the promise that each violation breaks.",
+    "Shows what happened in a turn and when: phases, first token, pauses, attempts, usage and cost, checkpoints, commits, error. With --verify it checks instead, and names the promise that each violation breaks.",
     "inspect t_01",
     "inspect t_01 --json",
     "inspect --verify"

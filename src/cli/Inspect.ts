@@ -3,11 +3,12 @@ import * as Effect from "effect/Effect"
 import type { TurnId } from "../domain/Ids.ts"
 import type { Session, Turn } from "../domain/Resources.ts"
 import { parse } from "../domain/TurnEvent.ts"
-import { Journal } from "../journal/Journal.ts"
+import { type CommitInfo, Journal, type TurnRecord } from "../journal/Journal.ts"
+import * as Amounts from "./Amounts.ts"
 import { Output, printable, type Style } from "./Output.ts"
 import * as Timeline from "./Timeline.ts"
 
-/** Events, or sessions, read at a time. */
+/** Events, commits, or sessions, read at a time. */
 const pageSize = 1_000
 
 const readTimeline = Effect.fnUntraced(function*(id: TurnId) {
@@ -23,14 +24,32 @@ const readTimeline = Effect.fnUntraced(function*(id: TurnId) {
   }
 })
 
-const headLines = (turn: Turn, style: Style): ReadonlyArray<string> => [
+const readCommits = Effect.fnUntraced(function*(id: TurnId) {
+  const journal = yield* Journal
+  const commits: Array<CommitInfo> = []
+  let seq = 0
+  while (true) {
+    const page = yield* journal.commits(id, seq, pageSize)
+    commits.push(...page)
+    const last = page.at(-1)
+    if (last === undefined) return commits
+    seq = last.lastSeq
+  }
+})
+
+const headLines = ({ trace, turn }: TurnRecord, style: Style): ReadonlyArray<string> => [
   `${style.bold(`turn ${turn.id}`)} of session ${turn.sessionId}`,
   `${turn.status}${
     turn.status === "running" ? `, ${turn.phase}` : ""
   }, ${turn.provider}/${turn.model}, ${turn.attempts} attempts, ${turn.lastSeq} events`,
   ...(turn.resumedFrom === undefined ? [] : [`continues ${turn.resumedFrom}`]),
   ...(turn.retryOf === undefined ? [] : [`another answer instead of ${turn.retryOf}`]),
-  ...(turn.foldedAt === undefined ? [] : [`folded ${turn.foldedAt}: what the model said is kept as its message alone`])
+  ...(trace === undefined ? [] : [`trace ${trace.traceId}`]),
+  ...(turn.foldedAt === undefined
+    ? []
+    : [
+      `folded ${turn.foldedAt}: what the model said is kept as its message alone, and how it was committed is not kept`
+    ])
 ]
 
 const paceLine = ({ firstTokenMs, longestPauseMs, pauses }: Timeline.Timeline): string =>
@@ -40,10 +59,29 @@ const paceLine = ({ firstTokenMs, longestPauseMs, pauses }: Timeline.Timeline): 
       : `${pauses} pauses, the longest ${longestPauseMs} ms`
   }`
 
-/** The pace of a folded turn went with its deltas. */
-const tailLines = (turn: Turn, timeline: Timeline.Timeline, style: Style): ReadonlyArray<string> => [
-  ...(turn.foldedAt === undefined ? [paceLine(timeline)] : []),
-  `usage ${turn.usage === null ? "not reported" : Timeline.usageText(turn.usage)}`,
+const counted = (count: number, thing: string): string => `${Amounts.whole(count)} ${thing}${count === 1 ? "" : "s"}`
+
+/** The largest by what went to disk with it. */
+const commitsLine = (commits: ReadonlyArray<CommitInfo>): string => {
+  const [first, ...rest] = commits
+  if (first === undefined) return "no commits"
+  const largest = rest.reduce((most, commit) => commit.chars > most.chars ? commit : most, first)
+  const { chars, firstSeq, lastSeq } = largest
+  const seqs = firstSeq === lastSeq ? `#${firstSeq}` : `#${firstSeq} to #${lastSeq}`
+  return `${counted(commits.length, "commit")}, the largest ${counted(lastSeq - firstSeq + 1, "event")} (${seqs}) of ${
+    counted(chars, "character")
+  }`
+}
+
+/** The pace of a folded turn went with its deltas, and its commits with them. */
+const tailLines = (
+  turn: Turn,
+  timeline: Timeline.Timeline,
+  commits: ReadonlyArray<CommitInfo>,
+  style: Style
+): ReadonlyArray<string> => [
+  ...(turn.foldedAt === undefined ? [paceLine(timeline), commitsLine(commits)] : []),
+  `usage ${turn.usage === null ? "not reported" : Amounts.usage(turn.usage)}`,
   ...(turn.error === undefined ? [] : [style.red(`${turn.error._tag}: ${printable(turn.error.message)}`)])
 ]
 
@@ -58,19 +96,21 @@ const entryLine = ({ atMs, detail, seq, what }: Timeline.Entry, style: Style): s
 export const inspect = Effect.fn("Cli.inspect")(function*(id: TurnId, json: boolean) {
   const out = yield* Output
   const journal = yield* Journal
-  const { turn } = yield* journal.turn(id)
+  const record = yield* journal.turn(id)
+  const { trace, turn } = record
   const timeline = yield* readTimeline(id)
+  const commits = yield* readCommits(id)
   if (json) {
     const checkpoints = yield* journal.checkpoints(id)
-    return yield* out.line(JSON.stringify({ turn, timeline, checkpoints }))
+    return yield* out.line(JSON.stringify({ turn, trace, timeline, checkpoints, commits }))
   }
   const { style } = out
   const lines = [
-    ...headLines(turn, style),
+    ...headLines(record, style),
     "",
     ...timeline.entries.map((entry) => entryLine(entry, style)),
     "",
-    ...tailLines(turn, timeline, style)
+    ...tailLines(turn, timeline, commits, style)
   ]
   return yield* out.line(lines.join("\n"))
 })

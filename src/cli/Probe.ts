@@ -12,6 +12,7 @@ import { providerFailure } from "../domain/TurnError.ts"
 import type { Usage } from "../domain/Usage.ts"
 import type { ProviderEvent, ProviderRequest } from "../provider/Provider.ts"
 import { ProviderRegistry } from "../provider/ProviderRegistry.ts"
+import * as Amounts from "./Amounts.ts"
 import { Output, printable } from "./Output.ts"
 
 /** The least that every vendor accepts as a cap, and enough for the word. */
@@ -46,13 +47,11 @@ const hear = (heard: Heard, event: ProviderEvent, ms: number): void => {
   }
 }
 
-const count = (tokens: number | null): string => (tokens === null ? "unknown" : String(tokens))
-
 const summary = (id: string, model: string, { finish, firstMs, text, usage }: Heard, ms: number): string => {
   const said = printable(text).replace(/\s+/g, " ").trim().slice(0, shownMax)
   const tokens = usage === undefined
     ? "no usage reported"
-    : `${count(usage.inputTokens)} input and ${count(usage.outputTokens)} output tokens`
+    : `${Amounts.tokens(usage.inputTokens)} input and ${Amounts.tokens(usage.outputTokens)} output tokens`
   const first = firstMs === undefined ? "" : ` (first output after ${firstMs} ms)`
   return `${id}: model ${model} answered "${said}" in ${ms} ms${first}, finish ${finish ?? "unknown"}, ${tokens}`
 }

@@ -4,7 +4,8 @@
  * number and then only counted.
  */
 import type { EventOf, TurnEvent } from "../domain/TurnEvent.ts"
-import type { Usage } from "../domain/Usage.ts"
+import type { Usage, UsageSource } from "../domain/Usage.ts"
+import * as Amounts from "./Amounts.ts"
 
 /** A gap between two deltas that a reader notices. */
 export const pauseMs = 1_000
@@ -19,8 +20,20 @@ export interface Entry {
   readonly detail: string
 }
 
+/** What one attempt used, and who counted it. */
+export interface AttemptUsage {
+  readonly attempt?: number
+  readonly source: UsageSource
+  readonly usage: Usage
+  /** Null where a count is unknown. */
+  readonly contextPercent: number | null
+  /** Absent where it is not known. */
+  readonly cost?: number
+}
+
 export interface Timeline {
   readonly entries: ReadonlyArray<Entry>
+  readonly usages: ReadonlyArray<AttemptUsage>
   /** From acceptance to the first delta; absent where none came. */
   readonly firstTokenMs?: number
   readonly pauses: number
@@ -28,10 +41,23 @@ export interface Timeline {
   readonly deltas: number
 }
 
-const count = (value: number | null): string => (value === null ? "unknown" : String(value))
+const usageOf = ({ attempt, data }: EventOf<"telemetry.usage">): AttemptUsage => {
+  const { contextPercent, cost, source, usage } = data
+  return {
+    ...(attempt === undefined ? {} : { attempt }),
+    source,
+    usage,
+    contextPercent,
+    ...(cost === undefined ? {} : { cost })
+  }
+}
 
-export const usageText = (usage: Usage): string =>
-  `${count(usage.inputTokens)} in, ${count(usage.outputTokens)} out, ${count(usage.totalTokens)} in all`
+const usageText = ({ contextPercent, cost, source, usage }: AttemptUsage): string => {
+  const estimated = source === "estimated"
+  return `${Amounts.usage(usage, estimated)} (${source}), context ${Amounts.percent(contextPercent, estimated)}, cost ${
+    Amounts.cost(cost, estimated)
+  }`
+}
 
 /** Words for every event but a delta. */
 const describe = (event: Exclude<TurnEvent, EventOf<"model.delta">>): readonly [what: string, detail: string] => {
@@ -54,7 +80,7 @@ const describe = (event: Exclude<TurnEvent, EventOf<"model.delta">>): readonly [
     case "model.reset":
       return ["reset", `seq ${event.data.fromSeq} to ${event.data.toSeq} no longer count`]
     case "telemetry.usage":
-      return ["usage", `${usageText(event.data.usage)} (${event.data.source})`]
+      return ["usage", usageText(usageOf(event))]
     case "checkpoint.saved":
       return [`checkpoint ${event.data.checkpoint}`, `${event.data.phase}, up to seq ${event.data.seq}`]
     case "turn.completed":
@@ -75,6 +101,7 @@ interface Run {
 /** Takes the events in order; `done` answers with what they came to. */
 export const make = () => {
   const entries: Array<Entry> = []
+  const usages: Array<AttemptUsage> = []
   let startMs: number | undefined
   let firstTokenMs: number | undefined
   let run: Run | undefined
@@ -118,12 +145,20 @@ export const make = () => {
       const atMs = at - startMs
       if (event.type === "model.delta") return addDelta(event, atMs)
       endRun()
+      if (event.type === "telemetry.usage") usages.push(usageOf(event))
       const [what, detail] = describe(event)
       entries.push({ seq: event.seq, atMs, what, detail })
     },
     done: (): Timeline => {
       endRun()
-      return { entries, ...(firstTokenMs === undefined ? {} : { firstTokenMs }), pauses, longestPauseMs, deltas }
+      return {
+        entries,
+        usages,
+        ...(firstTokenMs === undefined ? {} : { firstTokenMs }),
+        pauses,
+        longestPauseMs,
+        deltas
+      }
     }
   }
 }

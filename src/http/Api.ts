@@ -19,7 +19,7 @@ import { TurnEvent } from "../domain/TurnEvent.ts"
 import { UsageSource } from "../domain/Usage.ts"
 import { usageGroups } from "../journal/Journal.ts"
 import { Transcript } from "../journal/Transcript.ts"
-import { UsageItem } from "../journal/UsageReport.ts"
+import { UsagePage } from "../journal/UsageReport.ts"
 import { ProviderDiagnostics } from "../provider/ProviderRegistry.ts"
 import { SubmitBody } from "../turn/TurnRuntime.ts"
 import { Problem } from "./Problem.ts"
@@ -306,7 +306,7 @@ const operations = HttpApiGroup.make("operations")
   .add(
     HttpApiEndpoint.get("usage", "/v1/usage")
       .setUrlParams(UsageParams)
-      .addSuccess(page(UsageItem))
+      .addSuccess(UsagePage)
       .annotate(...summary("Sum usage and cost, grouped, in the order of the groups"))
   )
   .add(

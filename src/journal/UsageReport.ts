@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Cost from "../domain/Cost.ts"
 import { SessionId, TurnId } from "../domain/Ids.ts"
 import { InvalidRequest } from "../domain/RequestError.ts"
-import type { Page } from "../domain/Resources.ts"
+import * as Resources from "../domain/Resources.ts"
 import type { JournalFailure } from "../domain/TurnError.ts"
 import { Usage, UsageSource } from "../domain/Usage.ts"
 import {
@@ -50,6 +50,9 @@ export const UsageItem = Schema.Struct({
   unpricedAttempts: described(Schema.Int, "Attempts that the cost does not count, because theirs is not known.")
 }).annotations({ identifier: "UsageTotal" })
 export type UsageItem = typeof UsageItem.Type
+
+export const UsagePage = Resources.page(UsageItem)
+export type UsagePage = typeof UsagePage.Type
 
 /** A question as text, by the names that HTTP gives it. */
 export interface Asked {
@@ -137,7 +140,7 @@ export const page = (
   journal: Pick<Journal["Type"], "usage">,
   query: UsageQuery,
   { cursor, limit }: PageRequest
-): Effect.Effect<Page<UsageItem>, JournalFailure> => {
+): Effect.Effect<UsagePage, JournalFailure> => {
   const skip = Number(cursor ?? 0)
   // one more than asked for tells whether there is more
   return Effect.map(journal.usage({ ...query, skip, limit: limit + 1 }), (totals) => {
