@@ -1,31 +1,25 @@
 /**
  * `doctor`: is everything in order, and if not, what to do. Configuration with where each setting came from, providers
- * with their readiness, the database with its owner and an integrity check. Reads only; no network but for a probe that
- * was asked for, no ownership, no secret shown. The exit code is that of the first thing that is wrong.
+ * with their readiness, the database with its owner and an integrity check, budgets with what is used of them, prices,
+ * telemetry. Reads only; no network but for a probe that was asked for, no ownership, no secret shown. The exit code is
+ * that of the first thing that is wrong.
  */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import { readFile } from "node:fs/promises"
 import { ConfigFile, Settings, type SettingsShape } from "../config/Settings.ts"
 import type { SettingsError } from "../config/SettingsLoader.ts"
+import type { DatabaseError } from "../journal/Database.ts"
 import { ProviderRegistry } from "../provider/ProviderRegistry.ts"
+import { budgetFindings, pricesFinding, telemetryFindings } from "./DoctorTelemetry.ts"
+import { fact, type Finding, fine, section, wrong } from "./Finding.ts"
 import { type Flags, given } from "./Flags.ts"
-import { Output, type Style } from "./Output.ts"
+import { Output } from "./Output.ts"
 import { probe } from "./Probe.ts"
 import type { DatabaseReport, Program } from "./Program.ts"
 import { Reported } from "./Report.ts"
-
-/** One thing that was looked at. `fault` is the tag that decides the exit code; a fact is neither right nor wrong. */
-interface Finding {
-  readonly kind: "fine" | "fact" | "fault"
-  readonly text: string
-  readonly fault?: string
-}
-
-const fine = (text: string): Finding => ({ kind: "fine", text })
-const fact = (text: string): Finding => ({ kind: "fact", text })
-const wrong = (text: string, fault: string): Finding => ({ kind: "fault", text, fault })
 
 const variables: ReadonlyArray<readonly [variable: string, shown: (settings: SettingsShape) => string]> = [
   ["TURNSTREAM_HOST", ({ host }) => host],
@@ -114,39 +108,37 @@ const ownerText = ({ owner }: DatabaseReport): string =>
       owner.alive ? "" : " (gone: the next start takes over)"
     }`
 
-const databaseFindings = (program: Program) =>
-  Effect.gen(function*() {
-    const { dataDir, durability } = yield* Settings
-    return yield* Effect.match(program.inspect(dataDir), {
-      onFailure: (error): ReadonlyArray<Finding> =>
-        error.kind === "missing"
-          ? [fact(`${error.path}: not there yet; the first start makes it`)]
-          : [wrong(error.message, error._tag)],
-      onSuccess: (report): ReadonlyArray<Finding> => [
-        fine(report.path),
-        fine(
-          report.schemaVersion === report.newestVersion
-            ? `schema version ${report.schemaVersion}`
-            : `schema version ${report.schemaVersion}; the next start migrates it to ${report.newestVersion} and keeps a copy`
+const databaseFindings = (
+  inspected: Either.Either<DatabaseReport, DatabaseError>,
+  { durability }: SettingsShape
+): ReadonlyArray<Finding> =>
+  Either.match(inspected, {
+    onLeft: (error) =>
+      error.kind === "missing"
+        ? [fact(`${error.path}: not there yet; the first start makes it`)]
+        : [wrong(error.message, error._tag)],
+    onRight: (report) => [
+      fine(report.path),
+      fine(
+        report.schemaVersion === report.newestVersion
+          ? `schema version ${report.schemaVersion}`
+          : `schema version ${report.schemaVersion}; the next start migrates it to ${report.newestVersion} and keeps a copy`
+      ),
+      fact(`durability: ${durability}`),
+      fact(ownerText(report)),
+      report.faults.length === 0
+        ? fine("integrity: ok")
+        : wrong(
+          `integrity: ${
+            report.faults.slice(0, 5).join("; ")
+          }. Restore a backup: docs/operations.md, "Backup and restore".`,
+          "DatabaseError"
         ),
-        fact(`durability: ${durability}`),
-        fact(ownerText(report)),
-        report.faults.length === 0
-          ? fine("integrity: ok")
-          : wrong(
-            `integrity: ${
-              report.faults.slice(0, 5).join("; ")
-            }. Restore a backup: docs/operations.md, "Backup and restore".`,
-            "DatabaseError"
-          )
-      ]
-    })
+      fact(
+        "content: not checked here; turnstream inspect --verify compares every turn, and the usage ledger, with the events"
+      )
+    ]
   })
-
-const section = (title: string, findings: ReadonlyArray<Finding>, style: Style): string => {
-  const marks = { fine: style.green("ok"), fact: style.dim("--"), fault: style.red("!!") }
-  return [style.bold(title), ...findings.map(({ kind, text }) => `  ${marks[kind]} ${text}`)].join("\n")
-}
 
 /** The provider to call, if any, and the model where it is not the default. */
 export interface Probed {
@@ -161,13 +153,21 @@ export const doctor = (program: Program, flags: Flags, probed: Probed | undefine
       Effect.as(out.line(section(title, findings, out.style)), findings)
     yield* say("program", [fine(`turnstream ${program.version}, Node ${process.versions.node}`)])
     const found = yield* Effect.gen(function*() {
-      const settings = yield* say("configuration", yield* settingsFindings(flags))
+      const settings = yield* Settings
+      const configuration = yield* say("configuration", yield* settingsFindings(flags))
       const providers = yield* say("providers", yield* Effect.provide(providerFindings, program.registry))
-      const database = yield* say("database", yield* databaseFindings(program))
+      const inspected = yield* Effect.either(program.inspect(settings.dataDir))
+      const database = yield* say("database", databaseFindings(inspected, settings))
+      const budgets = yield* budgetFindings(Either.match(inspected, {
+        onLeft: ({ kind }) => kind === "missing" ? "none yet" : "unreadable",
+        onRight: () => program.readOnly
+      }))
+      const spending = yield* say("spending", [...budgets, pricesFinding(settings)])
+      const telemetry = yield* say("telemetry", telemetryFindings(settings))
       const answer = probed === undefined
         ? []
         : yield* say("probe", yield* Effect.provide(probeFinding(probed), program.registry))
-      return [...settings, ...providers, ...database, ...answer]
+      return [...configuration, ...providers, ...database, ...spending, ...telemetry, ...answer]
     }).pipe(
       Effect.provide(program.settings),
       Effect.catchTag(
