@@ -1,5 +1,6 @@
 /** `GET /v1/usage`: the ledger by groups, conditions and pages; what is not known is absent, what is malformed is named. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as DateTime from "effect/DateTime"
 import * as FastCheck from "effect/FastCheck"
 import { writeLedger } from "../journal/ledger.ts"
 import { get, start, type Started } from "./harness.ts"
@@ -157,8 +158,8 @@ describe("usage", () => {
         async (year, month, day) => {
           const text = [String(year).padStart(4, "0"), String(month).padStart(2, "0"), String(day).padStart(2, "0")]
             .join("-")
-          // what Date makes of a day that there is not is another day
-          const there = JSON.stringify(new Date(`${text}T00:00:00Z`)).startsWith(`"${text}T`)
+          // the clock's own calendar makes another day of one that there is not
+          const there = DateTime.formatIsoDateUtc(DateTime.unsafeMake({ year, month, day })) === text
           const { status } = await get(server, `/v1/usage?from=${text}&to=${text}`)
           assert.strictEqual(status, there ? 200 : 400, text)
         }

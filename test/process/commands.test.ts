@@ -4,7 +4,7 @@ import { readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as TurnEvent from "../../src/domain/TurnEvent.ts"
 import * as TurnState from "../../src/domain/TurnState.ts"
-import { ask, folder, run, scriptText, serve, start } from "./harness.ts"
+import { ask, folder, follow, run, scriptText, serve, start, startTurn } from "./harness.ts"
 
 const lines = (text: string): ReadonlyArray<string> => text.split("\n").filter((line) => line !== "")
 const eventsOf = (stdout: string) => lines(stdout).map((line) => TurnEvent.decode(JSON.parse(line)))
@@ -299,16 +299,126 @@ describe("data", () => {
     }))
 })
 
-describe("what is not there or does not fit", () => {
-  it.scopedLive("sessions of a folder without a database are none, and that is no error", () =>
+describe("usage of turns", () => {
+  it.scopedLive("reads the database beside its owner, and the owner over --url, with the same rows and the same sum", () =>
     Effect.gen(function*() {
       const dataDir = yield* folder
-      for (const place of [dataDir, join(dataDir, "not", "there")]) {
-        const plain = yield* run(["sessions", "--data-dir", place], { dataDir })
-        assert.deepInclude(plain, { code: 0, stdout: "" })
-        assert.match(plain.stderr, /^No database yet at /)
-        const asJson = yield* run(["sessions", "--json", "--data-dir", place], { dataDir })
-        assert.deepStrictEqual(asJson, { code: 0, stdout: "", stderr: "" })
+      const env = { TURNSTREAM_TOKEN: "canary-7c1d" }
+      const server = yield* serve({ dataDir, env })
+      const empty = yield* run(["usage"], { dataDir })
+      assert.deepInclude(empty, { code: 0, stdout: "" })
+      assert.match(empty.stderr, /^No usage yet\. .*turnstream turn "hello"\n$/)
+      for (const deltas of [600, 900]) {
+        yield* run(["turn", "hello", "--url", server.url, ...script({ deltas })], { dataDir, env })
+      }
+      const own = yield* run(["usage"], { dataDir })
+      assert.strictEqual(own.code, 0)
+      const [head = "", row = "", total = "", ...rest] = lines(own.stdout).map((line) => line.replace(/ +/g, " "))
+      assert.lengthOf(rest, 0)
+      assert.strictEqual(head, "day provider model source turns input output total context cost")
+      assert.match(row, /^\d{4}-\d\d-\d\d deterministic \S+ deterministic 2 \d+ 1,500 1,\d{3} \d+\.\d% unknown$/)
+      assert.match(total, /^total 2 \d+ 1,500 1,\d{3} \d+\.\d% unknown$/)
+      assert.include(own.stderr, "providers[].prices")
+      assert.deepStrictEqual(yield* run(["usage", "--url", server.url], { dataDir, env }), own)
+
+      const asked = ["usage", "--by", "turn", "--json", "--provider", "deterministic"]
+      const { stdout } = yield* run([...asked, "--url", server.url], { dataDir, env })
+      assert.deepStrictEqual(yield* run(asked, { dataDir }), { code: 0, stdout, stderr: "" })
+      const { body } = yield* ask(`${server.url}/v1/usage?by=turn,source`, "GET", undefined, {
+        authorization: "Bearer canary-7c1d"
+      })
+      assert.deepStrictEqual(lines(stdout).map((line) => JSON.parse(line)), body["items"])
+      const refused = yield* run(["usage", "--url", server.url], { dataDir })
+      assert.strictEqual(refused.code, 2)
+      assert.include(refused.stderr, "TURNSTREAM_TOKEN")
+      yield* server.signal("SIGTERM")
+      yield* server.ended
+      const gone = yield* run(["usage", "--url", server.url], { dataDir })
+      assert.strictEqual(gone.code, 1)
+      assert.include(gone.stderr, "turnstream serve")
+    }))
+
+  it.scopedLive("a flag that is malformed is one line on stderr that names it, before any database is looked for", () =>
+    Effect.gen(function*() {
+      const dataDir = yield* folder
+      const cases: ReadonlyArray<readonly [flag: string, args: ReadonlyArray<string>]> = [
+        ["--by", ["--by", "week"]],
+        ["--session", ["--session", "a b"]],
+        ["--from", ["--from", "2026-02-30"]],
+        ["--to", ["--to", "today"]],
+        ["--from", ["--from", "2026-02-02", "--to", "2026-02-01"]],
+        ["--url", ["--url", "ftp://there"]]
+      ]
+      for (const [flag, args] of cases) {
+        const { code, stderr, stdout } = yield* run(["usage", ...args], { dataDir })
+        assert.deepStrictEqual({ code, stdout }, { code: 2, stdout: "" }, args.join(" "))
+        assert.match(stderr, new RegExp(`^turnstream: ${flag}: [^\\n]+\\n$`))
+      }
+    }))
+
+  it.scopedLive("inspect tells a turn's commits and usage, and doctor what is used of a budget, beside the owner", () =>
+    Effect.gen(function*() {
+      const dataDir = yield* folder
+      const config = {
+        limits: { tokensPerSession: 1_000_000, tokensPerDay: 600 },
+        telemetry: { captureContent: true },
+        providers: [{ id: "deterministic", prices: { input: 0, output: 2.5 } }]
+      }
+      const fresh = yield* run(["doctor"], { dataDir, config })
+      assert.strictEqual(fresh.code, 0, fresh.stdout)
+      assert.include(fresh.stdout, "budget limits.tokensPerDay: 600; nothing is used yet")
+      const server = yield* serve({ dataDir, config })
+      const { turnId } = yield* startTurn(server.url, { deltas: 700 })
+      yield* Effect.flatMap(follow(server.url, turnId), ({ ended }) => ended)
+      const inspected = yield* run(["inspect", turnId], { dataDir })
+      assert.match(inspected.stdout, /\n\d+ commits, the largest \d+ events \(#\d+ to #\d+\) of [\d,]+ characters\n/)
+      assert.match(inspected.stdout, /700 out, \d+ in all \(deterministic\), context \d+\.\d%, cost 0\.00175 /)
+      assert.match(inspected.stdout, /\ntrace [0-9a-f]{32}\n/)
+      assert.match((yield* run(["usage", "--by", "day"], { dataDir })).stdout, / 0\.00175\ntotal .* 0\.00175\n$/)
+      const { commits, turn } = JSON.parse((yield* run(["inspect", turnId, "--json"], { dataDir })).stdout) as {
+        readonly commits: ReadonlyArray<{ readonly firstSeq: number; readonly lastSeq: number }>
+        readonly turn: { readonly lastSeq: number }
+      }
+      assert.deepStrictEqual(
+        commits.map(({ firstSeq }) => firstSeq),
+        [1, ...commits.slice(0, -1).map(({ lastSeq }) => lastSeq + 1)],
+        "the commits leave no gap"
+      )
+      assert.strictEqual(commits.at(-1)?.lastSeq, turn.lastSeq)
+
+      const env = {
+        OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:9/path",
+        OTEL_EXPORTER_OTLP_HEADERS: "authorization=canary-3e5a"
+      }
+      const { code, stderr, stdout } = yield* run(["doctor"], { dataDir, config, env })
+      assert.strictEqual(code, 0, stdout)
+      for (
+        const part of [
+          / {2}ok budget limits\.tokensPerSession: 7\d\d of 1,000,000 tokens/,
+          / {2}! {2}budget limits\.tokensPerDay: 7\d\d of 600 tokens today \(UTC\)\. Turns are refused until/,
+          / {2}ok prices: of 1 provider and of 0 single models/,
+          / {2}ok export: traces, metrics and logs go to 127\.0\.0\.1:9, with 1 header \(not shown\)/,
+          /-- log: from level info/,
+          / {2}! {2}content: captured; /,
+          /-- content: not checked here; turnstream inspect --verify compares every turn, and the usage ledger,/
+        ]
+      ) assert.match(stdout, part)
+      assert.notInclude(stdout + stderr, "canary-3e5a", "P25: a secret was shown")
+    }))
+})
+
+describe("what is not there or does not fit", () => {
+  it.scopedLive("sessions and usage of a folder without a database are none, and that is no error", () =>
+    Effect.gen(function*() {
+      const dataDir = yield* folder
+      for (const command of ["sessions", "usage"]) {
+        for (const place of [dataDir, join(dataDir, "not", "there")]) {
+          const plain = yield* run([command, "--data-dir", place], { dataDir })
+          assert.deepInclude(plain, { code: 0, stdout: "" })
+          assert.match(plain.stderr, /^No database yet at /)
+          const asJson = yield* run([command, "--json", "--data-dir", place], { dataDir })
+          assert.deepStrictEqual(asJson, { code: 0, stdout: "", stderr: "" })
+        }
       }
       assert.strictEqual((yield* run(["inspect", "t_1"], { dataDir })).code, 7)
     }))
@@ -319,7 +429,7 @@ describe("what is not there or does not fit", () => {
       const file = join(dataDir, "file")
       writeFileSync(file, "")
       for (const place of [file, join(file, "below")]) {
-        for (const command of [["serve"], ["turn", "x"], ["sessions"], ["doctor"]]) {
+        for (const command of [["serve"], ["turn", "x"], ["sessions"], ["usage"], ["doctor"]]) {
           const refused = yield* run([...command, "--data-dir", place], { dataDir })
           assert.strictEqual(refused.code, 7, command.join(" "))
           assert.include(refused.stderr + refused.stdout, `${file} (it is a file, not a folder)`)
@@ -390,10 +500,12 @@ describe("usage", () => {
             "replay",
             "inspect",
             "sessions",
+            "usage",
             "doctor",
             "export",
             "import",
-            "backup"
+            "backup",
+            "vacuum"
           ]
         ) {
           assert.match(help.stdout, new RegExp(`- ${name} `))
