@@ -176,7 +176,7 @@ const checkSession = async (world: World, url: string, facts: SessionFacts) => {
   }
   const counted = events.filter((event) => event.type === "telemetry.usage")
   const sum = counted.reduce((total, event) => Usage.add(total, event.data.usage), Usage.unknown)
-  const ledger = JSON.parse(await get(`${url}/v1/usage?by=session`)) as {
+  const ledger = JSON.parse(await get(`${url}/v1/usage?by=session&session=${facts.id}`)) as {
     items: ReadonlyArray<{ session: string; turns: number; usage: Usage.Usage }>
   }
   const entry = ledger.items.find(({ session }) => session === facts.id)
