@@ -8,12 +8,14 @@
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as HttpApiError from "@effect/platform/HttpApiError"
 import type * as HttpApp from "@effect/platform/HttpApp"
+import * as HttpBody from "@effect/platform/HttpBody"
 import * as HttpServerError from "@effect/platform/HttpServerError"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
 import { createHash, timingSafeEqual } from "node:crypto"
 import type { IncomingMessage } from "node:http"
 import { pathText } from "../config/SchemaFault.ts"
@@ -91,6 +93,18 @@ const countOf = (source: IncomingMessage, name: string): number => {
   return count
 }
 
+/** An answer that breaks off must not end like a whole one: its connection is cut, which every client takes for an error. */
+const cutWhereBroken = (
+  request: HttpServerRequest.HttpServerRequest,
+  response: HttpServerResponse.HttpServerResponse
+): HttpServerResponse.HttpServerResponse => {
+  const { body } = response
+  if (body._tag !== "Stream") return response
+  const cut = Effect.sync(() => NodeHttpServerRequest.toServerResponse(request).destroy())
+  const whole = Stream.onError(body.stream, (cause) => Cause.isInterruptedOnly(cause) ? Effect.void : cut)
+  return HttpServerResponse.setBody(response, HttpBody.stream(whole, body.contentType, body.contentLength))
+}
+
 export const make = (rules: Rules) => {
   const hosts = rules.settings.hosts.map((host) => host.toLowerCase())
   const origins = new Set(rules.settings.origins.map((origin) => origin.toLowerCase().replace(/\/$/, "")))
@@ -164,6 +178,9 @@ export const make = (rules: Rules) => {
           Cause.isInterruptedOnly(cause)
             ? Effect.interrupt
             : Effect.map(refusalOf(cause), (error) => Problem.response(error, request.url)))
-      return Effect.map(answer, HttpServerResponse.setHeaders(securityHeaders))
+      return Effect.map(
+        answer,
+        (response) => cutWhereBroken(request, HttpServerResponse.setHeaders(response, securityHeaders))
+      )
     })
 }

@@ -13,6 +13,7 @@ import { connect } from "node:net"
 import type { Turn } from "../../src/domain/Resources.ts"
 import * as Page from "../../src/http/Page.ts"
 import * as Server from "../../src/http/Server.ts"
+import { Journal } from "../../src/journal/Journal.ts"
 import { layerLocal, layerTest } from "../../src/layers.ts"
 import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
 
@@ -42,14 +43,15 @@ export const start = (settings: TestSettings = {}, page = Page.layerEmpty): Prom
     )
   )
 
-/** The same with some methods of the runtime replaced. */
+/** The same with some methods of the runtime, or of the journal that HTTP reads, replaced. */
 export const startWith = (
   replace: (runtime: TurnRuntime["Type"]) => Partial<TurnRuntime["Type"]>,
-  settings: TestSettings = {}
+  settings: TestSettings = {},
+  replaceJournal: (journal: Journal["Type"]) => Partial<Journal["Type"]> = () => ({})
 ): Promise<Started> => {
-  const replaced = Layer.effect(
-    TurnRuntime,
-    Effect.map(TurnRuntime, (runtime) => ({ ...runtime, ...replace(runtime) }))
+  const replaced = Layer.merge(
+    Layer.effect(TurnRuntime, Effect.map(TurnRuntime, (runtime) => ({ ...runtime, ...replace(runtime) }))),
+    Layer.effect(Journal, Effect.map(Journal, (journal) => ({ ...journal, ...replaceJournal(journal) })))
   )
   const engine = layerTest({ ...quick, ...settings })
   return startOn(

@@ -91,7 +91,14 @@ describe("damaged files", () => {
             `/v1/sessions/${sessionId}/turns`
           ])
           for (const path of ["/v1/sessions", "/v1/usage", ...paths]) {
-            const { body, status } = yield* ask(`${url}${path}`)
+            const answer = yield* Effect.option(Effect.sandbox(ask(`${url}${path}`)))
+            if (answer._tag === "None") {
+              // a long page that had begun: its connection was cut, and nobody takes it for a whole one
+              assert.match(path, /events/, `page ${page}`)
+              seen.failed++
+              continue
+            }
+            const { body, status } = answer.value
             assert.include([200, 503], status, `page ${page}: ${path}: ${JSON.stringify(body)}`)
             if (status === 503) {
               assert.strictEqual(body["code"], "StorageUnavailable")
