@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Settings, type SettingsShape } from "./config/Settings.ts"
+import { type Otlp, Settings, type SettingsShape } from "./config/Settings.ts"
 import * as SettingsLoader from "./config/SettingsLoader.ts"
 import type { ContextBuilder } from "./context/ContextBuilder.ts"
 import * as ContextBuilderLayer from "./context/ContextBuilderLayer.ts"
@@ -19,6 +19,7 @@ import * as JournalSql from "./journal/JournalSql.ts"
 import * as Retention from "./journal/Retention.ts"
 import type { ProviderRegistry } from "./provider/ProviderRegistry.ts"
 import * as RegistryConfig from "./provider/RegistryConfig.ts"
+import * as Redaction from "./telemetry/Redaction.ts"
 import * as IdGenerator from "./turn/IdGenerator.ts"
 import type { TurnRuntime } from "./turn/TurnRuntime.ts"
 import * as TurnRuntimeLayer from "./turn/TurnRuntimeLayer.ts"
@@ -37,6 +38,28 @@ export const layerRegistry: Layer.Layer<ProviderRegistry, never, Settings> = Lay
     needsAdapters(settings)
       ? Effect.map(Effect.promise(() => import("./provider/LiveAdapters.ts")), ({ layer }) => layer)
       : Effect.succeed(RegistryConfig.layer()))
+)
+
+const exporting = (otlp: Otlp, known: { readonly settings?: SettingsShape } = {}): Layer.Layer<never> =>
+  Layer.unwrapEffect(
+    Effect.map(
+      Effect.zip(
+        Effect.promise(() => Promise.all([import("./telemetry/Otlp.ts"), import("./http/Version.ts")])),
+        Redaction.fromSettings({ ...known, otlp })
+      ),
+      ([[{ layer }, { version }], redaction]) => layer(otlp, { version, redaction })
+    )
+  )
+
+/**
+ * Exports traces, metrics and logs of what it is provided to. It brings a tracer, which gets the engine's spans and leaves
+ * all others to the one that is there, and a logger beside those that are there.
+ */
+export const layerExport = (otlp: Otlp): Layer.Layer<never> => exporting(otlp)
+
+/** The same, if the settings name a collector; else nothing of it is loaded. */
+export const layerTelemetry: Layer.Layer<never, never, Settings> = Layer.unwrapEffect(
+  Effect.map(Settings, (settings) => settings.otlp === undefined ? Layer.empty : exporting(settings.otlp, { settings }))
 )
 
 /** Context from instructions, history and message; no memory, skills, team or attachments yet. */

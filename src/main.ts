@@ -45,13 +45,14 @@ const program: Program = {
   version,
   serve: (options) =>
     Layer.unwrapEffect(
-      Effect.map(loadServer, ([{ layerEngine, layerSettings }, Page, { layer, Server }]) => {
+      Effect.map(loadServer, ([{ layerEngine, layerSettings, layerTelemetry }, Page, { layer, Server }]) => {
         Heap.starting()
         return Layer.effect(Served, Effect.map(Server, ({ url }) => ({ url }))).pipe(
           Layer.provide(layer),
           Layer.provideMerge(Heap.layer),
           Layer.provide(Page.layer({ directory: pageFolder })),
           Layer.provideMerge(layerEngine(options)),
+          Layer.provide(layerTelemetry),
           Layer.provide(Layer.unwrapEffect(Effect.map(loadLog, (Log) => Log.layerSettings(console)))),
           Layer.provide(layerSettings)
         )
