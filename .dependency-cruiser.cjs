@@ -104,9 +104,12 @@ module.exports = {
     {
       name: "main-imports",
       severity: "error",
-      comment: "main: cli, http, cluster, layers, and the settings it starts from.",
+      comment: "main: cli, http, cluster, layers, the settings it starts from, and the log, which begins before them.",
       from: { path: "^src/main[.]ts$" },
-      to: { path: "^src/", pathNot: ["^src/(cli|http|cluster|config)/", "^src/layers[.]ts$"] }
+      to: {
+        path: "^src/",
+        pathNot: ["^src/(cli|http|cluster|config)/", "^src/telemetry/Log[.]ts$", "^src/layers[.]ts$"]
+      }
     },
     {
       name: "no-barrels",

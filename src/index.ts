@@ -5,7 +5,7 @@
  * same engine in memory. Any one part is swapped by building `layerRuntime` on another `Journal`, `ProviderRegistry`
  * or `ContextBuilder` layer.
  */
-export { Settings } from "./config/Settings.ts"
+export { type Otlp, Settings } from "./config/Settings.ts"
 export { ContextBuilder, type ContextSource, ContextSources } from "./context/ContextBuilder.ts"
 export * as ContextBuilderLayer from "./context/ContextBuilderLayer.ts"
 export { type ContextManifest } from "./domain/Context.ts"
@@ -22,11 +22,13 @@ export {
   layerContext,
   layerDatabase,
   layerEngine,
+  layerExport,
   layerLocal,
   layerReadOnly,
   layerRegistry,
   layerRuntime,
   layerSettings,
+  layerTelemetry,
   layerTest
 } from "./layers.ts"
 export type { Provider, ProviderEvent, ProviderRequest } from "./provider/Provider.ts"

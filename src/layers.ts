@@ -4,7 +4,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Settings, type SettingsShape } from "./config/Settings.ts"
+import * as Schedule from "effect/Schedule"
+import { type Otlp, Settings, type SettingsShape } from "./config/Settings.ts"
 import * as SettingsLoader from "./config/SettingsLoader.ts"
 import type { ContextBuilder } from "./context/ContextBuilder.ts"
 import * as ContextBuilderLayer from "./context/ContextBuilderLayer.ts"
@@ -19,8 +20,9 @@ import * as JournalSql from "./journal/JournalSql.ts"
 import * as Retention from "./journal/Retention.ts"
 import type { ProviderRegistry } from "./provider/ProviderRegistry.ts"
 import * as RegistryConfig from "./provider/RegistryConfig.ts"
+import * as Redaction from "./telemetry/Redaction.ts"
 import * as IdGenerator from "./turn/IdGenerator.ts"
-import type { TurnRuntime } from "./turn/TurnRuntime.ts"
+import { TurnRuntime } from "./turn/TurnRuntime.ts"
 import * as TurnRuntimeLayer from "./turn/TurnRuntimeLayer.ts"
 import { TurnSettings } from "./turn/TurnSettings.ts"
 
@@ -37,6 +39,28 @@ export const layerRegistry: Layer.Layer<ProviderRegistry, never, Settings> = Lay
     needsAdapters(settings)
       ? Effect.map(Effect.promise(() => import("./provider/LiveAdapters.ts")), ({ layer }) => layer)
       : Effect.succeed(RegistryConfig.layer()))
+)
+
+const exporting = (otlp: Otlp, known: { readonly settings?: SettingsShape } = {}): Layer.Layer<never> =>
+  Layer.unwrapEffect(
+    Effect.map(
+      Effect.zip(
+        Effect.promise(() => Promise.all([import("./telemetry/Otlp.ts"), import("./http/Version.ts")])),
+        Redaction.fromSettings({ ...known, otlp })
+      ),
+      ([[{ layer }, { version }], redaction]) => layer(otlp, { version, redaction })
+    )
+  )
+
+/**
+ * Exports traces, metrics and logs of what it is provided to. It brings a tracer, which gets the engine's spans and leaves
+ * all others to the one that is there, and a logger beside those that are there.
+ */
+export const layerExport = (otlp: Otlp): Layer.Layer<never> => exporting(otlp)
+
+/** The same, if the settings name a collector; else nothing of it is loaded. */
+export const layerTelemetry: Layer.Layer<never, never, Settings> = Layer.unwrapEffect(
+  Effect.map(Settings, (settings) => settings.otlp === undefined ? Layer.empty : exporting(settings.otlp, { settings }))
 )
 
 /** Context from instructions, history and message; no memory, skills, team or attachments yet. */
@@ -78,9 +102,27 @@ export type Engine = TurnRuntime | Journal | ProviderRegistry | ContextBuilder
 const engineOn = <E, R>(journal: Layer.Layer<Journal, E, R>) =>
   layerRuntime.pipe(Layer.provideMerge(Layer.mergeAll(journal, layerRegistry, layerContext)))
 
+/** For a collector, which nobody asks for metrics: gauges that only a look brings up to date are looked at for it. */
+const layerGauges = Layer.scopedDiscard(
+  Effect.gen(function*() {
+    const { otlp } = yield* Settings
+    const { measure } = yield* TurnRuntime
+    if (otlp !== undefined) yield* Effect.forkScoped(Effect.repeat(measure, Schedule.spaced("10 seconds")))
+  })
+)
+
 /** The engine on SQLite. */
 export const layerEngine = (options: { readonly takeOver: boolean }) =>
-  Layer.provideMerge(Retention.layer, engineOn(Layer.provide(JournalSql.layer, layerDatabase(options))))
+  Layer.provideMerge(
+    Layer.merge(Retention.layer, layerGauges),
+    engineOn(Layer.provide(JournalSql.layer, layerDatabase(options)))
+  )
+
+/** Settings for a program that tells of the ends of its turns itself. */
+export const layerQuiet: Layer.Layer<Settings, never, Settings> = Layer.effect(
+  Settings,
+  Effect.map(Settings, (settings) => ({ ...settings, telemetry: { ...settings.telemetry, logLevel: "none" as const } }))
+)
 
 /** The engine on SQLite with the deterministic provider, no environment and no file read: a laptop, an embedding program. */
 export const layerLocal = (settings: SettingsLoader.Overrides & { readonly dataDir: string }) =>

@@ -11,8 +11,6 @@
 import { makeRunMain } from "@effect/platform/Runtime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
-import * as LogLevel from "effect/LogLevel"
 import { fileURLToPath } from "node:url"
 import * as ExitCode from "./cli/ExitCode.ts"
 import * as Heap from "./cli/Heap.ts"
@@ -21,10 +19,13 @@ import { type Program, Served } from "./cli/Program.ts"
 import * as Report from "./cli/Report.ts"
 import * as Serve from "./cli/Serve.ts"
 import { version } from "./http/Version.ts"
+import type { Console } from "./telemetry/Log.ts"
 
 if (process.argv.includes("serve")) Heap.loading()
 
 const loadLayers = Effect.promise(() => import("./layers.ts"))
+
+const loadLog = Effect.promise(() => import("./telemetry/Log.ts"))
 
 const loadServer = Effect.promise(() =>
   Promise.all([import("./layers.ts"), import("./http/Page.ts"), import("./http/Server.ts")])
@@ -33,22 +34,33 @@ const loadServer = Effect.promise(() =>
 /** The workbench page lies beside this file. */
 const pageFolder = fileURLToPath(new URL("workbench", import.meta.url))
 
+/** stdout belongs to results, stderr to the log. */
+const console: Console = {
+  sink: process.stderr,
+  form: process.stderr.isTTY ? "readable" : "json",
+  colours: Output.wantsColours(process.stderr, process.env)
+}
+
 const program: Program = {
   version,
   serve: (options) =>
     Layer.unwrapEffect(
-      Effect.map(loadServer, ([{ layerEngine, layerSettings }, Page, { layer, Server }]) => {
+      Effect.map(loadServer, ([{ layerEngine, layerSettings, layerTelemetry }, Page, { layer, Server }]) => {
         Heap.starting()
         return Layer.effect(Served, Effect.map(Server, ({ url }) => ({ url }))).pipe(
           Layer.provide(layer),
           Layer.provide(Page.layer({ directory: pageFolder })),
           Layer.provideMerge(Heap.around(layerEngine(options))),
+          Layer.provide(layerTelemetry),
+          Layer.provide(Layer.unwrapEffect(Effect.map(loadLog, (Log) => Log.layerSettings(console)))),
           Layer.provide(layerSettings)
         )
       })
     ),
   settings: Layer.unwrapEffect(Effect.map(loadLayers, ({ layerSettings }) => layerSettings)),
-  engine: Layer.unwrapEffect(Effect.map(loadLayers, ({ layerEngine }) => layerEngine({ takeOver: false }))),
+  engine: Layer.unwrapEffect(
+    Effect.map(loadLayers, ({ layerEngine, layerQuiet }) => Layer.provide(layerEngine({ takeOver: false }), layerQuiet))
+  ),
   readOnly: Layer.unwrapEffect(Effect.map(loadLayers, ({ layerReadOnly }) => layerReadOnly)),
   registry: Layer.unwrapEffect(Effect.map(loadLayers, ({ layerRegistry }) => layerRegistry)),
   inspect: (dataDir) => Effect.flatMap(loadLayers, ({ inspectDatabase }) => inspectDatabase(dataDir)),
@@ -69,10 +81,12 @@ const command = isPlainServe
   ? Serve.serve(program, { takeOver: false })
   : Effect.flatMap(Effect.promise(() => import("./cli/Cli.ts")), (cli) => cli.run(program, process.argv))
 
-/** stdout belongs to results. A service's log begins at info, a command's at warnings. */
-const layerLog = Layer.merge(
-  Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.logfmtLogger)),
-  Logger.minimumLogLevel(process.argv.includes("serve") ? LogLevel.Info : LogLevel.Warning)
+/** Until settings say otherwise a service's log begins at info, a command's at warnings. */
+const layerLog = Layer.unwrapEffect(
+  Effect.map(
+    loadLog,
+    (Log) => Log.layerStart(console, process.argv.includes("serve") ? "info" : "warning", process.env)
+  )
 )
 
 const main = Effect.tapErrorCause(command, (cause) => {

@@ -3,7 +3,7 @@
  *
  * A write completes when the stream has taken it, so a slow reader holds the command up and no text piles up in memory.
  * When the reader of stdout has gone (`| head`) the command is interrupted: there is nobody left to work for.
- * Colours only on a terminal, and not where NO_COLOR is set.
+ * Colours only on a terminal or where FORCE_COLOR is set, and never where NO_COLOR is.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -38,11 +38,13 @@ export const styleOf = (colours: boolean): Style =>
     ? { bold: sgr(1), dim: sgr(2), red: sgr(31), green: sgr(32), yellow: sgr(33) }
     : { bold: plain, dim: plain, red: plain, green: plain, yellow: plain }
 
-/** no-color.org: any value that is not empty counts. */
+/** no-color.org: any value that is not empty counts; of FORCE_COLOR any but 0. */
 export const wantsColours = (
   stream: { readonly isTTY?: boolean },
   env: { readonly [name: string]: string | undefined }
-): boolean => stream.isTTY === true && (env["NO_COLOR"] ?? "") === "" && env["TERM"] !== "dumb"
+): boolean =>
+  (env["NO_COLOR"] ?? "") === "" &&
+  (["", "0"].includes(env["FORCE_COLOR"] ?? "") ? stream.isTTY === true && env["TERM"] !== "dumb" : true)
 
 /** Text of others without what would move the cursor, change colours or hide text of a terminal. */
 export const printable = (text: string): string =>

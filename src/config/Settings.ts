@@ -198,6 +198,8 @@ export interface Otlp {
   readonly endpoint: string
   /** Headers of every export, by name: what the collector wants to know a sender by. */
   readonly headers: Redacted.Redacted<Readonly<Record<string, string>>>
+  /** What the sender says of itself, by OpenTelemetry's names; wins over what it would say. */
+  readonly resource?: Readonly<Record<string, string>>
 }
 
 export interface SettingsShape extends ConfigFile {

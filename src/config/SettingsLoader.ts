@@ -29,7 +29,9 @@ export const environmentVariables = [
   "TURNSTREAM_TOKEN",
   "TURNSTREAM_CONFIG",
   "OTEL_EXPORTER_OTLP_ENDPOINT",
-  "OTEL_EXPORTER_OTLP_HEADERS"
+  "OTEL_EXPORTER_OTLP_HEADERS",
+  "OTEL_SERVICE_NAME",
+  "OTEL_RESOURCE_ATTRIBUTES"
 ] as const
 type Variable = (typeof environmentVariables)[number]
 
@@ -90,18 +92,22 @@ const token = Effect.flatMap(
 )
 
 /** `name=value` pairs between commas, values percent-encoded, as OpenTelemetry has it. */
-const headersOf = (text: string): Readonly<Record<string, string>> | undefined => {
-  const headers: Record<string, string> = {}
+const pairsOf = (text: string): ReadonlyArray<readonly [name: string, value: string]> | undefined => {
+  const pairs: Array<readonly [string, string]> = []
   for (const pair of text.split(",").map((part) => part.trim()).filter((part) => part !== "")) {
     const at = pair.indexOf("=")
-    const name = pair.slice(0, Math.max(0, at)).trim()
     const value = decoded(pair.slice(at + 1).trim())
-    if (!/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(name) || value === undefined || !/^[\x20-\x7e]*$/.test(value)) {
-      return undefined
-    }
-    headers[name.toLowerCase()] = value
+    if (at < 1 || value === undefined) return undefined
+    pairs.push([pair.slice(0, at).trim(), value])
   }
-  return headers
+  return pairs
+}
+
+const headersOf = (text: string): Readonly<Record<string, string>> | undefined => {
+  const pairs = pairsOf(text)
+  return pairs?.every(([name, value]) => /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(name) && /^[\x20-\x7e]*$/.test(value))
+    ? Object.fromEntries(pairs.map(([name, value]) => [name.toLowerCase(), value]))
+    : undefined
 }
 
 const decoded = (text: string): string | undefined => {
@@ -133,13 +139,27 @@ const otlp: Effect.Effect<SettingsShape["otlp"], SettingsError> = Effect.gen(fun
     )
   }
   const headers = headersOf(text ?? "")
-  return headers === undefined
-    ? yield* wrong(
+  if (headers === undefined) {
+    return yield* wrong(
       "OTEL_EXPORTER_OTLP_HEADERS",
       "is not a list of headers",
       "Write name=value pairs between commas, values percent-encoded, for example authorization=Bearer%20abc."
     )
-    : { endpoint: endpoint.replace(/\/+$/, ""), headers: Redacted.make(headers) }
+  }
+  const name = yield* read("OTEL_SERVICE_NAME")
+  const attributes = pairsOf((yield* read("OTEL_RESOURCE_ATTRIBUTES")) ?? "")
+  if (attributes === undefined) {
+    return yield* wrong(
+      "OTEL_RESOURCE_ATTRIBUTES",
+      "is not a list of attributes",
+      "Write name=value pairs between commas, values percent-encoded, for example deployment.environment.name=test."
+    )
+  }
+  return {
+    endpoint: endpoint.replace(/\/+$/, ""),
+    headers: Redacted.make(headers),
+    resource: { ...Object.fromEntries(attributes), ...(name === undefined ? {} : { "service.name": name }) }
+  }
 })
 
 /** Where the file does not fit its schema. */

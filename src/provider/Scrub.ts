@@ -2,8 +2,7 @@
  * Takes out of a text what must not be shown. A vendor echoes a key whole or cut, and quotes the prompt in an error:
  * any run of characters that also stands in a secret goes. Pure.
  */
-
-const mask = "***"
+import { keyLike, mask } from "../domain/Secrets.ts"
 
 /** A text, and how many of its characters in a row may not be shown. */
 export interface Hidden {
@@ -20,9 +19,6 @@ const hiddenCharsMax = 262_144
 
 export const key = (text: string): Hidden => ({ text, runMin: Math.min(keyRunMin, text.length) })
 export const prompt = (text: string): Hidden => ({ text: text.slice(-hiddenCharsMax), runMin: promptRunMin })
-
-/** Looks like a vendor's key whatever it is: `sk-...`, also half masked. */
-const keyLike = /\b(sk|pk|rk|gsk|csk|xai|pplx|nvapi|hf|AIza|AKIA|ASIA)[-_]?[A-Za-z0-9_*-]{12,}/g
 
 const withoutOne = (shown: string, { runMin, text }: Hidden): string => {
   if (text.length < runMin || runMin < 4) return shown

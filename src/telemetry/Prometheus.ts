@@ -1,8 +1,10 @@
 /**
- * This engine's metrics in Prometheus' text format (version 0.0.4), from `Metric.snapshot`: names that begin with
- * `turnstream_` or, as the GenAI conventions have it, `gen_ai_`. What libraries register for themselves stays out.
+ * This engine's metrics in Prometheus' text format (version 0.0.4), from `Metric.snapshot`; `Names` says which are its
+ * own.
  *
- * Names are as registered. A counter stays a counter only while it cannot fall; a frequency is a counter with the label
+ * Metrics are registered under OpenTelemetry names with their unit (UCUM) as a tag, and shown as OpenTelemetry's mapping
+ * to Prometheus has it: what a name may not hold becomes `_`, then comes the unit as a word, then `_total` on what only
+ * grows; none of them twice. A counter stays a counter only while it cannot fall; a frequency is a counter with the label
  * `value`. Buckets are cumulative and end with `+Inf`. One HELP and TYPE line a name, as the format asks.
  */
 import * as Effect from "effect/Effect"
@@ -11,6 +13,7 @@ import * as MetricKeyType from "effect/MetricKeyType"
 import type * as MetricPair from "effect/MetricPair"
 import * as MetricState from "effect/MetricState"
 import * as Option from "effect/Option"
+import { isOwnMetric, isUnitTag } from "./Names.ts"
 
 export const contentType = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -20,7 +23,40 @@ const escapeValue = (text: string): string => text.replace(/\\/g, "\\\\").replac
 
 const escapeHelp = (text: string): string => text.replace(/\\/g, "\\\\").replace(/\n/g, "\\n")
 
-const metricName = (name: string): string => name.replace(/[^A-Za-z0-9_:]/g, "_").replace(/^(?=\d)/, "_")
+/** Units as words; one that is not here is its own word. */
+const unitWords: Readonly<Record<string, string>> = {
+  d: "days",
+  h: "hours",
+  min: "minutes",
+  s: "seconds",
+  ms: "milliseconds",
+  us: "microseconds",
+  ns: "nanoseconds",
+  By: "bytes",
+  KiBy: "kibibytes",
+  MiBy: "mebibytes",
+  GiBy: "gibibytes",
+  "%": "percent"
+}
+
+/** `By/s` is bytes per second; what stands in braces says what is counted, and is no unit. */
+const unitWord = (unit: string, type: string): string => {
+  const [of = "", ...per] = unit.replace(/\{[^}]*\}/g, "").split("/")
+  if (of === "1" && per.length === 0) return type === "gauge" ? "ratio" : ""
+  const words = [unitWords[of] ?? of, ...per.map((part) => `per_${unitWords[part]?.replace(/s$/, "") ?? part}`)]
+  return words.filter((word) => word !== "" && word !== "per_").join("_").replace(/[^A-Za-z0-9]/g, "_")
+}
+
+const withSuffix = (name: string, suffix: string): string =>
+  suffix === "" || name.endsWith(`_${suffix}`) ? name : `${name}_${suffix}`
+
+const metricName = ({ metricKey }: MetricPair.MetricPair.Untyped, type: string): string => {
+  const plain = metricKey.name.replace(/[^A-Za-z0-9_:]/g, "_").replace(/^(?=\d)/, "_")
+  const unit = unitWord(metricKey.tags.find(({ key }) => isUnitTag(key))?.value ?? "", type)
+  return type === "counter"
+    ? withSuffix(withSuffix(plain.replace(/_total$/, ""), unit), "total")
+    : withSuffix(plain, unit)
+}
 
 const labelName = (name: string): string => name.replace(/[^A-Za-z0-9_]/g, "_").replace(/^(?=\d)/, "_")
 
@@ -70,17 +106,19 @@ const samples = (name: string, labels: Labels, { metricState }: MetricPair.Metri
 export const render = (pairs: ReadonlyArray<MetricPair.MetricPair.Untyped>): string => {
   const families = new Map<string, { readonly head: string; body: string }>()
   for (const pair of pairs) {
-    const name = metricName(pair.metricKey.name)
+    const type = typeOf(pair)
+    const name = metricName(pair, type)
     let family = families.get(name)
     if (family === undefined) {
       const help = Option.match(pair.metricKey.description, {
         onNone: () => "",
         onSome: (text) => `# HELP ${name} ${escapeHelp(text)}\n`
       })
-      family = { head: `${help}# TYPE ${name} ${typeOf(pair)}\n`, body: "" }
+      family = { head: `${help}# TYPE ${name} ${type}\n`, body: "" }
       families.set(name, family)
     }
-    family.body += samples(name, pair.metricKey.tags.map((label) => [label.key, label.value] as const), pair)
+    const labels = pair.metricKey.tags.filter(({ key }) => !isUnitTag(key))
+    family.body += samples(name, labels.map(({ key, value }) => [key, value] as const), pair)
   }
   let text = ""
   for (const name of [...families.keys()].sort()) {
@@ -89,6 +127,7 @@ export const render = (pairs: ReadonlyArray<MetricPair.MetricPair.Untyped>): str
   return text
 }
 
-const isOurs = ({ metricKey }: MetricPair.MetricPair.Untyped): boolean => /^(turnstream_|gen_ai_)/.test(metricKey.name)
-
-export const snapshot: Effect.Effect<string> = Effect.map(Metric.snapshot, (pairs) => render(pairs.filter(isOurs)))
+export const snapshot: Effect.Effect<string> = Effect.map(
+  Metric.snapshot,
+  (pairs) => render(pairs.filter(({ metricKey }) => isOwnMetric(metricKey.name)))
+)

@@ -83,12 +83,15 @@ describe("reports", () => {
     assert.strictEqual(printable("tab\tline\nünï \u{1f600}"), "tab\tline\nünï \u{1f600}")
   })
 
-  it("colours are for terminals alone, and NO_COLOR turns them off", () => {
+  it("colours are for terminals, FORCE_COLOR turns them on, and NO_COLOR off", () => {
     assert.isTrue(wantsColours({ isTTY: true }, {}))
     assert.isTrue(wantsColours({ isTTY: true }, { NO_COLOR: "" }))
     assert.isFalse(wantsColours({ isTTY: true }, { NO_COLOR: "1" }))
     assert.isFalse(wantsColours({ isTTY: true }, { TERM: "dumb" }))
     assert.isFalse(wantsColours({}, {}))
+    assert.isTrue(wantsColours({}, { FORCE_COLOR: "1", TERM: "dumb" }))
+    assert.isFalse(wantsColours({}, { FORCE_COLOR: "0" }))
+    assert.isFalse(wantsColours({ isTTY: true }, { FORCE_COLOR: "1", NO_COLOR: "1" }))
     assert.strictEqual(styleOf(false).red("x"), "x")
     assert.notStrictEqual(styleOf(true).red("x"), "x")
   })

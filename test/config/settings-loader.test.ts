@@ -408,6 +408,56 @@ describe("settings", () => {
     }).pipe(Effect.provide(layerWith({ limits: { idleMs: 5 }, drainMs: 1 }))))
 })
 
+describe("where telemetry is exported", () => {
+  const endpoint = "http://127.0.0.1:4318"
+  const otlpOf = (env: Readonly<Record<string, string>>) =>
+    Effect.map(loadWith({ OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, ...env }), ({ otlp }) => otlp)
+
+  it.effect("is nowhere without an endpoint, whatever else is set", () =>
+    Effect.gen(function*() {
+      const { otlp } = yield* loadWith({ OTEL_EXPORTER_OTLP_HEADERS: "a=b", OTEL_RESOURCE_ATTRIBUTES: "no list" })
+      assert.isUndefined(otlp)
+    }))
+
+  it.effect("has headers and attributes as OpenTelemetry writes them; the service's name wins over an attribute", () =>
+    Effect.gen(function*() {
+      const otlp = yield* otlpOf({
+        OTEL_EXPORTER_OTLP_ENDPOINT: `${endpoint}/base//`,
+        OTEL_EXPORTER_OTLP_HEADERS: "Authorization=Bearer%20a%3Db, x-tenant = t ,",
+        OTEL_RESOURCE_ATTRIBUTES: "service.name=a,deployment.environment.name=b%20c%2Cd,empty=",
+        OTEL_SERVICE_NAME: "chat"
+      })
+      assert.strictEqual(otlp?.endpoint, `${endpoint}/base`)
+      assert.deepStrictEqual(otlp && Redacted.value(otlp.headers), { authorization: "Bearer a=b", "x-tenant": "t" })
+      assert.deepStrictEqual(otlp?.resource, {
+        "service.name": "chat",
+        "deployment.environment.name": "b c,d",
+        empty: ""
+      })
+      assert.deepStrictEqual((yield* otlpOf({}))?.resource, {})
+    }))
+
+  it.effect("is refused where it is malformed, by variable and without its value", () =>
+    Effect.gen(function*() {
+      const cases: ReadonlyArray<readonly [name: string, value: string]> = [
+        ["OTEL_EXPORTER_OTLP_ENDPOINT", "canary:4318"],
+        ["OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:canary@host"],
+        ["OTEL_EXPORTER_OTLP_ENDPOINT", "http://host/?key=canary"],
+        ["OTEL_EXPORTER_OTLP_HEADERS", "canary"],
+        ["OTEL_EXPORTER_OTLP_HEADERS", "=canary"],
+        ["OTEL_EXPORTER_OTLP_HEADERS", "a=canary%0d%0ab"],
+        ["OTEL_EXPORTER_OTLP_HEADERS", "a b=canary"],
+        ["OTEL_RESOURCE_ATTRIBUTES", "canary"],
+        ["OTEL_RESOURCE_ATTRIBUTES", "a=canary%"]
+      ]
+      for (const [name, value] of cases) {
+        const error = yield* Effect.flip(otlpOf({ [name]: value }))
+        assert.deepInclude(error, { _tag: "SettingsError", source: name })
+        assert.notInclude(error.message, "canary")
+      }
+    }))
+})
+
 describe("unknown keys", () => {
   const full = {
     defaults: { provider: "local", model: "m", system: "s" },
