@@ -33,6 +33,11 @@ export const failures = Instrument.counters("turnstream.journal.failures", {
   description: "Journal transactions that storage refused, by its code."
 })
 
+// there from the start, so that the first of them is a rise
+for (const code of ["SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_BUSY", "SQLITE_CORRUPT"]) {
+  failures({ code })(0)
+}
+
 export const fenced = Instrument.counter("turnstream.journal.fenced", {
   unit: "{write}",
   description: "Writes refused because another process owns the database."

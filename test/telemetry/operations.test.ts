@@ -1,9 +1,8 @@
 /** docs/operations.md and the dashboard name what a service really shows: no metric more, none less, each as it is. */
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { assert, beforeAll, describe, it } from "@effect/vitest"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import * as JournalMetrics from "../../src/journal/JournalMetrics.ts"
 import { isOwnSpan } from "../../src/telemetry/Names.ts"
 import { startLocal } from "../http/harness.ts"
 import { familiesOf, type Family } from "./families.ts"
@@ -80,15 +79,12 @@ beforeAll(async () => {
       deadlineMs: 15
     })
     assert.strictEqual((await fetch(`${server.url}/v1/turns/nobody`)).status, 404)
-    // storage that refuses is another suite's
-    JournalMetrics.failures({ code: "SQLITE_FULL" })(0)
     families = familiesOf(await (await fetch(`${server.url}/metrics`)).text())
   } finally {
     await server.stop()
     rmSync(dataDir, { recursive: true, force: true })
   }
 }, 60_000)
-afterAll(() => undefined)
 
 describe("docs/operations.md", () => {
   it("lists every metric of a service that has seen everything, once, and nothing else", () => {
