@@ -183,7 +183,9 @@ describe("telemetry of the service", () => {
             ]
           },
           env: {
-            ...env(collector.url),
+            // what an operator pasted into the wrong place is in an outage's line and in everything that is exported
+            ...env(`${collector.url}/${canaries.other}`),
+            OTEL_RESOURCE_ATTRIBUTES: `note=${canaries.key},other=${canaries.header}`,
             OTEL_EXPORTER_OTLP_HEADERS: `authorization=Bearer%20${canaries.header}`,
             LOCAL_KEY: canaries.key,
             OTHER_KEY: canaries.other,
