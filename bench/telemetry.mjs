@@ -1,7 +1,8 @@
 // What telemetry costs: server CPU with it on against off, per 20-delta turn and per delta: npm run bench:telemetry [-- --json]
-// On: every signal is exported to a collector on loopback and each turn is logged; off: no endpoint and no log. The two
-// take turns on the same machine, each pair gives a ratio, and the median of the ratios is the figure. CPU is the
-// server's own (user and system), by /proc. Bounded: `rounds` pairs of runs, some seconds each.
+// On: every signal is exported to a collector on loopback and each turn is logged; off: no endpoint and no log. Both services
+// run side by side and are driven in turns, a slice each, so that what the machine does otherwise meets both. CPU is each
+// service's own (user and system, by /proc) over the whole run, its exports between its slices included. Bounded: two
+// services, some minutes in all.
 import { spawn } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:http"
@@ -9,15 +10,16 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
-const main = process.env.BENCH_MAIN ?? fileURLToPath(new URL("../dist/main.js", import.meta.url))
-const rounds = Number(process.env.BENCH_ROUNDS ?? 7)
+const main = fileURLToPath(new URL("../dist/main.js", import.meta.url))
+/** Pairs of slices, each some seconds of one load: the heap grows with a load and shrinks without (`src/cli/Heap.ts`). */
+const rounds = 8
 const together = 16
 /** Ticks of /proc/<pid>/stat a second. */
 const ticks = 100
 
 const cases = {
-  turn: { warmUp: 200, turns: 800, script: { deltas: 20 } },
-  delta: { warmUp: 16, turns: 32, script: { deltas: 500, delayMs: 4 } }
+  turn: { warmUp: 1000, turns: 1000, script: { deltas: 20 } },
+  delta: { warmUp: 32, turns: 48, script: { deltas: 500, delayMs: 4 } }
 }
 
 /** Takes everything, keeps how much it was. */
@@ -93,46 +95,53 @@ const drive = async (url, turns, script) => {
   await Promise.all(Array.from({ length: together }, worker))
 }
 
-const measure = async ({ script, turns, warmUp }, env) => {
+const begin = async ({ script, warmUp }, { config, variables }) => {
   const dataDir = mkdtempSync(join(tmpdir(), "turnstream-bench-"))
-  const config = join(dataDir, "config.json")
-  writeFileSync(config, JSON.stringify(env.config ?? {}))
-  const service = await start(join(dataDir, "data"), { ...env.variables, TURNSTREAM_CONFIG: config })
-  try {
-    await drive(service.url, warmUp, script)
-    const before = service.cpu()
-    await drive(service.url, turns, script)
-    return (service.cpu() - before) / turns
-  } finally {
-    await service.stop()
-    rmSync(dataDir, { recursive: true, force: true })
-  }
+  const file = join(dataDir, "config.json")
+  writeFileSync(file, JSON.stringify(config))
+  const service = await start(join(dataDir, "data"), { ...variables, TURNSTREAM_CONFIG: file })
+  await drive(service.url, warmUp, script)
+  return { ...service, dataDir, before: service.cpu(), slices: [] }
 }
 
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
+const end = async (service) => {
+  const seconds = service.cpu() - service.before
+  await service.stop()
+  rmSync(service.dataDir, { recursive: true, force: true })
+  return seconds
+}
+
+const slice = async (service, { script, turns }) => {
+  const before = service.cpu()
+  await drive(service.url, turns, script)
+  service.slices.push(service.cpu() - before)
+}
+
+const round = (value, digits) => Math.round(value * 10 ** digits) / 10 ** digits
 
 const compare = async (name, one, settings) => {
-  const ratios = []
-  const seconds = { on: [], off: [] }
-  for (let round = 0; round < rounds; round++) {
+  const off = await begin(one, settings.off)
+  const on = await begin(one, settings.on)
+  // the first has begun before the second was warm
+  off.before = off.cpu()
+  for (let i = 0; i < rounds; i++) {
     // each is first every other time
-    const order = round % 2 === 0 ? ["off", "on"] : ["on", "off"]
-    for (const which of order) seconds[which].push(await measure(one, settings[which]))
-    ratios.push(seconds.on.at(-1) / seconds.off.at(-1))
+    for (const service of i % 2 === 0 ? [off, on] : [on, off]) await slice(service, one)
   }
-  const per = name === "delta" ? one.script.deltas : 1
+  const ratios = on.slices.map((seconds, i) => seconds / off.slices[i]).sort((a, b) => a - b)
+  const [offSeconds, onSeconds] = [await end(off), await end(on)]
+  const things = rounds * one.turns * (name === "delta" ? one.script.deltas : 1)
   return {
-    offMicros: Math.round((median(seconds.off) / per) * 1e7) / 10,
-    onMicros: Math.round((median(seconds.on) / per) * 1e7) / 10,
-    overheadPercent: Math.round((median(ratios) - 1) * 1000) / 10,
-    lowest: Math.round((Math.min(...ratios) - 1) * 1000) / 10,
-    highest: Math.round((Math.max(...ratios) - 1) * 1000) / 10
+    offMicros: round((offSeconds / things) * 1e6, 1),
+    onMicros: round((onSeconds / things) * 1e6, 1),
+    overheadPercent: round((onSeconds / offSeconds - 1) * 100, 1),
+    slicesPercent: [0.25, 0.5, 0.75].map((q) => round((ratios[Math.floor(ratios.length * q)] - 1) * 100, 1))
   }
 }
 
 const sink = await collector()
 const settings = {
-  off: { variables: { OTEL_EXPORTER_OTLP_ENDPOINT: "" }, config: JSON.parse(process.env.BENCH_OFF ?? "{}") },
+  off: { variables: { OTEL_EXPORTER_OTLP_ENDPOINT: "" }, config: { telemetry: { logLevel: "none" } } },
   on: { variables: { OTEL_EXPORTER_OTLP_ENDPOINT: sink.url }, config: {} }
 }
 const only = process.argv.find((argument) => argument in cases)
@@ -143,9 +152,11 @@ for (const [name, one] of Object.entries(cases)) {
 sink.close()
 if (process.argv.includes("--json")) console.log(JSON.stringify({ ...figures, exportedBytes: sink.bytes() }))
 else {
-  for (const [name, f] of Object.entries(figures)) {
+  for (const [name, { offMicros, onMicros, overheadPercent, slicesPercent }] of Object.entries(figures)) {
     console.log(
-      `${name}: off ${f.offMicros} µs, on ${f.onMicros} µs, overhead ${f.overheadPercent} % (${f.lowest} to ${f.highest} in ${rounds} pairs)`
+      `${name}: off ${offMicros} µs, on ${onMicros} µs, ${overheadPercent} % more (quartiles of ${rounds} pairs of slices: ${
+        slicesPercent.join(", ")
+      } %)`
     )
   }
   console.log(`${sink.bytes()} bytes exported`)

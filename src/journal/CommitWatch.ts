@@ -1,7 +1,7 @@
 /**
- * What an operator gets to know of the writer: how long its transactions take and what they carry, spans of those that
- * moved a turn on, and whether storage is in trouble. A transaction that only carries deltas opens no span unless it
- * was slow, so that nothing is done for a delta alone.
+ * What an operator gets to know of the writer: how long its transactions take and what they carry, spans of those with
+ * which a turn begins or ends, and whether storage is in trouble. What a turn says between opens no span unless its
+ * transaction was slow, so that nothing is done for a delta.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

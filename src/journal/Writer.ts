@@ -25,6 +25,7 @@ import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import type { TurnId } from "../domain/Ids.ts"
 import { Fenced, JournalFailure } from "../domain/TurnError.ts"
+import * as TurnEvent from "../domain/TurnEvent.ts"
 import * as CommitWatch from "./CommitWatch.ts"
 import { tick } from "./EventLoop.ts"
 import type { Append, WriteError } from "./Journal.ts"
@@ -149,9 +150,9 @@ const failWith = (group: ReadonlyArray<Entry>, fault: Storage.StorageFault) =>
     { discard: true }
   )
 
-/** Worth a span: it moves a turn on. Nothing per delta opens one. */
+/** Worth a span: a turn, or what else was commanded, begins or ends with it. What lies between opens none. */
 const isTold = (entry: Entry) =>
-  entry._tag === "Command" || entry.append.events.some(({ type }) => type !== "model.delta")
+  entry._tag === "Command" || entry.append.events.some(({ type }) => TurnEvent.isTerminalType(type))
 
 export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope> =>
   Effect.gen(function*() {

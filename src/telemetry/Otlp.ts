@@ -5,9 +5,9 @@
  * - Only the engine's own spans and metrics leave (`Names`). Other spans go to the tracer that was there before, and the
  *   children of such a span hang on the nearest of ours.
  * - Every text passes the redaction once more on its way out, also of spans, whose attributes anybody may have written.
- * - Memory: the library keeps at most 128 spans and 512 log entries of 8 KiB unencoded, each text in them at most
- *   64 KiB when it is encoded; `Outbox` bounds the rest.
- * - Spans are sent every 5 s, metrics every 10 s, log entries every second, and the rest at the end.
+ * - Memory: the library keeps at most 256 spans and 256 log entries unencoded, each bounded where it is made; `Gather` and
+ *   `Outbox` bound the rest.
+ * - Spans are sent after at most 7 s, metrics every 10 s, log entries after at most 3 s, and the rest at the end.
  */
 import * as OtlpLogger from "@effect/opentelemetry/OtlpLogger"
 import * as OtlpMetrics from "@effect/opentelemetry/OtlpMetrics"
@@ -29,69 +29,102 @@ import * as Logger from "effect/Logger"
 import * as Random from "effect/Random"
 import * as Tracer from "effect/Tracer"
 import type { Otlp } from "../config/Settings.ts"
+import * as Gather from "./Gather.ts"
 import * as LogEntry from "./LogEntry.ts"
 import { isOwnMetric, isOwnSpan, isUnitTag, nearestOwnSpan } from "./Names.ts"
 import * as Outbox from "./Outbox.ts"
 import type * as Redaction from "./Redaction.ts"
 
-const spansMax = 128
-const logEntriesMax = 512
-const textCharsMax = 65_536
+/** What is encoded at once, and waits as text from then on (`Gather`). */
+const atOnce = 64
 const intervals = { traces: "5 seconds", metrics: "10 seconds", logs: "1 second" } as const
-
-/** Characters of an identifier that can hold no secret. */
-const shortChars = 8
 
 /** `own` for the engine's spans, with the nearest of them as parent; `others` for the rest. */
 export const splitTracer = (own: Tracer.Tracer, others: Tracer.Tracer): Tracer.Tracer =>
   Tracer.make({
     span: (name, parent, ...rest) =>
       isOwnSpan(name) ? own.span(name, nearestOwnSpan(parent), ...rest) : others.span(name, parent, ...rest),
-    context: (f, fiber) => others.context(f, fiber)
+    // the runtime calls it for every step of every fiber: one call more costs some 5 % of all CPU
+    context: others.context
   })
 
-const named = (item: unknown, key: "name" | "key"): string => {
-  const value: unknown = typeof item === "object" && item !== null ? Reflect.get(item, key) : undefined
-  return typeof value === "string" ? value : ""
+interface Attributed {
+  readonly attributes: ReadonlyArray<{ readonly key: string }>
+}
+
+/** The library's own shapes, as far as anything is taken out of them. */
+interface Traces {
+  readonly resourceSpans: ReadonlyArray<{
+    readonly scopeSpans: ReadonlyArray<{ readonly spans: ReadonlyArray<Attributed> }>
+  }>
+}
+interface Points {
+  readonly dataPoints: ReadonlyArray<Attributed>
+}
+interface Metrics {
+  readonly resourceMetrics: ReadonlyArray<{
+    readonly scopeMetrics: ReadonlyArray<{
+      readonly metrics: ReadonlyArray<{
+        readonly name: string
+        readonly sum?: Points
+        readonly gauge?: Points
+        readonly histogram?: Points
+      }>
+    }>
+  }>
 }
 
 /** Attributes with which the library marks every failed span as interrupted. */
-const isFalseMark = (key: string): boolean => key === "span.label" || key === "status.interrupted"
+const isFalseMark = ({ key }: { readonly key: string }): boolean => key === "span.label" || key === "status.interrupted"
 
-/** What leaves of one signal, as JSON. */
-const encoder = (
-  redaction: Redaction.Redaction,
-  { attribute, metric }: {
-    readonly attribute?: (key: string) => boolean
-    readonly metric?: (name: string) => boolean
-  } = {}
-) => {
-  const text = (value: string) =>
-    value.length < shortChars
-      ? value
-      : value.length <= textCharsMax
-      ? redaction.text(value)
-      : `${redaction.text(value.slice(0, textCharsMax)).slice(0, -redaction.longest())}...`
-  return (data: unknown): HttpBody.HttpBody =>
-    HttpBody.text(
-      JSON.stringify(data, (key, value: unknown) => {
-        if (typeof value === "string") return text(value)
-        if (!Array.isArray(value)) return value
-        if (key === "attributes" && attribute !== undefined) {
-          return value.filter((item) => attribute(named(item, "key")))
-        }
-        return key === "metrics" && metric !== undefined ? value.filter((item) => metric(named(item, "name"))) : value
-      }),
-      "application/json"
-    )
-}
-
-const serialization = (redaction: Redaction.Redaction): Context.Tag.Service<typeof OtlpSerialization> => ({
-  traces: encoder(redaction, { attribute: (key) => !isFalseMark(key) }),
-  // the library takes a snapshot of the whole registry and cannot be told which part of it is meant
-  metrics: encoder(redaction, { attribute: (key) => !isUnitTag(key), metric: isOwnMetric }),
-  logs: encoder(redaction)
+const withoutFalseMarks = ({ resourceSpans }: Traces): Traces => ({
+  resourceSpans: resourceSpans.map((resource) => ({
+    ...resource,
+    scopeSpans: resource.scopeSpans.map((scope) => ({
+      ...scope,
+      spans: scope.spans.map((span) =>
+        span.attributes.some(isFalseMark)
+          ? { ...span, attributes: span.attributes.filter((attribute) => !isFalseMark(attribute)) }
+          : span
+      )
+    }))
+  }))
 })
+
+const withoutUnit = ({ dataPoints, ...points }: Points): Points => ({
+  ...points,
+  dataPoints: dataPoints.map((point) => ({
+    ...point,
+    attributes: point.attributes.filter(({ key }) => !isUnitTag(key))
+  }))
+})
+
+/** The library takes a snapshot of the whole registry and cannot be told which part of it is meant. */
+const ownMetrics = ({ resourceMetrics }: Metrics): Metrics => ({
+  resourceMetrics: resourceMetrics.map((resource) => ({
+    ...resource,
+    scopeMetrics: resource.scopeMetrics.map((scope) => ({
+      ...scope,
+      metrics: scope.metrics.filter(({ name }) => isOwnMetric(name)).map(({ gauge, histogram, sum, ...metric }) => ({
+        ...metric,
+        ...(sum === undefined ? {} : { sum: withoutUnit(sum) }),
+        ...(gauge === undefined ? {} : { gauge: withoutUnit(gauge) }),
+        ...(histogram === undefined ? {} : { histogram: withoutUnit(histogram) })
+      }))
+    }))
+  }))
+})
+
+/** What leaves, as JSON. It is redacted as one text: a secret in it stands there as JSON has it, which is one of its forms. */
+const serialization = (redaction: Redaction.Redaction): Context.Tag.Service<typeof OtlpSerialization> => {
+  const encode = (data: unknown) => HttpBody.text(redaction.text(JSON.stringify(data)), "application/json")
+  return {
+    // the library gives these shapes and calls them unknown
+    traces: (data) => encode(withoutFalseMarks(data as Traces)),
+    metrics: (data) => encode(ownMetrics(data as Metrics)),
+    logs: encode
+  }
+}
 
 /** A log call as the library takes it: the bounded entry's texts, and the ids of its span. */
 const plainOptions =
@@ -140,7 +173,7 @@ export const layer = (otlp: Otlp, options: {
     }
     const { "service.name": serviceName, "service.version": serviceVersion, ...rest } = attributes
     const others = yield* Effect.tracer
-    const outbox = yield* Outbox.make(otlp, yield* HttpClient)
+    const client = yield* Gather.make(yield* Outbox.make(otlp, yield* HttpClient))
     const exporter = (signal: Outbox.Signal) => ({
       url: otlp.endpoint + Outbox.pathOf(signal),
       resource: { serviceName, serviceVersion, attributes: rest },
@@ -148,11 +181,11 @@ export const layer = (otlp: Otlp, options: {
       shutdownTimeout: "1 second"
     } as const)
     const [logger, tracer] = yield* Effect.all([
-      OtlpLogger.make({ ...exporter("logs"), maxBatchSize: logEntriesMax }),
-      OtlpTracer.make({ ...exporter("traces"), maxBatchSize: spansMax }),
+      OtlpLogger.make({ ...exporter("logs"), maxBatchSize: atOnce }),
+      OtlpTracer.make({ ...exporter("traces"), maxBatchSize: atOnce }),
       OtlpMetrics.make(exporter("metrics"))
     ]).pipe(
-      Effect.provideService(HttpClient, outbox),
+      Effect.provideService(HttpClient, client),
       Effect.provideService(OtlpSerialization, serialization(redaction)),
       // the settings have read the standard variables already, and rightly
       Effect.withConfigProvider(ConfigProvider.fromMap(new Map()))
