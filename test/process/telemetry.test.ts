@@ -177,7 +177,7 @@ describe("telemetry of the service", () => {
           "turnstream.turn.id": turnId,
           "error.type": "crash"
         })
-        const [link] = closed?.["links"] as ReadonlyArray<Record<string, unknown>>
+        const [link] = (closed?.["links"] ?? []) as ReadonlyArray<Record<string, unknown>>
         assert.deepInclude(link, trace)
         const line = linesOf(next.stderr()).find(({ message }) => message === "Turn failed")
         assert.deepInclude(line, { turn: turnId, outcome: "Interrupted", kind: "crash" })
