@@ -153,6 +153,8 @@ export const ended = (
   Effect.suspend(() => {
     TurnMetrics.ended(state.error?._tag ?? state.status)
     TurnMetrics.turnDuration((millisBetween(state.startedAt, state.endedAt) ?? 0) / 1000)
+    const cost = costOf(state)
+    if (cost !== undefined) TurnMetrics.ofCalls(GenAi.providerName(state.provider), state.model).cost(cost)
     for (const [name, value] of Object.entries(attributesOf(state))) span.attribute(name, value)
     span.end(clock.unsafeCurrentTimeNanos(), exitOf(state))
     const message = state.status === "completed" ? "Turn completed" : "Turn failed"

@@ -501,6 +501,12 @@ describe("usage", () => {
     const { lines, telemetry } = watched()
     return Effect.gen(function*() {
       const session = yield* newSession
+      const spent = () =>
+        Metric.unsafeSnapshot().reduce((sum, { metricKey, metricState }) =>
+          metricKey.name === "turnstream.cost"
+            ? sum + (metricState as unknown as { readonly count: number }).count
+            : sum, 0)
+      const before = spent()
       const usage = { inputTokens: 1_000, cacheReadTokens: 400, outputTokens: 100 }
       const { id } = yield* submitScript(session, steps({ say: said }, { usage }))
       // 600 at 3, 400 at 0.3, 100 at 15, a million each
@@ -510,6 +516,7 @@ describe("usage", () => {
       assert.strictEqual((yield* journal.usage({ by: [] }))[0]?.costNanos, cost * 1e9)
       while (lines.length === 0) yield* Effect.yieldNow()
       assert.strictEqual(lines[0]?.fields["cost"], cost)
+      assert.closeTo(spent() - before, cost, 1e-12)
     }).pipe(
       Effect.provide(
         Layer.provideMerge(
