@@ -15,8 +15,14 @@ export const serve = (program: Program, options: { readonly takeOver: boolean })
     const out = yield* Output
     const service = yield* Layer.build(program.serve(options))
     // a service goes on when nobody reads its stdout
-    yield* Effect.exit(out.line(`turnstream ready on ${Context.get(service, Served).url}`))
-    const lost = yield* Context.get(service, Journal).fenced
+    const { url } = Context.get(service, Served)
+    yield* Effect.exit(out.line(`turnstream ready on ${url}`))
+    const journal = Context.get(service, Journal)
+    const { durability, epoch, path, schemaVersion } = yield* Effect.orDie(journal.info)
+    yield* Effect.logInfo("Ready").pipe(
+      Effect.annotateLogs({ url, version: program.version, database: path, schemaVersion, durability, epoch })
+    )
+    const lost = yield* journal.fenced
     yield* Effect.logError(lost.message)
     return yield* new Reported({ code: lost._tag })
   }).pipe(

@@ -330,8 +330,10 @@ describe("telemetry of the service", () => {
       const first = yield* serve({ dataDir, env: env(collector.url) })
       yield* serve({ dataDir }, ["--take-over"])
       assert.strictEqual((yield* first.ended).code, 8)
-      const [line] = linesOf(first.stderr())
-      assert.strictEqual(line?.["level"], "error")
+      const lines = linesOf(first.stderr())
+      const line = lines.find(({ level }) => level === "error")
+      assert.match(String(line?.["message"]), /^Another process owns the database now/)
+      assert.deepInclude(lines[0], { message: "Ready", durability: "full", epoch: 1 })
       assert.include(Collector.logsOf(collector.received).map(Collector.messageOf), line?.["message"])
     }), 60_000)
 
