@@ -90,10 +90,19 @@ export const inspectDatabase = DatabaseInspection.inspect
 export const backupDatabase = (dataDir: string, destination: string) =>
   DatabaseBackup.backup(DatabaseFile.pathIn(dataDir), destination)
 
+const turnSettings = Effect.gen(function*() {
+  const settings = yield* Settings
+  const { captureContent, logLevel } = settings.telemetry
+  const content = captureContent
+    ? (yield* Redaction.fromSettings({ settings, otlp: settings.otlp })).text
+    : undefined
+  return { ...settings, telemetry: { content, logLevel } }
+})
+
 /** The turn engine on any journal, registry and context builder. */
 export const layerRuntime = Layer.provide(
   TurnRuntimeLayer.layer,
-  Layer.merge(IdGenerator.layer, Layer.effect(TurnSettings, Settings))
+  Layer.merge(IdGenerator.layer, Layer.effect(TurnSettings, turnSettings))
 )
 
 /** What an engine gives. */

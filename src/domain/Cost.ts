@@ -32,7 +32,7 @@ const nanosPerToken = 1e3
 const part = (tokens: number, perMillion: number | undefined): number | undefined =>
   tokens === 0 ? 0 : perMillion === undefined ? undefined : tokens * perMillion * nanosPerToken
 
-/** In units, exact to a billionth. Unknown where input or output is, or where a price is missing. */
+/** In units, exact to a billionth. Unknown where input or output is, where a price is missing, or beyond 9 million. */
 export const of = (usage: Usage, prices: Prices | undefined): number | undefined => {
   const { inputTokens, outputTokens } = usage
   if (prices === undefined || inputTokens === null || outputTokens === null) return undefined
@@ -49,7 +49,9 @@ export const of = (usage: Usage, prices: Prices | undefined): number | undefined
     if (one === undefined) return undefined
     nanos += one
   }
-  return fromNanos(Math.round(nanos))
+  const whole = Math.round(nanos)
+  // a sum that no ledger can hold is no cost that anybody pays
+  return Number.isSafeInteger(whole) ? fromNanos(whole) : undefined
 }
 
 export const toNanos = (cost: number): number => Math.round(cost * nanosPerUnit)

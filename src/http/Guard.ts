@@ -101,7 +101,9 @@ const cutWhereBroken = (
   const { body } = response
   if (body._tag !== "Stream") return response
   const cut = Effect.sync(() => NodeHttpServerRequest.toServerResponse(request).destroy())
-  const whole = Stream.onError(body.stream, (cause) => Cause.isInterruptedOnly(cause) ? Effect.void : cut)
+  // an event stream says by its last event that it is over
+  const endsWell = body.contentType.startsWith("text/event-stream")
+  const whole = Stream.onError(body.stream, (cause) => endsWell && Cause.isInterruptedOnly(cause) ? Effect.void : cut)
   return HttpServerResponse.setBody(response, HttpBody.stream(whole, body.contentType, body.contentLength))
 }
 

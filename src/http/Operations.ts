@@ -48,7 +48,8 @@ export const layer = HttpApiBuilder.group(Api, "operations", (handlers) =>
         defaults: { provider, model: registry.defaults.model(provider) },
         providers: yield* registry.diagnostics,
         limits: settings.limits,
-        budgets: yield* runtime.budgets,
+        // a page that cannot be told of them must open all the same
+        budgets: yield* Effect.orElseSucceed(runtime.budgets, () => []),
         storage: path === undefined ? storage : { ...storage, path }
       }
       return json(body)

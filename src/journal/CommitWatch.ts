@@ -59,6 +59,10 @@ const trace = ({ begun, ended, events, spans, writes }: Committed) =>
     span.end(ended, Exit.void)
   })
 
+/** A tracer or a logger that throws must not end the journal's only writer. */
+const harmless = (tell: () => Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.catchAllCause(Effect.suspend(tell), () => Effect.void)
+
 export const make = (): CommitWatch => {
   let trouble: JournalFailure | undefined
 
@@ -76,14 +80,14 @@ export const make = (): CommitWatch => {
       JournalMetrics.queueDepth(0)
     },
     committed: (committed) =>
-      Effect.suspend(() => {
+      harmless(() => {
         const { begun, ended, events, isTold } = committed
         JournalMetrics.commitDuration(Number(ended - begun) / 1e9)
         JournalMetrics.commitEvents(events)
         return Effect.zipRight(recovered, isTold || ended - begun >= slowNanos ? trace(committed) : Effect.void)
       }),
     refused: (fault) =>
-      Effect.suspend(() => {
+      harmless(() => {
         JournalMetrics.failures({ code: Storage.codeLabel(fault) })(1)
         const isNew = trouble === undefined
         trouble = Storage.failure("commit", fault)

@@ -142,7 +142,10 @@ const make = () => {
       }
     }
     return [...groups.entries()]
-      .sort(([a], [b]) => a < b ? -1 : 1)
+      .sort(([, a], [, b]) => {
+        const first = by.find((name) => a.by[name] !== b.by[name])
+        return first === undefined || (a.by[first] ?? "") < (b.by[first] ?? "") ? -1 : 1
+      })
       .slice(skip, limit === undefined ? undefined : skip + limit)
       .map(([, { by, rows }]) => totalOf(by, rows))
   }

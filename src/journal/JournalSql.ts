@@ -87,16 +87,11 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
       "probe",
       (db) => Effect.as(commands.touchOwner(db), { value: undefined, publish: () => undefined })
     )
-    return Effect.asVoid(Effect.forkIn(
-      Effect.ensuring(
-        Effect.ignore(write),
-        Effect.sync(() => {
-          probing = false
-        })
-      ),
-      scope
-    ))
-  })
+    const done = Effect.sync(() => {
+      probing = false
+    })
+    return Effect.asVoid(Effect.forkIn(Effect.ensuring(Effect.interruptible(Effect.ignore(write)), done), scope))
+  }).pipe(Effect.uninterruptible)
 
   return Journal.of({
     health: Effect.suspend(() => {

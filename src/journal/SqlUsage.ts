@@ -28,7 +28,9 @@ const totals = [
   "count(*) AS attempts",
   ...Object.entries(usageColumns).map(([name, column]) => `sum(${column}) AS "${name}"`),
   `max(context_percent) AS "contextPercent"`,
-  `sum(cost_nanos) AS "costNanos"`,
+  // in two parts: the sum of large costs is more than an integer holds
+  `sum(cost_nanos / 1000000000) AS "costUnits"`,
+  `sum(cost_nanos % 1000000000) AS "costRest"`,
   "count(*) - count(cost_nanos) AS unpriced"
 ]
 
@@ -65,7 +67,8 @@ export const make = (sql: SqlClient.SqlClient, read: Storage.Reader) => {
               const {
                 attempts,
                 contextPercent,
-                costNanos,
+                costRest,
+                costUnits,
                 day,
                 model,
                 provider,
@@ -83,7 +86,7 @@ export const make = (sql: SqlClient.SqlClient, read: Storage.Reader) => {
                 attempts,
                 usage: { inputTokens, outputTokens, cacheReadTokens, cacheWriteTokens, reasoningTokens, totalTokens },
                 contextPercent,
-                costNanos: costNanos ?? undefined,
+                costNanos: costUnits === null || costRest === null ? undefined : costUnits * 1e9 + costRest,
                 unpriced
               }
             })

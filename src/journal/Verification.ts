@@ -177,7 +177,12 @@ const verifyOnce = (journal: Reader, id: TurnId) =>
     }
   })
 
-const sameUsed = (a: Used, b: Used) => JSON.stringify(a) === JSON.stringify(b)
+/** Exact as far as a number is. */
+const sameCost = (a: number | undefined, b: number | undefined) =>
+  a === b || (a !== undefined && b !== undefined && !Number.isSafeInteger(a) && Math.abs(a - b) <= a * 1e-9)
+
+const sameUsed = (a: Used, b: Used) =>
+  a.attempts === b.attempts && JSON.stringify(a.usage) === JSON.stringify(b.usage) && sameCost(a.costNanos, b.costNanos)
 
 /** The ledger by session, with the fields in one order. */
 const ledgerOf = (journal: Reader) =>

@@ -233,7 +233,7 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
       if (ownFault && group.length > 1) return Effect.forEach(group, (entry) => commitGroup([entry]), { discard: true })
       if (ownFault) options.forget(turnsOf(group))
       if (error !== undefined) {
-        return Effect.zipRight(ownFault ? Effect.void : watch.refused(error), failWith(group, error))
+        return Effect.zipRight(failWith(group, error), ownFault ? Effect.void : watch.refused(error))
       }
       const defect = Cause.die(Cause.squash(cause))
       return Effect.forEach(group, (entry) => failEntry(entry, defect), { discard: true })

@@ -5,7 +5,7 @@
  * - Only the engine's own spans and metrics leave (`Names`). Other spans go to the tracer that was there before, and the
  *   children of such a span hang on the nearest of ours.
  * - Every text passes the redaction once more on its way out, also of spans, whose attributes anybody may have written.
- * - Memory: the library keeps at most 256 spans and 256 log entries unencoded, each bounded where it is made; `Gather` and
+ * - Memory: the library keeps at most 32 spans and 32 log entries unencoded, each bounded where it is made; `Gather` and
  *   `Outbox` bound the rest.
  * - Spans are sent after at most 7 s, metrics every 10 s, log entries after at most 3 s, and the rest at the end.
  */
@@ -26,6 +26,7 @@ import * as FiberRefs from "effect/FiberRefs"
 import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Tracer from "effect/Tracer"
 import type { Otlp } from "../config/Settings.ts"
@@ -36,14 +37,23 @@ import * as Outbox from "./Outbox.ts"
 import type * as Redaction from "./Redaction.ts"
 
 /** What is encoded at once, and waits as text from then on (`Gather`). */
-const atOnce = 64
+const atOnce = 32
 const intervals = { traces: "5 seconds", metrics: "10 seconds", logs: "1 second" } as const
+
+/** To the nearest of the engine's spans each, and to none that is not exported. */
+const ownLinks = (links: ReadonlyArray<Tracer.SpanLink>): ReadonlyArray<Tracer.SpanLink> =>
+  links.length === 0 ? links : links.flatMap((link) => {
+    const span = nearestOwnSpan(Option.some(link.span))
+    return span._tag === "None" ? [] : [{ ...link, span: span.value }]
+  })
 
 /** `own` for the engine's spans, with the nearest of them as parent; `others` for the rest. */
 export const splitTracer = (own: Tracer.Tracer, others: Tracer.Tracer): Tracer.Tracer =>
   Tracer.make({
-    span: (name, parent, ...rest) =>
-      isOwnSpan(name) ? own.span(name, nearestOwnSpan(parent), ...rest) : others.span(name, parent, ...rest),
+    span: (name, parent, context, links, startTime, kind, options) =>
+      isOwnSpan(name)
+        ? own.span(name, nearestOwnSpan(parent), context, ownLinks(links), startTime, kind, options)
+        : others.span(name, parent, context, links, startTime, kind, options),
     // the runtime calls it for every step of every fiber: one call more costs some 5 % of all CPU
     context: others.context
   })
@@ -115,9 +125,14 @@ const ownMetrics = ({ resourceMetrics }: Metrics): Metrics => ({
   }))
 })
 
-/** What leaves, as JSON. It is redacted as one text: a secret in it stands there as JSON has it, which is one of its forms. */
+/** A shorter text holds no secret. */
+const shortChars = 8
+
+/** What leaves, as JSON, each text in it redacted by itself: a pattern that ran over JSON would break it. */
 const serialization = (redaction: Redaction.Redaction): Context.Tag.Service<typeof OtlpSerialization> => {
-  const encode = (data: unknown) => HttpBody.text(redaction.text(JSON.stringify(data)), "application/json")
+  const text = (_: string, value: unknown) =>
+    typeof value === "string" && value.length >= shortChars ? redaction.text(value) : value
+  const encode = (data: unknown) => HttpBody.text(JSON.stringify(data, text), "application/json")
   return {
     // the library gives these shapes and calls them unknown
     traces: (data) => encode(withoutFalseMarks(data as Traces)),

@@ -136,17 +136,28 @@ const makeVoice = (endpoint: string, lanes: Iterable<{ readonly waiting: Waiting
         endpoint
       )
     })
+  const takeLost = () => {
+    let batchesLost = 0
+    for (const { waiting } of lanes) {
+      batchesLost += waiting.lost
+      waiting.lost = 0
+    }
+    return batchesLost
+  }
   const arrives = (signal: Signal) =>
     Effect.suspend(() => {
       failing.delete(signal)
-      if (!said || failing.size > 0) return Effect.void
-      said = false
-      let batchesLost = 0
-      for (const { waiting } of lanes) {
-        batchesLost += waiting.lost
-        waiting.lost = 0
+      if (failing.size > 0) return Effect.void
+      const batchesLost = takeLost()
+      if (said) {
+        said = false
+        return Effect.annotateLogs(Effect.logInfo("Telemetry is exported again"), { batchesLost })
       }
-      return Effect.annotateLogs(Effect.logInfo("Telemetry is exported again"), { batchesLost })
+      return batchesLost === 0
+        ? Effect.void
+        : Effect.annotateLogs(Effect.logWarning("Telemetry was dropped: more came than the collector took"), {
+          batchesLost
+        })
     })
   return { fails, arrives }
 }

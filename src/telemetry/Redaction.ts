@@ -1,6 +1,6 @@
 /**
  * Takes secrets out of what is logged and exported: their exact values, wherever this process got them from, and what
- * looks like a key although nobody named it. Every log line, span and metric passes here, whoever wrote it.
+ * looks like a key although nobody named it. Every log line and everything that is exported passes here, whoever wrote it.
  *
  * A value of fewer than 8 characters is no secret but a word; it would be masked in any text. Values are also masked as
  * they stand in JSON and in an address. What is cut in the middle cannot be known again, so texts are redacted first and
@@ -26,7 +26,8 @@ const lookCharsMax = 256
 
 /** A bearer token, and the value of a header that holds one, plain or as JSON, whatever its scheme. */
 const bearer = /\b(bearer[ +]|bearer%20)[A-Za-z0-9._~+/*=-]{6,}/gi
-const header = /((?:authorization|x-api-key|api-key|cookie)[\\"']*\s*[:=]\s*[\\"']*)(?:[a-z0-9-]+\s+)?[^\s\\"',;{}]+/gi
+const header =
+  /((?:authorization|x-api-key|api-key|cookie)(?:\\*["'])*\s*[:=]\s*(?:\\*["'])*)(?:[a-z0-9-]+\s+)?[^\s\\"',;{}]+/gi
 
 /** Between a header's name and its value; most texts have none. */
 const separator = /[\s:=+%]/

@@ -47,9 +47,6 @@ export interface Parts {
   readonly draining: () => boolean
 }
 
-const kindOf = ({ link }: Ask.Ask): keyof typeof TurnMetrics.starts =>
-  link.resumedFrom !== undefined ? "resume" : link.retryOf !== undefined ? "retry" : "new"
-
 /** One permit a session, made when it is wanted and dropped with its last user. */
 const makeLocks = () => {
   const locks = new Map<SessionId, { readonly semaphore: Effect.Semaphore; users: number }>()
@@ -170,15 +167,6 @@ export const make = (parts: Parts) => {
   const settle = (control: TurnControl, admitted: Admitted & { readonly _tag: "Started" }, ask: Ask.Ask) =>
     admitted.ahead.length === 0 || ask.onBusy === "supersede" ? Deferred.await(control.settled) : Effect.void
 
-  /** The turn that this one goes on with, and its span. */
-  const parentOf = (ask: Ask.Ask) => {
-    const turnId = ask.link.resumedFrom ?? ask.link.retryOf
-    const kind = kindOf(ask)
-    return turnId === undefined || kind === "new"
-      ? Effect.succeed(undefined)
-      : Effect.map(journal.traces([turnId]), (traces) => ({ kind, turnId, trace: traces.get(turnId) }))
-  }
-
   /** All that is read and chosen before anything is written; after the commit nothing can fail any more. */
   const prepare = (ask: Ask.Ask, resolution: Either.Either<Resolved, TurnError>) =>
     Effect.gen(function*() {
@@ -208,7 +196,8 @@ export const make = (parts: Parts) => {
         sessionId: ask.sessionId,
         provider: ask.provider,
         model: ask.model,
-        parent: yield* parentOf(ask)
+        link: ask.link,
+        parentTrace: ask.parentTrace
       })
       const job = (resolved: Resolved): TurnJob => ({
         turnId,
@@ -247,10 +236,10 @@ export const make = (parts: Parts) => {
         queueMax: settings.limits.queuedTurns,
         idempotency: ask.idempotency,
         trace: TurnTelemetry.traceOf(prepared.span)
-      }, job).pipe(Effect.withParentSpan(prepared.span))
+      }, job)
       if (result._tag === "Existing") return existing(ask, result.turnId)
-      TurnMetrics.starts[kindOf(ask)](1)
       if (job === undefined) {
+        TurnMetrics.started(prepared.state)
         yield* TurnTelemetry.ended(prepared.state, { clock, span: prepared.span, settings: settings.telemetry })
         return { turnId: prepared.turnId, existing: false, settled: Effect.void }
       }

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
 import type { UserPart } from "../domain/Message.ts"
 import type { Session } from "../domain/Resources.ts"
-import type { TurnOptions, TurnRecord } from "../journal/Journal.ts"
+import type { Trace, TurnOptions, TurnRecord } from "../journal/Journal.ts"
 import type { GenerationOptions } from "../provider/Provider.ts"
 import type { Resolved } from "../provider/ProviderRegistry.ts"
 import type { SubmitBody, SubmitOptions } from "./TurnRuntime.ts"
@@ -22,6 +22,8 @@ export interface Ask {
     | { readonly _tag: "New"; readonly parts: ReadonlyArray<UserPart> }
     | { readonly _tag: "Of"; readonly id: MessageId }
   readonly link: { readonly resumedFrom?: TurnId; readonly retryOf?: TurnId }
+  /** The span of the turn that it resumes or retries. */
+  readonly parentTrace: Trace | undefined
   readonly onBusy: "reject" | "queue" | "supersede"
   readonly idempotency: { readonly key: string; readonly bodyHash: string } | undefined
 }
@@ -69,6 +71,7 @@ export const fromBody = (
     options: { ...body.options, ...(system === undefined ? {} : { system }) },
     message: { _tag: "New", parts: partsOf(body.message) },
     link: {},
+    parentTrace: undefined,
     onBusy: body.onBusy ?? "reject",
     idempotency: idempotencyKey === undefined ? undefined : { key: idempotencyKey, bodyHash: hashOf(body) }
   }
@@ -87,6 +90,7 @@ export const fromParent = (
   options,
   message: { _tag: "Of", id: parent.turn.userMessageId },
   link,
+  parentTrace: parent.trace,
   onBusy,
   idempotency: undefined
 })

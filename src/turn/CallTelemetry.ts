@@ -33,7 +33,8 @@ export interface CallOptions {
   readonly providerId: string
   readonly sessionId: string
   readonly request: ProviderRequest
-  readonly captureContent: boolean
+  /** How content is shown; undefined: not at all. */
+  readonly redact: ((text: string) => string) | undefined
   /** When and why the turn was interrupted, if it was. */
   readonly stopped: () => { readonly atNanos: bigint; readonly cause: string } | undefined
 }
@@ -61,13 +62,14 @@ const makeContent = () => {
 }
 
 export const make = (
-  { captureContent, clock, providerId, request, sessionId, stopped }: CallOptions
+  { clock, providerId, redact, request, sessionId, stopped }: CallOptions
 ): CallTelemetry => {
   const metrics = TurnMetrics.ofCalls(GenAi.providerName(providerId), request.model)
-  const content = captureContent ? makeContent() : undefined
+  const content = redact === undefined ? undefined : makeContent()
   let begun = 0n
   let first: bigint | undefined
   let last = 0n
+  let overBefore = false
 
   const chunk = (nanos: bigint): void => {
     if (first === undefined) {
@@ -85,6 +87,7 @@ export const make = (
   }
 
   const ended = (exit: Exit.Exit<Finish, ProviderFailure>, heard: Heard) => {
+    overBefore = stopped() === undefined
     const errorType = errorTypeOf(exit)
     const usage = heard.reported()?.usage
     metrics.ended(secondsOf(clock.unsafeCurrentTimeNanos() - begun), errorType)
@@ -99,9 +102,9 @@ export const make = (
       ...(finish === undefined ? {} : { "gen_ai.response.finish_reasons": [finish.reason] }),
       ...(model === undefined ? {} : { "gen_ai.response.model": model }),
       ...(errorType === undefined ? {} : { "error.type": errorType }),
-      ...(content === undefined
+      ...(content === undefined || redact === undefined
         ? {}
-        : GenAi.answerAttributes(content.parts(), finish?.reason ?? errorType ?? "unknown"))
+        : GenAi.answerAttributes(content.parts(), finish?.reason ?? errorType ?? "unknown", redact))
     })
   }
 
@@ -109,7 +112,8 @@ export const make = (
     chunk,
     closed: (nanos) => {
       const stop = stopped()
-      if (stop !== undefined) TurnMetrics.cancelToClose(secondsOf(nanos - stop.atNanos))
+      // a call that was over by itself has nothing to do with who stops its turn later
+      if (stop !== undefined && !overBefore) TurnMetrics.cancelToClose(secondsOf(nanos - stop.atNanos))
     },
     said: content?.add,
     traced: (run, heard) =>
@@ -122,7 +126,7 @@ export const make = (
           captureStackTrace: false,
           attributes: {
             ...GenAi.requestAttributes(providerId, sessionId, request),
-            ...(captureContent ? GenAi.promptAttributes(request) : {})
+            ...(redact === undefined ? {} : GenAi.promptAttributes(request, redact))
           }
         })
       )

@@ -1,6 +1,5 @@
 /** The names and shapes of OpenTelemetry's GenAI conventions (development status, 2026) for what the engine does. */
 import type { PromptMessage } from "../domain/Message.ts"
-import { keyLike, mask } from "../domain/Secrets.ts"
 import type { Usage } from "../domain/Usage.ts"
 import type { ProviderRequest } from "../provider/Provider.ts"
 
@@ -16,6 +15,7 @@ const providerNames: ReadonlyMap<string, string> = new Map([
 export const providerName = (providerId: string): string => providerNames.get(providerId) ?? providerId
 
 type Attributes = Record<string, unknown>
+type Redact = (text: string) => string
 
 export const requestAttributes = (providerId: string, sessionId: string, request: ProviderRequest): Attributes => {
   const { maxOutputTokens, reasoning, temperature } = request.generation
@@ -47,9 +47,9 @@ export const usageAttributes = (usage: Usage): Attributes =>
 /** Characters of prompt or answer that one attribute holds. */
 export const contentMax = 32_768
 
-/** What looks like a key goes first: a piece of one would not be known again. */
-const shown = (value: unknown): string => {
-  const text = JSON.stringify(value).replace(keyLike, mask)
+/** What must not be shown goes first, from each text by itself: a piece of a key would not be known again. */
+const shown = (value: unknown, redact: Redact): string => {
+  const text = JSON.stringify(value, (_, inner: unknown) => typeof inner === "string" ? redact(inner) : inner)
   return text.length <= contentMax ? text : `${text.slice(0, contentMax)} [cut]`
 }
 
@@ -66,12 +66,22 @@ const partOf = (part: PromptMessage["parts"][number]): unknown => {
 }
 
 /** What was sent, as JSON; only where the operator asked for it. */
-export const promptAttributes = ({ messages, system }: Pick<ProviderRequest, "messages" | "system">): Attributes => ({
-  ...(system === undefined ? {} : { "gen_ai.system_instructions": shown([{ type: "text", content: system }]) }),
-  "gen_ai.input.messages": shown(messages.map(({ parts, role }) => ({ role, parts: parts.map(partOf) })))
+export const promptAttributes = (
+  { messages, system }: Pick<ProviderRequest, "messages" | "system">,
+  redact: Redact
+): Attributes => ({
+  ...(system === undefined ? {} : { "gen_ai.system_instructions": shown([{ type: "text", content: system }], redact) }),
+  "gen_ai.input.messages": shown(messages.map(({ parts, role }) => ({ role, parts: parts.map(partOf) })), redact)
 })
 
 /** What was said, as JSON; likewise. */
-export const answerAttributes = (parts: PromptMessage["parts"], finishReason: string): Attributes => ({
-  "gen_ai.output.messages": shown([{ role: "assistant", parts: parts.map(partOf), finish_reason: finishReason }])
+export const answerAttributes = (
+  parts: PromptMessage["parts"],
+  finishReason: string,
+  redact: Redact
+): Attributes => ({
+  "gen_ai.output.messages": shown(
+    [{ role: "assistant", parts: parts.map(partOf), finish_reason: finishReason }],
+    redact
+  )
 })

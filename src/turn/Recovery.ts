@@ -107,7 +107,12 @@ export const closeOrphans = (
         closed += 1
         TurnMetrics.orphansClosed(1)
         const settings = closed <= linesMax ? telemetry : { ...telemetry, logLevel: "none" as const }
-        yield* TurnTelemetry.ended(closing.state, { clock, settings, span: yield* endSpan(closing, trace) })
+        yield* TurnTelemetry.ended(closing.state, {
+          clock,
+          settings,
+          span: yield* endSpan(closing, trace),
+          recovered: true
+        })
       })
 
     const closeAll = (states: ReadonlyMap<TurnId, TurnState>) =>

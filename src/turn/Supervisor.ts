@@ -94,6 +94,7 @@ export const make = (
       const control = yield* TurnRun.control
       const entry: Entry = { turnId: job.turnId, control, fiber: undefined }
       promised -= 1
+      TurnMetrics.started(job.admitted)
       entries.set(job.turnId, entry)
       empty.unsafeClose()
       lines.set(job.sessionId, [...(lines.get(job.sessionId) ?? []), entry])

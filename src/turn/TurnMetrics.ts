@@ -1,8 +1,9 @@
 /**
- * What turns and their calls measure. Labels are closed sets: providers are configured, and of the models, which a client
- * may name freely where a list is open, the first `modelsMax` have a name and the others share one.
+ * What turns and their calls measure. Labels are closed sets: providers are configured, and so are models; of those that
+ * clients name beside them, where a list is open, the first `modelsMax` have a name and the others share one.
  */
 import * as Instrument from "../domain/Instrument.ts"
+import type { TurnState } from "../domain/TurnState.ts"
 
 const seconds = (description: string) => ({ unit: "s", description })
 const count = (of: string, description: string) => ({ unit: `{${of}}`, description })
@@ -63,6 +64,11 @@ const modelsMax = 64
 const otherModel = "other"
 
 const made = new Map<string, CallMetrics>()
+/** What the configuration lists: named whatever clients name beside it. */
+const reserved = new Set<string>()
+const keyOf = (provider: string, model: string): string => JSON.stringify([provider, model])
+export const reserve = (provider: string, model: string): void => void reserved.add(keyOf(provider, model))
+let unreserved = 0
 
 const make = (provider: string, model: string): CallMetrics => {
   const labels = {
@@ -85,10 +91,13 @@ const make = (provider: string, model: string): CallMetrics => {
 
 /** The instruments of calls of one model. */
 export const ofCalls = (provider: string, model: string): CallMetrics => {
-  const key = JSON.stringify([provider, model])
+  const key = keyOf(provider, model)
   const known = made.get(key)
   if (known !== undefined) return known
-  if (made.size >= modelsMax && model !== otherModel) return ofCalls(provider, otherModel)
+  if (!reserved.has(key) && model !== otherModel) {
+    if (unreserved >= modelsMax) return ofCalls(provider, otherModel)
+    unreserved += 1
+  }
   const metrics = make(provider, model)
   made.set(key, metrics)
   return metrics
@@ -100,15 +109,17 @@ const turns = Instrument.counters(
 )
 export const ended = (outcome: string): void => turns({ outcome })(1)
 
-const started = Instrument.counters(
+const startsOf = Instrument.counters(
   "turnstream.turns.started",
   count("turn", "Turns that were accepted: new ones, and those that resume or retry another.")
 )
-export const starts = {
-  new: started({ kind: "new" }),
-  resume: started({ kind: "resume" }),
-  retry: started({ kind: "retry" })
+const starts = {
+  new: startsOf({ kind: "new" }),
+  resume: startsOf({ kind: "resume" }),
+  retry: startsOf({ kind: "retry" })
 } as const
+export const started = ({ resumedFrom, retryOf }: Pick<TurnState, "resumedFrom" | "retryOf">): void =>
+  starts[resumedFrom !== undefined ? "resume" : retryOf !== undefined ? "retry" : "new"](1)
 
 export const turnDuration = Instrument.histogram(
   "turnstream.turn.duration",

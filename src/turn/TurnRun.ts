@@ -97,6 +97,12 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
   let attempt: Attempt.Attempt | undefined
   let contextTokens = 0
   let charged = 0
+  /** Why and when the engine itself cut the call. */
+  let cut: { readonly cause: string; readonly atNanos: bigint } | undefined
+  const cutting = (cause: string) =>
+    Effect.sync(() => {
+      cut ??= { cause, atNanos: clock.unsafeCurrentTimeNanos() }
+    })
 
   const usage = () => usageOf({ source: provider.usageSource, contextTokens, prices: model.prices }, attempt)
 
@@ -140,8 +146,8 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
           providerId: provider.id,
           sessionId: job.sessionId,
           request: asked,
-          captureContent: telemetry.captureContent,
-          stopped: () => control.stopped
+          redact: telemetry.content,
+          stopped: () => control.stopped ?? cut
         })
       })
       attempt = current
@@ -180,6 +186,7 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
   const withinTotal = Effect.raceFirst(
     converse,
     Effect.sleep(Duration.millis(limits.totalMs)).pipe(
+      Effect.zipRight(cutting("timeout")),
       Effect.zipRight(
         Effect.fail(
           providerFailure(provider.id, "timeout", { detail: `the turn took ${limits.totalMs} ms` })
@@ -188,13 +195,19 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
     )
   )
 
-  const inSlot = Effect.zipRight(control.slot.await, Effect.raceFirst(withinTotal, log.writer))
+  const inSlot = Effect.zipRight(
+    control.slot.await,
+    Effect.raceFirst(withinTotal, Effect.tapError(log.writer, () => cutting("storage")))
+  )
 
   const body = job.deadlineMs === undefined
     ? inSlot
     : Effect.raceFirst(
       inSlot,
-      Effect.zipRight(Effect.sleep(Duration.millis(job.deadlineMs)), Effect.fail(new Cancelled({ cause: "deadline" })))
+      Effect.sleep(Duration.millis(job.deadlineMs)).pipe(
+        Effect.zipRight(cutting("deadline")),
+        Effect.zipRight(Effect.fail(new Cancelled({ cause: "deadline" })))
+      )
     )
 
   return Effect.interruptible(body).pipe(
@@ -215,9 +228,12 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
           )
         ),
         Effect.zipRight(end(engine, job.turnId, log, control)),
-        Effect.zipRight(
-          Effect.suspend(() => TurnTelemetry.ended(log.state(), { clock, span: job.span, settings: telemetry }))
-        )
+        Effect.flatMap((error) => {
+          const options = { clock, span: job.span, settings: telemetry }
+          return error === undefined
+            ? TurnTelemetry.ended(log.state(), options)
+            : TurnTelemetry.notEnded(log.state(), error, options)
+        })
       )
     }),
     Effect.withParentSpan(job.span)
@@ -255,8 +271,16 @@ const pause = (engine: TurnEngine, ms: number): Effect.Effect<boolean> =>
     Effect.interruptible(Effect.as(engine.closing.await, true))
   ).pipe(Effect.catchAllCause(() => Effect.succeed(false)))
 
-/** Commits the ending: tries on until storage takes it, another process owns the database, or this one closes. */
-const end = (engine: TurnEngine, turnId: TurnId, log: TurnLog.TurnLog, control: TurnControl): Effect.Effect<void> => {
+/**
+ * Commits the ending: tries on until storage takes it, another process owns the database, or this one closes. Answers with
+ * why it is not committed, if it is not: the next start ends the turn then.
+ */
+const end = (
+  engine: TurnEngine,
+  turnId: TurnId,
+  log: TurnLog.TurnLog,
+  control: TurnControl
+): Effect.Effect<WriteError | undefined> => {
   const once = tryEnd(engine, turnId, log, control)
   const again = (ms: number): Effect.Effect<void, WriteError> =>
     Effect.flatMap(pause(engine, ms), (closing) =>
@@ -265,9 +289,8 @@ const end = (engine: TurnEngine, turnId: TurnId, log: TurnLog.TurnLog, control: 
         : Effect.catchTag(once, "JournalFailure", () => again(Math.min(ms * 2, endingPauseMs.longest))))
   return once.pipe(
     Effect.catchTag("JournalFailure", () => again(endingPauseMs.first)),
-    Effect.catchAll((error) => Effect.logError(`The ending of turn ${turnId} could not be written: ${error.message}`)),
-    Effect.zipRight(Effect.suspend(() => Deferred.succeed(control.ended, undefined))),
-    Effect.zipRight(Deferred.succeed(control.settled, undefined)),
-    Effect.asVoid
+    Effect.match({ onFailure: (error) => error, onSuccess: () => undefined }),
+    Effect.zipLeft(Effect.suspend(() => Deferred.succeed(control.ended, undefined))),
+    Effect.zipLeft(Deferred.succeed(control.settled, undefined))
   )
 }

@@ -21,10 +21,12 @@ import * as Admit from "./Admit.ts"
 import * as Ask from "./Ask.ts"
 import * as Budgets from "./Budgets.ts"
 import { preview, rebuildContext } from "./ContextInspection.ts"
+import * as GenAi from "./GenAi.ts"
 import { IdGenerator } from "./IdGenerator.ts"
 import { closeOrphans, resumeOrphans } from "./Recovery.ts"
 import * as Supervisor from "./Supervisor.ts"
 import * as TurnLog from "./TurnLog.ts"
+import * as TurnMetrics from "./TurnMetrics.ts"
 import { type StreamRequest, SubmitOptions, type SubmitRequest, TurnRuntime } from "./TurnRuntime.ts"
 import { TurnSettings } from "./TurnSettings.ts"
 import * as TurnTelemetry from "./TurnTelemetry.ts"
@@ -189,6 +191,9 @@ const make = Effect.gen(function*() {
   })
 
   yield* Effect.addFinalizer((exit) => Effect.zipRight(close, Scope.close(scope, exit)))
+  for (const { id, models } of yield* registry.diagnostics) {
+    for (const model of models) TurnMetrics.reserve(GenAi.providerName(id), model.id)
+  }
   const orphans = yield* closeOrphans({ journal, clock, telemetry, ids, pricesOf: registry.prices })
   if (settings.recovery.onRestart === "resume") {
     const resume = (id: TurnId) => child(id, "resumedFrom", "queue")

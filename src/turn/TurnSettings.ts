@@ -18,8 +18,8 @@ export interface TurnLimits {
 }
 
 export interface TurnTelemetrySettings {
-  /** Whether spans carry what was sent and said. */
-  readonly captureContent: boolean
+  /** How what was sent and said is shown in spans, keys masked; undefined: not at all. */
+  readonly content: ((text: string) => string) | undefined
   /** The least that is logged of turns. */
   readonly logLevel: "debug" | "info" | "warning" | "error" | "none"
 }

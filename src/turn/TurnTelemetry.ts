@@ -12,7 +12,7 @@ import type { TurnId } from "../domain/Ids.ts"
 import { refusalTags, type TurnErrorInfo } from "../domain/TurnError.ts"
 import type { TurnState } from "../domain/TurnState.ts"
 import * as Usage from "../domain/Usage.ts"
-import type { Trace } from "../journal/Journal.ts"
+import type { Trace, WriteError } from "../journal/Journal.ts"
 import * as GenAi from "./GenAi.ts"
 import * as TurnMetrics from "./TurnMetrics.ts"
 import type { TurnTelemetrySettings } from "./TurnSettings.ts"
@@ -22,10 +22,9 @@ export interface TurnFacts {
   readonly sessionId: string
   readonly provider: string
   readonly model: string
-  /** The turn that this one resumes or retries. */
-  readonly parent:
-    | { readonly kind: "resume" | "retry"; readonly turnId: TurnId; readonly trace: Trace | undefined }
-    | undefined
+  /** The turn that this one resumes or retries, and its span. */
+  readonly link: { readonly resumedFrom?: TurnId; readonly retryOf?: TurnId }
+  readonly parentTrace: Trace | undefined
 }
 
 /** A link to a span of another turn, perhaps of another process. */
@@ -36,17 +35,22 @@ export const linkTo = (trace: Trace, attributes: Record<string, unknown>): Trace
 })
 
 /** The turn's span; without a tracer one that nobody sees. It ends with `ended`. */
-export const begin = ({ model, parent, provider, sessionId, turnId }: TurnFacts): Effect.Effect<Tracer.Span> =>
+export const begin = (
+  { link: { resumedFrom, retryOf }, model, parentTrace, provider, sessionId, turnId }: TurnFacts
+): Effect.Effect<Tracer.Span> =>
   Effect.makeSpan("turn", {
     root: true,
     captureStackTrace: false,
-    links: parent?.trace === undefined ? [] : [linkTo(parent.trace, { "turnstream.link": parent.kind })],
+    links: parentTrace === undefined
+      ? []
+      : [linkTo(parentTrace, { "turnstream.link": resumedFrom === undefined ? "retries" : "resumes" })],
     attributes: {
       "turnstream.turn.id": turnId,
       "gen_ai.conversation.id": sessionId,
       "gen_ai.provider.name": GenAi.providerName(provider),
       "gen_ai.request.model": model,
-      ...(parent === undefined ? {} : { [`turnstream.turn.${parent.kind}_of`]: parent.turnId })
+      ...(resumedFrom === undefined ? {} : { "turnstream.turn.resume_of": resumedFrom }),
+      ...(retryOf === undefined ? {} : { "turnstream.turn.retry_of": retryOf })
     }
   })
 
@@ -83,7 +87,8 @@ const levelOf = (error: TurnErrorInfo | undefined): LogLevel.LogLevel => {
 }
 
 const millisBetween = (from: string, to: string | undefined): number | undefined =>
-  to === undefined ? undefined : Date.parse(to) - Date.parse(from)
+  // recorded times are of a clock that somebody may have set back
+  to === undefined ? undefined : Math.max(0, Date.parse(to) - Date.parse(from))
 
 /** Without what is not known. */
 const known = (fields: Record<string, unknown>): Record<string, unknown> =>
@@ -135,24 +140,42 @@ const attributesOf = (state: TurnState): Record<string, unknown> => {
   })
 }
 
+const failed = (tag: string, message: string): Exit.Exit<void, Error> =>
+  Exit.fail(Object.assign(new Error(message), { name: tag, stack: `${tag}: ${message}` }))
+
 /** Somebody's wish is no error of the turn. */
 const exitOf = ({ error }: TurnState): Exit.Exit<void, Error> =>
-  error === undefined || error._tag === "Cancelled"
-    ? Exit.void
-    : Exit.fail(Object.assign(new Error(error.message), { name: error._tag, stack: `${error._tag}: ${error.message}` }))
+  error === undefined || error._tag === "Cancelled" ? Exit.void : failed(error._tag, error.message)
 
-/** Says how a turn came to its end; `state` holds its terminal event. */
+export interface EndOptions {
+  readonly clock: Clock.Clock
+  readonly span: Tracer.Span
+  readonly settings: TurnTelemetrySettings
+  /** Ended by the start after its process died: how long nobody was there is no duration of a turn. */
+  readonly recovered?: boolean
+}
+
+/** A tracer or a logger that throws changes nothing of what was committed. */
+const harmless = (tell: () => Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.catchAllCause(Effect.suspend(tell), () => Effect.void)
+
+/** Says that a turn's ending could not be written: it is not over, and the next start ends it. */
+export const notEnded = (state: TurnState, error: WriteError, { clock, settings, span }: EndOptions) =>
+  harmless(() => {
+    span.attribute("error.type", error._tag)
+    span.end(clock.unsafeCurrentTimeNanos(), failed(error._tag, error.message))
+    const facts = { turn: state.turnId, session: state.sessionId, outcome: error._tag, reason: error.message }
+    return Effect.withParentSpan(log(settings, LogLevel.Error, "Turn not ended", () => facts), span)
+  })
+
+/** Says how a turn came to its end; `state` holds its terminal event, which is committed. */
 export const ended = (
   state: TurnState,
-  { clock, settings, span }: {
-    readonly clock: Clock.Clock
-    readonly span: Tracer.Span
-    readonly settings: TurnTelemetrySettings
-  }
+  { clock, recovered = false, settings, span }: EndOptions
 ): Effect.Effect<void> =>
-  Effect.suspend(() => {
+  harmless(() => {
     TurnMetrics.ended(state.error?._tag ?? state.status)
-    TurnMetrics.turnDuration((millisBetween(state.startedAt, state.endedAt) ?? 0) / 1000)
+    if (!recovered) TurnMetrics.turnDuration((millisBetween(state.startedAt, state.endedAt) ?? 0) / 1000)
     const cost = costOf(state)
     if (cost !== undefined) TurnMetrics.ofCalls(GenAi.providerName(state.provider), state.model).cost(cost)
     for (const [name, value] of Object.entries(attributesOf(state))) span.attribute(name, value)

@@ -30,6 +30,12 @@ describe("what a call cost", () => {
     assert.isUndefined(Cost.of(Usage.unknown, prices))
   })
 
+  it("what no ledger could hold is unknown", () => {
+    const most = usage({ inputTokens: 0, outputTokens: 1_000_000_000_000 })
+    assert.isUndefined(Cost.of(most, { input: 1, output: 1_000_000 }))
+    assert.strictEqual(Cost.of(most, { input: 1, output: 1 }), 1_000_000)
+  })
+
   it("nothing costs nothing, and what is free is 0", () => {
     assert.strictEqual(Cost.of(usage({ inputTokens: 0, outputTokens: 0 }), {}), 0)
     assert.strictEqual(Cost.of(usage({ inputTokens: 7, outputTokens: 9 }), { input: 0, output: 0 }), 0)

@@ -554,6 +554,10 @@ export const contract = <E>(name: string, layer: Layer.Layer<Journal, E>): void 
         yield* priced("t3", undefined, 3)
         const [all] = yield* journal.usage({ by: [] })
         assert.deepInclude(all, { attempts: 3, costNanos: 300_000_000, unpriced: 1, contextPercent: 12.5 })
+        // three of the largest that a row holds, which is more than an integer does
+        for (const turn of ["t4", "t5", "t6"]) yield* priced(turn, 9_007_199, 0)
+        const [large] = yield* journal.usage({ by: [] })
+        assert.closeTo((large?.costNanos ?? 0) / 1e9, 3 * 9_007_199 + 0.3, 1e-3)
         const [unknown] = yield* journal.usage({ by: ["turn"], where: { turn: "t3" } })
         assert.deepInclude(unknown, { costNanos: undefined, unpriced: 1 })
       }))

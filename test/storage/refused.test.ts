@@ -68,6 +68,8 @@ const assertRefusing = (url: string, turnId: string, seen: ReadonlyArray<SseEven
     assert.strictEqual(created.body["code"], "StorageUnavailable")
     const submit = yield* ask(`${url}/v1/sessions/${sessionId}/turns`, "POST", { message: "x".repeat(20_000) })
     assert.include([409, 503], submit.status)
+    const ready = yield* ask(`${url}/health/ready`)
+    assert.deepStrictEqual([ready.status, ready.body["status"]], [503, "storage"])
     const turn = yield* ask(`${url}/v1/turns/${turnId}`)
     assert.strictEqual(turn.status, 200)
     assert.isTrue(String(turn.body["text"]).startsWith(textOf(seen)))
@@ -88,6 +90,11 @@ const interrupted = (url: string, refuse: Effect.Effect<unknown>) =>
 
 const assertRecovered = (url: string, turn: { turnId: string; sessionId: string; seen: ReadonlyArray<SseEvent> }) =>
   Effect.gen(function*() {
+    // also where nobody writes: it is found out by asking
+    yield* ask(`${url}/health/ready`).pipe(
+      Effect.filterOrFail(({ status }) => status === 200),
+      Effect.retry(Schedule.intersect(Schedule.spaced("50 millis"), Schedule.recurs(200)))
+    )
     const { error } = yield* ended(url, turn.turnId)
     assert.deepInclude(error, { _tag: "JournalFailure" })
     yield* assertKept(url, turn.turnId, turn.seen)

@@ -3,6 +3,7 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FastCheck from "effect/FastCheck"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
@@ -135,6 +136,63 @@ describe("export to a collector", () => {
       const off = yield* Effect.makeSpan("turn").pipe(Effect.withTracerEnabled(false))
       split.span("journal.commit", Option.some(off), Context.empty(), [], 0n, "internal")
       assert.deepStrictEqual(parents, [undefined])
+    }))
+
+  it.effect("links to the engine's own spans, and to nothing that nobody gets", () =>
+    Effect.gen(function*() {
+      const native = yield* Effect.tracer
+      const linked: Array<ReadonlyArray<string>> = []
+      const own = Tracer.make({
+        ...native,
+        span: (...args) => {
+          linked.push(args[3].map(({ span }) => span._tag === "Span" ? span.name : span.spanId))
+          return native.span(...args)
+        }
+      })
+      const split = Otlp.splitTracer(own, native)
+      const span = (name: string, parent: Option.Option<Tracer.AnySpan>, links: ReadonlyArray<Tracer.AnySpan> = []) =>
+        split.span(
+          name,
+          parent,
+          Context.empty(),
+          links.map((one) => ({ _tag: "SpanLink", span: one, attributes: {} })),
+          0n,
+          "internal"
+        )
+      const turn = span("turn", Option.none())
+      const inside = span("Journal.admit", Option.some(turn))
+      const nobodys = span("Journal.admit", Option.none())
+      const elsewhere = Tracer.externalSpan({ traceId: "1".repeat(32), spanId: "2".repeat(16) })
+      span("journal.commit", Option.none(), [inside, nobodys, elsewhere])
+      assert.deepStrictEqual(linked.at(-1), ["turn", elsewhere.spanId])
+    }))
+
+  it.scopedLive("is JSON whatever a text holds", () =>
+    Effect.gen(function*() {
+      const piece = FastCheck.constantFrom(
+        "authorization:",
+        "api-key=",
+        "cookie: ",
+        "\n",
+        "\t",
+        "\r",
+        '"',
+        "\\",
+        "k",
+        "sk-",
+        "abcdefghijklmn",
+        secret
+      )
+      const texts = FastCheck.sample(FastCheck.array(piece, { maxLength: 12 }).map((parts) => parts.join("")), 200)
+      const all = Effect.forEach(texts, (text) =>
+        Effect.zipRight(Effect.logInfo(text), Effect.withSpan(Effect.void, "turn", { attributes: { text } })))
+      // the collector parses every body
+      const { logs, received, spans } = yield* exported(all)
+      assert.lengthOf(spans, texts.length)
+      assert.lengthOf(logs, texts.length)
+      for (const { text } of received) {
+        assert.notInclude(text, secret)
+      }
     }))
 
   it.scopedLive("marks a failed span as failed and not as interrupted", () =>

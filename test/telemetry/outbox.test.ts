@@ -132,7 +132,7 @@ describe("the outbox", () => {
 
   it.effect("holds 4 MiB a signal at most, the newest, and of metrics the newest body alone", () =>
     Effect.gen(function*() {
-      const { end, send, texts, tries } = yield* setUp("hang", "hang", 200)
+      const { end, said, send, texts, tries } = yield* setUp("hang", "hang", 200)
       yield* send("in flight")
       yield* send("first", "metrics")
       for (let i = 0; i < 10; i++) yield* send(String(i).repeat(1_000_000 + i))
@@ -149,6 +149,11 @@ describe("the outbox", () => {
         "1000008",
         "1000009"
       ])
+      // what was lost meanwhile is told with the end of the outage
+      assert.lengthOf(said, 2)
+      yield* send("y".repeat(5_000_000))
+      yield* send("small")
+      assert.match(said[2] ?? "", /dropped/)
       yield* end
     }))
 

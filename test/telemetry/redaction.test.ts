@@ -35,7 +35,11 @@ describe("P25: the redaction of what is logged and exported", () => {
       ['{"authorization":"Token x1","a":1}', '{"authorization":"***","a":1}'],
       ['"{\\"Proxy-Authorization\\":\\"x1y2\\"}"', '"{\\"Proxy-Authorization\\":\\"***\\"}"'],
       ["x-api-key: 12ab, more", "x-api-key: ***, more"],
-      ["Cookie: a=b; c", "Cookie: ***; c"]
+      ["Cookie: a=b; c", "Cookie: ***; c"],
+      ["keys:\nsk-proj-abcdefghijklmn", "keys:\n***"],
+      ["authorization:\n    at connect", "authorization:\n    ***"],
+      ['{"m":"authorization:\\n at"}', '{"m":"authorization:\\n at"}'],
+      ["pkg-config-thing skipped_attempts", "pkg-config-thing skipped_attempts"]
     ]
     for (const [text, expected] of cases) assert.strictEqual(shown(text), expected)
   })
