@@ -177,7 +177,10 @@ export const doctor = (program: Program, flags: Flags, probed: Probed | undefine
     )
     const faults = found.flatMap(({ fault }) => fault ?? [])
     const [first] = faults
-    if (first === undefined) return yield* out.line("All is well.")
+    if (first === undefined) {
+      const isQuiet = !found.some(({ kind }) => kind === "warning")
+      return yield* out.line(isQuiet ? "All is well." : "Nothing is broken; look at what is marked with !.")
+    }
     yield* out.note(`turnstream: ${faults.length} of ${found.length} checks failed; what to do stands beside each.`)
     return yield* new Reported({ code: first })
   })

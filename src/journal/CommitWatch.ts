@@ -25,6 +25,8 @@ interface Committed {
   readonly events: number
   readonly writes: number
   readonly isTold: boolean
+  /** Whether anything is known to have been written: a command that only looked commits on a full disk too. */
+  readonly isWritten: boolean
   /** Of whoever asked for the writes. */
   readonly spans: () => ReadonlyArray<Tracer.AnySpan | undefined>
 }
@@ -81,10 +83,13 @@ export const make = (): CommitWatch => {
     },
     committed: (committed) =>
       harmless(() => {
-        const { begun, ended, events, isTold } = committed
+        const { begun, ended, events, isTold, isWritten } = committed
         JournalMetrics.commitDuration(Number(ended - begun) / 1e9)
         JournalMetrics.commitEvents(events)
-        return Effect.zipRight(recovered, isTold || ended - begun >= slowNanos ? trace(committed) : Effect.void)
+        return Effect.zipRight(
+          isWritten ? recovered : Effect.void,
+          isTold || ended - begun >= slowNanos ? trace(committed) : Effect.void
+        )
       }),
     refused: (fault) =>
       harmless(() => {

@@ -84,7 +84,7 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
     if (probing) return Effect.void
     probing = true
     const write = writer.submit(
-      "probe",
+      Writer.probe,
       (db) => Effect.as(commands.touchOwner(db), { value: undefined, publish: () => undefined })
     )
     const done = Effect.sync(() => {

@@ -150,6 +150,9 @@ const failWith = (group: ReadonlyArray<Entry>, fault: Storage.StorageFault) =>
     { discard: true }
   )
 
+/** The command that only asks whether storage takes a write. */
+export const probe = "probe"
+
 /** Worth a span: a turn, or what else was commanded, begins or ends with it. What lies between opens none. */
 const isTold = (entry: Entry) =>
   entry._tag === "Command" || entry.append.events.some(({ type }) => TurnEvent.isTerminalType(type))
@@ -256,6 +259,7 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
                   events,
                   writes: group.length,
                   isTold: group.some(isTold),
+                  isWritten: events > 0 || group.some((entry) => entry._tag === "Command" && entry.operation === probe),
                   spans: () => group.map(({ span }) => span)
                 })
               )

@@ -14,7 +14,7 @@ import * as Layer from "effect/Layer"
 import * as dns from "node:dns"
 import * as http from "node:http"
 import * as https from "node:https"
-import type { LookupFunction, Socket } from "node:net"
+import { type LookupFunction, Socket } from "node:net"
 import * as Egress from "./Egress.ts"
 
 /** Idle connections kept per host: as many as turns run at once by default. */
@@ -52,7 +52,7 @@ const guardedLookup =
       return done(null, first?.address ?? "", first?.family)
     })
 
-/** A socket that opens in time, and closes when nothing moves on it. The agent itself renews `idleMs` on reuse. */
+/** A socket that opens in time, and closes when nothing moves on it. `renew` holds it to the same when it is used again. */
 const watch = (socket: Socket, { connectMs, idleMs }: ClientOptions, opened: "connect" | "secureConnect"): void => {
   let isOpen = false
   // an answer that switches protocols leaves the socket to nobody, and its error would end the process
@@ -70,6 +70,11 @@ const watch = (socket: Socket, { connectMs, idleMs }: ClientOptions, opened: "co
     ))
 }
 
+/** A server's `Keep-Alive: timeout` is how long a free socket may wait; Node's agent would hold the next answer to it. */
+const renew = (socket: object, { idleMs }: ClientOptions): void => {
+  if (socket instanceof Socket) socket.setTimeout(idleMs)
+}
+
 const agentOptions = (options: ClientOptions) => ({
   keepAlive: true,
   maxFreeSockets: freeSocketsMax,
@@ -84,12 +89,20 @@ const makeAgents = (options: ClientOptions) => {
       watch(socket, options, "connect")
       return socket
     }
+    override reuseSocket(...[socket, request]: Parameters<http.Agent["reuseSocket"]>) {
+      super.reuseSocket(socket, request)
+      renew(socket, options)
+    }
   }
   class HttpsAgent extends https.Agent {
     override createConnection(...[connection, done]: Parameters<https.Agent["createConnection"]>) {
       const socket = super.createConnection(connection, done) as Socket
       watch(socket, options, "secureConnect")
       return socket
+    }
+    override reuseSocket(...[socket, request]: Parameters<https.Agent["reuseSocket"]>) {
+      super.reuseSocket(socket, request)
+      renew(socket, options)
     }
   }
   return Effect.acquireRelease(

@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Tracer from "effect/Tracer"
 import type { Part } from "../domain/Message.ts"
 import type { ProviderFailure } from "../domain/TurnError.ts"
 import type { EventBody } from "../domain/TurnEvent.ts"
@@ -86,17 +87,30 @@ export const make = (
     return failure._tag === "Some" ? failure.value.kind : stopped()?.cause ?? "interrupted"
   }
 
-  const ended = (exit: Exit.Exit<Finish, ProviderFailure>, heard: Heard) => {
+  const begin = Effect.suspend(() => {
+    begun = clock.unsafeCurrentTimeNanos()
+    return Effect.makeSpan(`chat ${request.model}`, {
+      kind: "client",
+      captureStackTrace: false,
+      attributes: {
+        ...GenAi.requestAttributes(providerId, sessionId, request),
+        ...(redact === undefined ? {} : GenAi.promptAttributes(request, redact))
+      }
+    })
+  })
+
+  const ended = (span: Tracer.Span, exit: Exit.Exit<Finish, ProviderFailure>, heard: Heard): void => {
     overBefore = stopped() === undefined
     const errorType = errorTypeOf(exit)
     const usage = heard.reported()?.usage
-    metrics.ended(secondsOf(clock.unsafeCurrentTimeNanos() - begun), errorType)
+    const now = clock.unsafeCurrentTimeNanos()
+    metrics.ended(secondsOf(now - begun), errorType)
     if (errorType === "stalled" || (errorType === "timeout" && first === undefined)) metrics.stalled(errorType)
     if (usage?.inputTokens !== undefined && usage.inputTokens !== null) metrics.inputTokens(usage.inputTokens)
     if (usage?.outputTokens !== undefined && usage.outputTokens !== null) metrics.outputTokens(usage.outputTokens)
     const finish = heard.finish()
     const model = heard.model()
-    return Effect.annotateCurrentSpan({
+    const attributes = {
       ...(usage === undefined ? {} : GenAi.usageAttributes(usage)),
       ...(first === undefined ? {} : { "gen_ai.response.time_to_first_chunk": secondsOf(first - begun) }),
       ...(finish === undefined ? {} : { "gen_ai.response.finish_reasons": [finish.reason] }),
@@ -105,7 +119,11 @@ export const make = (
       ...(content === undefined || redact === undefined
         ? {}
         : GenAi.answerAttributes(content.parts(), finish?.reason ?? errorType ?? "unknown", redact))
-    })
+    }
+    for (const [name, value] of Object.entries(attributes)) span.attribute(name, value)
+    // the vendor's own words may quote what was sent or said
+    const failure = Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : undefined
+    span.end(now, failure?._tag === "Some" ? GenAi.failed("ProviderFailure", failure.value.kind) : Exit.void)
   }
 
   return {
@@ -117,18 +135,10 @@ export const make = (
     },
     said: content?.add,
     traced: (run, heard) =>
-      Effect.suspend(() => {
-        begun = clock.unsafeCurrentTimeNanos()
-        return Effect.onExit(run, (exit) => ended(exit, heard))
-      }).pipe(
-        Effect.withSpan(`chat ${request.model}`, {
-          kind: "client",
-          captureStackTrace: false,
-          attributes: {
-            ...GenAi.requestAttributes(providerId, sessionId, request),
-            ...(redact === undefined ? {} : GenAi.promptAttributes(request, redact))
-          }
-        })
+      Effect.acquireUseRelease(
+        begin,
+        (span) => Effect.withParentSpan(run, span),
+        (span, exit) => Effect.sync(() => ended(span, exit, heard)).pipe(Effect.catchAllCause(() => Effect.void))
       )
   }
 }

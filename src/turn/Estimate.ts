@@ -21,8 +21,21 @@ export interface Sample {
   readonly chars: number
 }
 
-export const ofSample = ({ chars, text }: Sample): number =>
-  text.length === 0 ? 0 : Math.ceil((estimateTokenCount(text) * chars) / text.length)
+/** Scripts whose words the library takes for longer tokens than they are; characters a token as o200k_base cuts them. */
+const languageConfigs = [
+  { pattern: /[\u0400-\u04ff]/, averageCharsPerToken: 4 },
+  { pattern: /[\u0600-\u06ff]/, averageCharsPerToken: 3.8 },
+  { pattern: /[\u0900-\u097f]/, averageCharsPerToken: 3.4 }
+]
+
+/** Blanks, which the library counts as nothing, are at least this much. */
+const charsPerTokenMax = 100
+
+export const ofSample = ({ chars, text }: Sample): number => {
+  if (text.length === 0) return 0
+  const tokens = Math.max(estimateTokenCount(text, { languageConfigs }), text.length / charsPerTokenMax)
+  return Math.ceil((tokens * chars) / text.length)
+}
 
 export const ofText = (text: string): number => ofSample({ text: text.slice(0, sampleMax), chars: text.length })
 

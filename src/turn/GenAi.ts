@@ -1,4 +1,5 @@
 /** The names and shapes of OpenTelemetry's GenAI conventions (development status, 2026) for what the engine does. */
+import * as Exit from "effect/Exit"
 import type { PromptMessage } from "../domain/Message.ts"
 import type { Usage } from "../domain/Usage.ts"
 import type { ProviderRequest } from "../provider/Provider.ts"
@@ -13,6 +14,10 @@ const providerNames: ReadonlyMap<string, string> = new Map([
 ])
 
 export const providerName = (providerId: string): string => providerNames.get(providerId) ?? providerId
+
+/** How a span says that something failed: by a tag and words that hold nothing of what was sent or said. */
+export const failed = (tag: string, message: string): Exit.Exit<never, Error> =>
+  Exit.fail(Object.assign(new Error(message), { name: tag, stack: `${tag}: ${message}` }))
 
 type Attributes = Record<string, unknown>
 type Redact = (text: string) => string

@@ -3,6 +3,7 @@
  * clients name beside them, where a list is open, the first `modelsMax` have a name and the others share one.
  */
 import * as Instrument from "../domain/Instrument.ts"
+import { keyLike, mask } from "../domain/Secrets.ts"
 import type { TurnState } from "../domain/TurnState.ts"
 
 const seconds = (description: string) => ({ unit: "s", description })
@@ -89,8 +90,9 @@ const make = (provider: string, model: string): CallMetrics => {
   }
 }
 
-/** The instruments of calls of one model. */
-export const ofCalls = (provider: string, model: string): CallMetrics => {
+/** The instruments of calls of one model. A client may name a model like a key: that is no label. */
+export const ofCalls = (provider: string, named: string): CallMetrics => {
+  const model = named.replace(keyLike, mask)
   const key = keyOf(provider, model)
   const known = made.get(key)
   if (known !== undefined) return known

@@ -12,6 +12,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
 import type { ContextBuilder, ContextRequest } from "../context/ContextBuilder.ts"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
@@ -236,7 +237,9 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
         })
       )
     }),
-    Effect.withParentSpan(job.span)
+    Effect.withParentSpan(job.span),
+    // how a call failed is told where the turn ends, without the vendor's words
+    Effect.withUnhandledErrorLogLevel(Option.none())
   )
 }
 

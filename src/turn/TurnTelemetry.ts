@@ -140,12 +140,11 @@ const attributesOf = (state: TurnState): Record<string, unknown> => {
   })
 }
 
-const failed = (tag: string, message: string): Exit.Exit<void, Error> =>
-  Exit.fail(Object.assign(new Error(message), { name: tag, stack: `${tag}: ${message}` }))
-
-/** Somebody's wish is no error of the turn. */
-const exitOf = ({ error }: TurnState): Exit.Exit<void, Error> =>
-  error === undefined || error._tag === "Cancelled" ? Exit.void : failed(error._tag, error.message)
+/** Somebody's wish is no error of the turn, and a vendor's words may quote what was sent or said. */
+const exitOf = ({ error }: TurnState): Exit.Exit<void, Error> => {
+  if (error === undefined || error._tag === "Cancelled") return Exit.void
+  return GenAi.failed(error._tag, error._tag === "ProviderFailure" ? kindOf(error) ?? error._tag : error.message)
+}
 
 export interface EndOptions {
   readonly clock: Clock.Clock
@@ -163,7 +162,7 @@ const harmless = (tell: () => Effect.Effect<void>): Effect.Effect<void> =>
 export const notEnded = (state: TurnState, error: WriteError, { clock, settings, span }: EndOptions) =>
   harmless(() => {
     span.attribute("error.type", error._tag)
-    span.end(clock.unsafeCurrentTimeNanos(), failed(error._tag, error.message))
+    span.end(clock.unsafeCurrentTimeNanos(), GenAi.failed(error._tag, error.message))
     const facts = { turn: state.turnId, session: state.sessionId, outcome: error._tag, reason: error.message }
     return Effect.withParentSpan(log(settings, LogLevel.Error, "Turn not ended", () => facts), span)
   })

@@ -105,6 +105,26 @@ const resolver = (...answers: ReadonlyArray<ReadonlyArray<string> | Error>) => {
   return { asked, lookup }
 }
 
+describe("a socket that is used again", () => {
+  it.live("has the idle time of a new one, whatever its server says of free ones", () =>
+    Effect.gen(function*() {
+      upstream.reply(() => good)
+      const set = vi.spyOn(Socket.prototype, "setTimeout")
+      const idleMs = 17_000
+      yield* withProvider(wire.family, upstream, (provider) =>
+        Effect.gen(function*() {
+          assert.isUndefined((yield* collect(provider.stream(ask()))).failure)
+          // Node's server says five seconds, and its agent keeps one of them to itself
+          yield* until(() => set.mock.calls.some(([ms]) => ms === 4_000))
+          assert.isUndefined((yield* collect(provider.stream(ask()))).failure)
+        }), { idleMs })
+      const calls = set.mock.calls.map(([ms], index) => ({ ms, socket: set.mock.instances[index] }))
+      const freed = calls.findIndex(({ ms }) => ms === 4_000)
+      const [next] = calls.slice(freed + 1).filter(({ socket }) => socket === calls[freed]?.socket)
+      assert.strictEqual(next?.ms, idleMs)
+    }).pipe(Effect.ensuring(Effect.sync(() => vi.restoreAllMocks()))))
+})
+
 describe("P26: nothing opens a socket to", () => {
   const refused = (what: string, baseUrl: () => string, hosts?: () => ReadonlyArray<string>) =>
     it.live(`${what}`, () =>

@@ -1,4 +1,5 @@
 /** A tracer that keeps every span that ended, in memory. */
+import * as Cause from "effect/Cause"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
@@ -12,6 +13,8 @@ export interface EndedSpan {
   readonly attributes: Readonly<Record<string, unknown>>
   readonly links: ReadonlyArray<{ readonly traceId: string; readonly spanId: string }>
   readonly ok: boolean
+  /** What a failed span says of its failure, its stack too. */
+  readonly failure: string | undefined
   readonly startNanos: bigint
   readonly endNanos: bigint
 }
@@ -53,6 +56,7 @@ export const make = () => {
             attributes: Object.fromEntries(attributes),
             links: all.map((link) => ({ traceId: link.span.traceId, spanId: link.span.spanId })),
             ok: exit._tag === "Success",
+            failure: exit._tag === "Success" ? undefined : Cause.pretty(exit.cause, { renderErrorCause: true }),
             startNanos: startTime,
             endNanos: endTime
           })

@@ -1,5 +1,6 @@
 /** What an operator gets to know of turns: spans, counts and log lines, for every way in which one ends. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -7,18 +8,22 @@ import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as Tracer from "effect/Tracer"
 import * as SettingsLoader from "../../src/config/SettingsLoader.ts"
 import type { SessionId, TurnId } from "../../src/domain/Ids.ts"
-import { JournalFailure } from "../../src/domain/TurnError.ts"
+import { JournalFailure, providerFailure } from "../../src/domain/TurnError.ts"
 import { Journal } from "../../src/journal/Journal.ts"
 import * as JournalMemory from "../../src/journal/JournalMemory.ts"
 import { layerContext, layerRegistry, layerRuntime, layerTest } from "../../src/layers.ts"
+import type { ProviderEvent } from "../../src/provider/Provider.ts"
+import { ProviderRegistry } from "../../src/provider/ProviderRegistry.ts"
 import type { Script } from "../../src/provider/Script.ts"
 import * as TurnMetrics from "../../src/turn/TurnMetrics.ts"
 import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
@@ -47,19 +52,21 @@ interface Line {
   readonly message: string
   readonly fields: Readonly<Record<string, unknown>>
   readonly spanId: string | undefined
+  readonly cause: string
 }
 
 /** An engine in memory whose spans and log lines are kept. */
 const watched = () => {
   const spans = Spans.make()
   const lines: Array<Line> = []
-  const logger = Logger.make(({ annotations, context, logLevel, message }) => {
+  const logger = Logger.make(({ annotations, cause, context, logLevel, message }) => {
     const span = Context.getOption(FiberRefs.getOrDefault(context, FiberRef.currentContext), Tracer.ParentSpan)
     lines.push({
       level: logLevel.label,
       message: String(Array.isArray(message) ? message[0] : message),
       fields: Object.fromEntries(annotations),
-      spanId: Option.getOrUndefined(span)?.spanId
+      spanId: Option.getOrUndefined(span)?.spanId,
+      cause: Cause.pretty(cause)
     })
   })
   const logged = Logger.replace(Logger.defaultLogger, logger)
@@ -310,6 +317,46 @@ describe("every ending of a turn is one span, one count and one line", () => {
         )
       }
     }))
+})
+
+describe("a vendor that quotes what was said in its error", () => {
+  it.effect("does not bring it into a span or a line", () => {
+    const { lines, spans, telemetry } = watched()
+    const registry = Layer.effect(
+      ProviderRegistry,
+      Effect.map(ProviderRegistry, (real) => ({
+        ...real,
+        resolve: (id: string, model: string) =>
+          Effect.map(real.resolve(id, model), (resolved) => ({
+            ...resolved,
+            provider: {
+              ...resolved.provider,
+              stream: () =>
+                Stream.concat(
+                  Stream.make<[ProviderEvent]>({ _tag: "Delta", kind: "text", text: said }),
+                  Stream.fail(providerFailure("vendor", "server", { detail: `filtered: ${said} of ${canary}` }))
+                )
+            }
+          }))
+      }))
+    ).pipe(Layer.provide(layerRegistry))
+    const layers = layerRuntime.pipe(
+      Layer.provideMerge(Layer.mergeAll(JournalMemory.layer, registry, layerContext)),
+      Layer.provide(SettingsLoader.layerWith(everyLine)),
+      Layer.provideMerge(telemetry),
+      Layer.provideMerge(Logger.minimumLogLevel(LogLevel.All))
+    )
+    return Effect.gen(function*() {
+      const { turn } = yield* submit(yield* newSession, { message: canary })
+      yield* events(turn.id)
+      while (spans.named("turn").length === 0) yield* Effect.yieldNow()
+      yield* Effect.yieldNow()
+      const everything = jsonOf(spans.ended) + jsonOf(lines)
+      assert.include(everything, "server")
+      assert.notInclude(everything, said.trim())
+      assert.notInclude(everything, canary)
+    }).pipe(Effect.provide(layers))
+  })
 })
 
 describe("content in spans", () => {
@@ -591,6 +638,9 @@ describe("labels", () => {
     const models = named.flatMap(({ metricKey }) => metricKey.tags).filter(({ key }) => key === "gen_ai.request.model")
     assert.include(models.map(({ value }) => value), "other")
     assert.include(models.map(({ value }) => value), "configured")
+    TurnMetrics.reserve("open", "***")
+    TurnMetrics.ofCalls("open", "sk-abcdefghijklmnop").firstChunk(0.1)
+    assert.notInclude(JSON.stringify(Metric.unsafeSnapshot().map(({ metricKey }) => metricKey.tags)), "sk-abcdefgh")
   })
 })
 
