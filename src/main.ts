@@ -45,17 +45,16 @@ const program: Program = {
   version,
   serve: (options) =>
     Layer.unwrapEffect(
-      Effect.map(loadServer, ([{ layerEngine, layerSettings, layerTelemetry }, Page, { layer, Server }]) => {
-        Heap.starting()
-        return Layer.effect(Served, Effect.map(Server, ({ url }) => ({ url }))).pipe(
+      Effect.map(loadServer, ([{ layerEngine, layerSettings, layerTelemetry }, Page, { layer, Server }]) =>
+        Layer.effect(Served, Effect.map(Server, ({ url }) => ({ url }))).pipe(
           Layer.provide(layer),
           Layer.provide(Page.layer({ directory: pageFolder })),
           Layer.provideMerge(Heap.around(layerEngine(options))),
           Layer.provide(layerTelemetry),
-          Layer.provide(Layer.unwrapEffect(Effect.map(loadLog, (Log) => Log.layerSettings(console)))),
+          Layer.provide(Layer.unwrapEffect(Effect.map(loadLog, (Log) =>
+            Log.layerSettings(console)))),
           Layer.provide(layerSettings)
-        )
-      })
+        ))
     ),
   settings: Layer.unwrapEffect(Effect.map(loadLayers, ({ layerSettings }) => layerSettings)),
   engine: Layer.unwrapEffect(

@@ -125,13 +125,19 @@ const ownMetrics = ({ resourceMetrics }: Metrics): Metrics => ({
   }))
 })
 
-/** A shorter text holds no secret. */
+/** Fields of OTLP that hold words of anybody; the others hold ids, times and names of ours. */
+const wordFields: ReadonlySet<string> = new Set(["stringValue", "name", "message", "description", "key"])
+/** A shorter text holds no secret, and a name of an attribute in this form is none. */
 const shortChars = 8
+const plainName = /^[a-z][a-z0-9_.]*$/
 
 /** What leaves, as JSON, each text in it redacted by itself: a pattern that ran over JSON would break it. */
 const serialization = (redaction: Redaction.Redaction): Context.Tag.Service<typeof OtlpSerialization> => {
-  const text = (_: string, value: unknown) =>
-    typeof value === "string" && value.length >= shortChars ? redaction.text(value) : value
+  const text = (field: string, value: unknown) =>
+    typeof value !== "string" || value.length < shortChars || !wordFields.has(field) ||
+      (field === "key" && plainName.test(value))
+      ? value
+      : redaction.text(value)
   const encode = (data: unknown) => HttpBody.text(JSON.stringify(data, text), "application/json")
   return {
     // the library gives these shapes and calls them unknown
