@@ -54,7 +54,8 @@ const exporting = (otlp: Otlp, known: { readonly settings?: SettingsShape } = {}
 
 /**
  * Exports traces, metrics and logs of what it is provided to. It brings a tracer, which gets the engine's spans and leaves
- * all others to the one that is there, and a logger beside those that are there.
+ * all others to the one that is there, and a logger beside those that are there. Gauges that nobody announces (budgets,
+ * size of the database) are as old as the last `TurnRuntime.measure`: repeat it beside.
  */
 export const layerExport = (otlp: Otlp): Layer.Layer<never> => exporting(otlp)
 

@@ -58,14 +58,27 @@ export const splitTracer = (own: Tracer.Tracer, others: Tracer.Tracer): Tracer.T
     context: others.context
   })
 
+interface AnyValue {
+  readonly stringValue?: string
+  readonly arrayValue?: { readonly values: ReadonlyArray<AnyValue> }
+}
+interface Attribute {
+  readonly key: string
+  readonly value: AnyValue
+}
 interface Attributed {
-  readonly attributes: ReadonlyArray<{ readonly key: string }>
+  readonly attributes: ReadonlyArray<Attribute>
 }
 
-/** The library's own shapes, as far as anything is taken out of them. */
+/** The library's own shapes, as far as anything is changed in them. */
+interface Span extends Attributed {
+  readonly name: string
+  readonly events: ReadonlyArray<Attributed & { readonly name: string }>
+  readonly status: { readonly message?: string }
+}
 interface Traces {
   readonly resourceSpans: ReadonlyArray<{
-    readonly scopeSpans: ReadonlyArray<{ readonly spans: ReadonlyArray<Attributed> }>
+    readonly scopeSpans: ReadonlyArray<{ readonly spans: ReadonlyArray<Span> }>
   }>
 }
 interface Points {
@@ -85,21 +98,47 @@ interface Metrics {
 }
 
 /** Attributes with which the library marks every failed span as interrupted. */
-const isFalseMark = ({ key }: { readonly key: string }): boolean => key === "span.label" || key === "status.interrupted"
+const isFalseMark = ({ key }: Attribute): boolean => key === "span.label" || key === "status.interrupted"
 
-const withoutFalseMarks = ({ resourceSpans }: Traces): Traces => ({
-  resourceSpans: resourceSpans.map((resource) => ({
-    ...resource,
-    scopeSpans: resource.scopeSpans.map((scope) => ({
-      ...scope,
-      spans: scope.spans.map((span) =>
-        span.attributes.some(isFalseMark)
-          ? { ...span, attributes: span.attributes.filter((attribute) => !isFalseMark(attribute)) }
-          : span
-      )
+/** A name in this form is of ours, and no secret. */
+const plainName = /^[a-z][a-z0-9_.]*$/
+/** A shorter text holds no secret. */
+const shortChars = 8
+
+/** A text of anybody, with what must not leave masked. */
+const makeWords = (redaction: Redaction.Redaction) => (text: string): string =>
+  text.length < shortChars ? text : redaction.text(text)
+
+/** Spans with every word in them redacted. Walked by hand: a replacer of `JSON.stringify` costs several times as much. */
+const cleanTraces = (words: (text: string) => string) => {
+  const valueOf = (value: AnyValue): AnyValue =>
+    value.stringValue !== undefined
+      ? { stringValue: words(value.stringValue) }
+      : value.arrayValue === undefined
+      ? value
+      : { arrayValue: { values: value.arrayValue.values.map(valueOf) } }
+  const attribute = ({ key, value }: Attribute): Attribute => ({
+    key: plainName.test(key) ? key : words(key),
+    value: valueOf(value)
+  })
+  const span = (one: Span): Span => ({
+    ...one,
+    name: words(one.name),
+    attributes: one.attributes.filter((each) => !isFalseMark(each)).map(attribute),
+    events: one.events.map((event) => ({
+      ...event,
+      name: words(event.name),
+      attributes: event.attributes.map(attribute)
+    })),
+    status: one.status.message === undefined ? one.status : { ...one.status, message: words(one.status.message) }
+  })
+  return ({ resourceSpans }: Traces): Traces => ({
+    resourceSpans: resourceSpans.map((resource) => ({
+      ...resource,
+      scopeSpans: resource.scopeSpans.map((scope) => ({ ...scope, spans: scope.spans.map(span) }))
     }))
-  }))
-})
+  })
+}
 
 const withoutUnit = ({ dataPoints, ...points }: Points): Points => ({
   ...points,
@@ -125,24 +164,22 @@ const ownMetrics = ({ resourceMetrics }: Metrics): Metrics => ({
   }))
 })
 
-/** Fields of OTLP that hold words of anybody; the others hold ids, times and names of ours. */
-const wordFields: ReadonlySet<string> = new Set(["stringValue", "name", "message", "description", "key"])
-/** A shorter text holds no secret, and a name of an attribute in this form is none. */
-const shortChars = 8
-const plainName = /^[a-z][a-z0-9_.]*$/
-
-/** What leaves, as JSON, each text in it redacted by itself: a pattern that ran over JSON would break it. */
+/** What leaves, as JSON: texts are redacted one by one before, since a pattern that ran over JSON would break it. */
 const serialization = (redaction: Redaction.Redaction): Context.Tag.Service<typeof OtlpSerialization> => {
-  const text = (field: string, value: unknown) =>
-    typeof value !== "string" || value.length < shortChars || !wordFields.has(field) ||
-      (field === "key" && plainName.test(value))
-      ? value
-      : redaction.text(value)
-  const encode = (data: unknown) => HttpBody.text(JSON.stringify(data, text), "application/json")
+  const words = makeWords(redaction)
+  const traces = cleanTraces(words)
+  const encode = (data: unknown) => HttpBody.text(JSON.stringify(data), "application/json")
   return {
     // the library gives these shapes and calls them unknown
-    traces: (data) => encode(withoutFalseMarks(data as Traces)),
-    metrics: (data) => encode(ownMetrics(data as Metrics)),
+    traces: (data) => encode(traces(data as Traces)),
+    // few and seldom: labels are words of clients too
+    metrics: (data) =>
+      HttpBody.text(
+        JSON.stringify(ownMetrics(data as Metrics), (_, value: unknown) =>
+          typeof value === "string" ? words(value) : value),
+        "application/json"
+      ),
+    // their texts are an entry's, which `LogEntry` has redacted
     logs: encode
   }
 }
@@ -192,7 +229,10 @@ export const layer = (otlp: Otlp, options: {
       "service.instance.id": yield* instanceId,
       ...otlp.resource
     }
-    const { "service.name": serviceName, "service.version": serviceVersion, ...rest } = attributes
+    const words = makeWords(redaction)
+    const { "service.name": serviceName = "", "service.version": serviceVersion, ...rest } = Object.fromEntries(
+      Object.entries(attributes).map(([name, value]) => [words(name), words(value)])
+    )
     const others = yield* Effect.tracer
     const client = yield* Gather.make(yield* Outbox.make(otlp, yield* HttpClient))
     const exporter = (signal: Outbox.Signal) => ({
