@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { Settings, type SettingsShape } from "../config/Settings.ts"
+import { type BudgetName, budgetNames } from "../domain/Budget.ts"
 import type { Prices } from "../domain/Cost.ts"
 import type { DatabaseError } from "../journal/Database.ts"
 import { Journal, type Spent } from "../journal/Journal.ts"
@@ -35,9 +36,6 @@ export const telemetryFindings = (settings: SettingsShape): ReadonlyArray<Findin
       : fact("content: not captured; spans carry nothing of what was sent or said")
   ]
 }
-
-const budgetNames = ["tokensPerSession", "tokensPerDay", "databaseBytes"] as const
-type BudgetName = (typeof budgetNames)[number]
 
 /** What is counted, and what helps where it is used up. */
 const budgetTexts: Readonly<

@@ -10,6 +10,7 @@ import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as OpenApi from "@effect/platform/OpenApi"
 import * as Schema from "effect/Schema"
 import { Limits } from "../config/Settings.ts"
+import { budgetNames } from "../domain/Budget.ts"
 import { ContextManifest } from "../domain/Context.ts"
 import { SessionId, TurnId } from "../domain/Ids.ts"
 import { Message } from "../domain/Message.ts"
@@ -67,7 +68,7 @@ const Bootstrap = Schema.Struct({
   /** Every configured budget, and how much of it is used; of sessions, the one that spent most. */
   budgets: Schema.Array(
     Schema.Struct({
-      budget: Schema.Literal("tokensPerSession", "tokensPerDay", "databaseBytes"),
+      budget: Schema.Literal(...budgetNames),
       used: Schema.Number,
       limit: Schema.Number
     }).annotations({ identifier: "Budget" })

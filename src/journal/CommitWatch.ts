@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
+import { harmless } from "../domain/Harmless.ts"
 import type { JournalFailure } from "../domain/TurnError.ts"
 import * as JournalMetrics from "./JournalMetrics.ts"
 import * as Storage from "./Storage.ts"
@@ -60,10 +61,6 @@ const trace = ({ begun, ended, events, spans, writes }: Committed) =>
     span.attribute("turnstream.commit.events", events)
     span.end(ended, Exit.void)
   })
-
-/** A tracer or a logger that throws must not end the journal's only writer. */
-const harmless = (tell: () => Effect.Effect<void>): Effect.Effect<void> =>
-  Effect.catchAllCause(Effect.suspend(tell), () => Effect.void)
 
 export const make = (): CommitWatch => {
   let trouble: JournalFailure | undefined

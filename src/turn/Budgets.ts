@@ -6,6 +6,7 @@
 import type * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import { type BudgetName, budgetNames } from "../domain/Budget.ts"
 import type { SessionId } from "../domain/Ids.ts"
 import { BudgetExceeded, type JournalFailure } from "../domain/TurnError.ts"
 import type { Journal, Spent } from "../journal/Journal.ts"
@@ -14,7 +15,7 @@ import type { TurnLimits } from "./TurnSettings.ts"
 
 /** A configured budget, and how much of it is used. */
 export interface BudgetLevel {
-  readonly budget: keyof Pick<TurnLimits, "tokensPerSession" | "tokensPerDay" | "databaseBytes">
+  readonly budget: BudgetName
   readonly used: number
   readonly limit: number
 }
@@ -31,23 +32,18 @@ export interface Budgets {
 export const make = (
   journal: Pick<Journal["Type"], "spent">,
   clock: Clock.Clock,
-  limits: Pick<TurnLimits, BudgetLevel["budget"]>
+  limits: Pick<TurnLimits, BudgetName>
 ): Budgets => {
-  const isConfigured = limits.tokensPerSession !== undefined || limits.tokensPerDay !== undefined ||
-    limits.databaseBytes !== undefined
+  const isConfigured = budgetNames.some((name) => limits[name] !== undefined)
   const today = () => DateTime.formatIsoDateUtc(DateTime.unsafeMake(clock.unsafeCurrentTimeMillis()))
 
-  const levelsOf = ({ databaseBytes, day, session }: Spent): ReadonlyArray<BudgetLevel> => [
-    ...(limits.tokensPerSession === undefined
-      ? []
-      : [{ budget: "tokensPerSession" as const, used: session, limit: limits.tokensPerSession }]),
-    ...(limits.tokensPerDay === undefined
-      ? []
-      : [{ budget: "tokensPerDay" as const, used: day, limit: limits.tokensPerDay }]),
-    ...(limits.databaseBytes === undefined
-      ? []
-      : [{ budget: "databaseBytes" as const, used: databaseBytes, limit: limits.databaseBytes }])
-  ]
+  const levelsOf = ({ databaseBytes, day, session }: Spent): ReadonlyArray<BudgetLevel> => {
+    const used = { tokensPerSession: session, tokensPerDay: day, databaseBytes }
+    return budgetNames.flatMap((budget) => {
+      const limit = limits[budget]
+      return limit === undefined ? [] : [{ budget, used: used[budget], limit }]
+    })
+  }
 
   /** Of one session, or of the fullest. */
   const spent = (session: SessionId | undefined) =>

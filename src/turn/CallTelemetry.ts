@@ -7,6 +7,7 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Tracer from "effect/Tracer"
+import { harmless } from "../domain/Harmless.ts"
 import type { Part } from "../domain/Message.ts"
 import type { ProviderFailure } from "../domain/TurnError.ts"
 import type { EventBody } from "../domain/TurnEvent.ts"
@@ -138,7 +139,7 @@ export const make = (
       Effect.acquireUseRelease(
         begin,
         (span) => Effect.withParentSpan(run, span),
-        (span, exit) => Effect.sync(() => ended(span, exit, heard)).pipe(Effect.catchAllCause(() => Effect.void))
+        (span, exit) => harmless(() => Effect.sync(() => ended(span, exit, heard)))
       )
   }
 }

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as LogLevel from "effect/LogLevel"
 import * as Tracer from "effect/Tracer"
+import { harmless } from "../domain/Harmless.ts"
 import type { TurnId } from "../domain/Ids.ts"
 import { refusalTags, type TurnErrorInfo } from "../domain/TurnError.ts"
 import type { TurnState } from "../domain/TurnState.ts"
@@ -153,10 +154,6 @@ export interface EndOptions {
   /** Ended by the start after its process died: how long nobody was there is no duration of a turn. */
   readonly recovered?: boolean
 }
-
-/** A tracer or a logger that throws changes nothing of what was committed. */
-const harmless = (tell: () => Effect.Effect<void>): Effect.Effect<void> =>
-  Effect.catchAllCause(Effect.suspend(tell), () => Effect.void)
 
 /** Says that a turn's ending could not be written: it is not over, and the next start ends it. */
 export const notEnded = (state: TurnState, error: WriteError, { clock, settings, span }: EndOptions) =>

@@ -79,6 +79,16 @@ const historyOf = (session: string, before: string | undefined, asOfTurn?: strin
     return all.map(({ answer, user }) => [textOf(user.parts), answer === undefined ? null : textOf(answer.parts)])
   })
 
+/** Two sessions: one with two turns that their provider counted, one with a turn that was estimated. */
+const twoThatSpent = Effect.gen(function*() {
+  yield* createSession("a")
+  yield* createSession("b")
+  yield* answered("t1", "a", ["x"])
+  yield* answered("t2", "a", ["x", "y"])
+  yield* admit("t3", "b")
+  yield* append("t3", "b", 2, [built, attempt(), delta("x"), used({ outputTokens: 5 }, "estimated"), completed("t3")])
+})
+
 export const contract = <E>(name: string, layer: Layer.Layer<Journal, E>): void => {
   const check = (title: string, body: () => Effect.Effect<unknown, unknown, Journal>, timeout = 20_000) =>
     it.effect(title, () => Effect.provide(body(), layer), timeout)
@@ -506,18 +516,7 @@ export const contract = <E>(name: string, layer: Layer.Layer<Journal, E>): void 
       Effect.gen(function*() {
         const journal = yield* Journal
         assert.deepStrictEqual(yield* journal.usage({ by: [] }), [])
-        yield* createSession("a")
-        yield* createSession("b")
-        yield* answered("t1", "a", ["x"])
-        yield* answered("t2", "a", ["x", "y"])
-        yield* admit("t3", "b")
-        yield* append("t3", "b", 2, [
-          built,
-          attempt(),
-          delta("x"),
-          used({ outputTokens: 5 }, "estimated"),
-          completed("t3")
-        ])
+        yield* twoThatSpent
         const bySession = yield* journal.usage({ by: ["session"] })
         assert.deepStrictEqual(
           bySession.map((
@@ -576,18 +575,7 @@ export const contract = <E>(name: string, layer: Layer.Layer<Journal, E>): void 
               (found) => [found.session, found.day]
             )
           assert.deepStrictEqual(yield* spent("a"), [0, 0])
-          yield* createSession("a")
-          yield* createSession("b")
-          yield* answered("t1", "a", ["x"])
-          yield* answered("t2", "a", ["x", "y"])
-          yield* admit("t3", "b")
-          yield* append("t3", "b", 2, [
-            built,
-            attempt(),
-            delta("x"),
-            used({ outputTokens: 5 }, "estimated"),
-            completed("t3")
-          ])
+          yield* twoThatSpent
           assert.deepStrictEqual(yield* spent("a"), [5, 10])
           assert.deepStrictEqual(yield* spent("b"), [5, 10])
           assert.deepStrictEqual(yield* spent(undefined), [5, 10])
