@@ -1,17 +1,16 @@
 /**
  * Writes `dist/`: compiled sources with declarations, the program bundled over its own `main.js` (its dependencies in
- * `chunks/`, a third of the start-up time and two thirds of the memory of loading them file by file), and the page's
- * static files beside its compiled scripts. The one domain module that the page loads, `domain/TurnState.js`, is copied
- * below `dist/workbench`, which is all that is served.
+ * `chunks/`, a third of the start-up time and two thirds of the memory of loading them file by file), and the page, which
+ * vite bundles into `dist/workbench`: one script, one style sheet, nothing inline.
  */
 import { build } from "esbuild"
 import { spawnSync } from "node:child_process"
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs"
+import { chmodSync, existsSync, readdirSync, rmSync } from "node:fs"
+import { build as buildPage } from "vite"
 import { buildFingerprint, buildStamp, root, stamp } from "./fingerprint.mjs"
 
 const dist = `${root}dist`
 const compiled = /\.(d\.ts|js|js\.map)$/
-const pageScripts = ["domain/TurnState.js"]
 
 const filesOf = (folder, below = "") =>
   existsSync(folder + below)
@@ -56,15 +55,20 @@ await build({
   banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" }
 })
 
-for (const file of filesOf(`${root}src/workbench`).filter((file) => !file.endsWith(".ts"))) {
-  const target = `${dist}/workbench${file}`
-  mkdirSync(target.slice(0, target.lastIndexOf("/")), { recursive: true })
-  copyFileSync(`${root}src/workbench${file}`, target)
-}
-for (const file of pageScripts) {
-  mkdirSync(`${dist}/workbench/${file.slice(0, file.lastIndexOf("/"))}`, { recursive: true })
-  copyFileSync(`${dist}/${file}`, `${dist}/workbench/${file}`)
-}
+await buildPage({
+  root: `${root}src/workbench`,
+  configFile: false,
+  logLevel: "warn",
+  esbuild: { jsx: "automatic", jsxImportSource: "preact", legalComments: "none" },
+  build: {
+    outDir: `${dist}/workbench`,
+    emptyOutDir: true,
+    target: "es2022",
+    modulePreload: { polyfill: false },
+    // a file as small as the icon would be put into the page as data:, which its policy refuses
+    assetsInlineLimit: 0
+  }
+})
 
 if (existsSync(`${dist}/main.js`)) chmodSync(`${dist}/main.js`, 0o755)
 stamp(buildStamp, fingerprint)
