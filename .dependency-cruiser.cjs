@@ -76,11 +76,22 @@ module.exports = {
       to: { path: "^node_modules/effect/.*/(Layer|Clock|Random|DateTime|ConfigProvider|ManagedRuntime)[.]" }
     },
     {
-      name: "turn-state-needs-no-runtime",
+      name: "the-page-needs-no-runtime",
       severity: "error",
-      comment: "A browser loads the fold as it is: it may import types and nothing that runs.",
-      from: { path: "^src/domain/TurnState[.]ts$" },
+      comment: "A browser loads these as they are: they may import types and nothing that runs.",
+      from: { path: "^src/domain/(TurnState|UsageSum)[.]ts$" },
       to: { dependencyTypesNot: ["type-only"] }
+    },
+    {
+      name: "the-page-loads-no-engine",
+      severity: "error",
+      comment: "workbench: types of the public resources, the fold and the sums; all else that runs is its own.",
+      from: { path: "^src/workbench/" },
+      to: {
+        path: "^(src/|node_modules/(effect|@effect)/)",
+        pathNot: ["^src/workbench/", "^src/domain/(TurnState|UsageSum)[.]ts$"],
+        dependencyTypesNot: ["type-only"]
+      }
     },
     only("config", ["^src/domain/"], "config: domain at most; everything else may read it."),
     ...capabilities.map((folder) =>
@@ -140,8 +151,8 @@ module.exports = {
     {
       name: "src-not-to-dev-dependency",
       severity: "error",
-      comment: "A development dependency is not there where the package is installed.",
-      from: { path: "^src/" },
+      comment: "A development dependency is not there where the package is installed; the page is bundled before that.",
+      from: { path: "^src/", pathNot: "^src/workbench/" },
       to: { dependencyTypes: ["npm-dev"], dependencyTypesNot: ["npm", "type-only"] }
     }
   ],

@@ -12,7 +12,7 @@ import { heldCharsMax, type Message, type Part } from "./Message.ts"
 import type { Checkpoint, Turn } from "./Resources.ts"
 import { type EventOf, type EventType, isTerminalType, type TurnEvent } from "./TurnEvent.ts"
 import * as TurnState from "./TurnState.ts"
-import * as Usage from "./Usage.ts"
+import * as UsageSum from "./UsageSum.ts"
 
 export { journalChecker, type JournalOptions, type Violation }
 
@@ -50,7 +50,7 @@ const turnFields = (state: TurnState.TurnState): ReadonlyArray<readonly [keyof T
   ["whole", state.whole ? undefined : false, "P5"],
   ["finishReason", state.finishReason, "P3"],
   ["error", state.error, "P3"],
-  ["usage", Usage.reported(state.usages), "P14"],
+  ["usage", UsageSum.reported(state.usages), "P14"],
   ["lastSeq", state.lastSeq, "P2"],
   ["provider", state.provider, "projection"],
   ["model", state.model, "projection"],
@@ -114,7 +114,7 @@ export const projectionChecker = ({ checkpoints, message, turn }: TurnRows): Che
         text: at?.text ?? "",
         reasoning: at?.reasoning ?? "",
         whole: at?.whole === false ? false : undefined,
-        usage: Usage.reported(state.usages),
+        usage: UsageSum.reported(state.usages),
         contextHash: state.context?.hash ?? null
       }])
     },

@@ -12,6 +12,7 @@ import * as TurnError from "./TurnError.ts"
 import { type EventOf, isTerminalType, type TurnEvent } from "./TurnEvent.ts"
 import * as TurnState from "./TurnState.ts"
 import * as Usage from "./Usage.ts"
+import * as UsageSum from "./UsageSum.ts"
 
 export interface Violation {
   /** `P2`; `protocol` where the rule stands in the protocol alone, `projection` where a row says other things than its events. */
@@ -100,7 +101,7 @@ const checkEnding = (track: Track, event: EventOf<"turn.completed" | "turn.faile
     report(checkpointPromise(event), `the checkpoint covers ${track.covered} of ${track.said}`)
   }
   if (event.type === "turn.completed") {
-    if (!sameUsage(event.data.usage, Usage.reported(track.usages))) {
+    if (!sameUsage(event.data.usage, UsageSum.reported(track.usages))) {
       report("P14", "its usage is not the sum of its attempts")
     }
     return
@@ -116,7 +117,7 @@ const checkEnding = (track: Track, event: EventOf<"turn.completed" | "turn.faile
 export const sameUsage = (a: Usage.Usage | null, b: Usage.Usage | null): boolean =>
   a === null || b === null
     ? a === b
-    : (Object.keys(Usage.unknown) as Array<keyof Usage.Usage>).every((field) => a[field] === b[field])
+    : (Object.keys(UsageSum.unknown) as Array<keyof Usage.Usage>).every((field) => a[field] === b[field])
 
 /** What the event says, against the books; then into the books. */
 const checkContent = (track: Track, event: TurnEvent, report: Report): void => {

@@ -3,6 +3,7 @@
  * reported is `null`: unknown is not zero, and no sum turns it into one.
  */
 import * as Schema from "effect/Schema"
+import { unknown } from "./UsageSum.ts"
 
 /** A non-negative whole number of tokens, or `null` where nobody said. */
 const Count = Schema.NullOr(Schema.Int.pipe(Schema.nonNegative()))
@@ -29,40 +30,6 @@ const isUsage = Schema.is(Usage)
 /** Whether one call can have used this: whole, not negative, and small enough that sums stay exact. */
 export const isPlausible = (usage: Usage): boolean =>
   isUsage(usage) && Object.values(usage).every((count) => count === null || count <= countMax)
-
-/** Nothing is known. The neutral element of `add`. */
-export const unknown: Usage = {
-  inputTokens: null,
-  outputTokens: null,
-  cacheReadTokens: null,
-  cacheWriteTokens: null,
-  reasoningTokens: null,
-  totalTokens: null
-}
-
-/** Whether anybody counted anything. */
-export const isKnown = (usage: Partial<Usage>): boolean => Object.values(usage).some((count) => count !== null)
-
-const plus = (a: number | null, b: number | null): number | null => (a === null ? b : b === null ? a : a + b)
-
-/** Field by field: the sum of what is known; `null` only where neither side knows. */
-export const add = (a: Usage, b: Usage): Usage => ({
-  inputTokens: plus(a.inputTokens, b.inputTokens),
-  outputTokens: plus(a.outputTokens, b.outputTokens),
-  cacheReadTokens: plus(a.cacheReadTokens, b.cacheReadTokens),
-  cacheWriteTokens: plus(a.cacheWriteTokens, b.cacheWriteTokens),
-  reasoningTokens: plus(a.reasoningTokens, b.reasoningTokens),
-  totalTokens: plus(a.totalTokens, b.totalTokens)
-})
-
-/** Over all attempts, what providers reported or the deterministic one counted; null where nobody did. Estimates stay out. */
-export const reported = (
-  attempts: ReadonlyArray<{ readonly usage: Usage; readonly source: UsageSource }>
-): Usage | null => {
-  let total: Usage | null = null
-  for (const { source, usage } of attempts) if (source !== "estimated") total = add(total ?? unknown, usage)
-  return total
-}
 
 /** From the fields a provider gave: missing ones are unknown, the total is the wire's or input + output. */
 export const make = (known: Partial<Usage>): Usage => {

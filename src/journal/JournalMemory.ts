@@ -13,7 +13,7 @@ import { goneOf } from "../domain/Resources.ts"
 import { JournalFailure } from "../domain/TurnError.ts"
 import * as TurnEvent from "../domain/TurnEvent.ts"
 import * as TurnState from "../domain/TurnState.ts"
-import * as Usage from "../domain/Usage.ts"
+import * as UsageSum from "../domain/UsageSum.ts"
 import * as Answers from "./Answers.ts"
 import * as Exchanges from "./Exchanges.ts"
 import * as Follow from "./Follow.ts"
@@ -37,7 +37,7 @@ const totalOf = (
     by,
     turns: new Set(rows.map((row) => row.turnId)).size,
     attempts: rows.length,
-    usage: rows.reduce((sum, row) => Usage.add(sum, row.usage), Usage.unknown),
+    usage: rows.reduce((sum, row) => UsageSum.add(sum, row.usage), UsageSum.unknown),
     contextPercent: percents.length === 0 ? null : Math.max(...percents),
     costNanos: priced.length === 0 ? undefined : priced.reduce((sum, nanos) => sum + nanos, 0),
     unpriced: rows.length - priced.length

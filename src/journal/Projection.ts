@@ -11,6 +11,7 @@ import type { TurnErrorInfo } from "../domain/TurnError.ts"
 import * as TurnEvent from "../domain/TurnEvent.ts"
 import * as TurnState from "../domain/TurnState.ts"
 import * as Usage from "../domain/Usage.ts"
+import * as UsageSum from "../domain/UsageSum.ts"
 import * as Answers from "./Answers.ts"
 import type { JournaledEvent } from "./Journal.ts"
 
@@ -149,7 +150,7 @@ export const project = (
           turnId: event.turnId,
           phase: event.data.phase,
           seq: event.data.seq,
-          usage: Usage.reported(state.usages),
+          usage: UsageSum.reported(state.usages),
           contextHash: state.context?.hash ?? null
         })
         break
@@ -225,7 +226,7 @@ export const summary = (state: TurnState.TurnState): TurnSummary => ({
   checkpoint: state.checkpoints.at(-1)?.checkpoint ?? null,
   finishReason: state.finishReason ?? null,
   error: state.error ?? null,
-  usage: Usage.reported(state.usages),
+  usage: UsageSum.reported(state.usages),
   startedAt: state.startedAt,
   endedAt: state.endedAt ?? null
 })

@@ -16,6 +16,7 @@ import type { Session, Turn } from "../domain/Resources.ts"
 import { JournalFailure } from "../domain/TurnError.ts"
 import * as TurnEvent from "../domain/TurnEvent.ts"
 import * as Usage from "../domain/Usage.ts"
+import * as UsageSum from "../domain/UsageSum.ts"
 import type { FollowEnded, Journal } from "./Journal.ts"
 
 /** Events, or sessions, read at a time. */
@@ -28,11 +29,11 @@ interface Used {
   readonly costNanos: number | undefined
 }
 
-const nothingUsed: Used = { attempts: 0, usage: Usage.unknown, costNanos: undefined }
+const nothingUsed: Used = { attempts: 0, usage: UsageSum.unknown, costNanos: undefined }
 
 const plus = (a: Used, b: Used): Used => ({
   attempts: a.attempts + b.attempts,
-  usage: Usage.add(a.usage, b.usage),
+  usage: UsageSum.add(a.usage, b.usage),
   costNanos: a.costNanos === undefined ? b.costNanos : a.costNanos + (b.costNanos ?? 0)
 })
 

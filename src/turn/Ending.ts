@@ -7,6 +7,7 @@ import * as TurnError from "../domain/TurnError.ts"
 import type { EventBody, FinishReason, Phase } from "../domain/TurnEvent.ts"
 import type { TurnState } from "../domain/TurnState.ts"
 import * as Usage from "../domain/Usage.ts"
+import * as UsageSum from "../domain/UsageSum.ts"
 import type { TurnLog } from "./TurnLog.ts"
 
 /** Where the events go. */
@@ -58,7 +59,7 @@ const pushTerminal = (log: Log, outcome: Outcome, messageId: MessageId): void =>
         finishReason: outcome.reason,
         ...(outcome.raw === undefined ? {} : { rawFinishReason: outcome.raw }),
         messageId,
-        usage: Usage.reported(state.usages)
+        usage: UsageSum.reported(state.usages)
       }
     })
     return

@@ -5,6 +5,7 @@ import * as Cost from "../domain/Cost.ts"
 import type { Prices } from "../domain/Cost.ts"
 import { Cancelled, Interrupted, JournalFailure, type TurnError } from "../domain/TurnError.ts"
 import * as Usage from "../domain/Usage.ts"
+import * as UsageSum from "../domain/UsageSum.ts"
 import type { Provider } from "../provider/Provider.ts"
 import type { Attempt } from "./Attempt.ts"
 import type { AttemptUsage, Outcome } from "./Ending.ts"
@@ -41,7 +42,7 @@ export const usageOf = ({ contextTokens, prices, source }: Call, attempt: Attemp
   // a call that nobody took costs nothing that we know of; one that was taken is billed for what it read
   return priced({
     usage: attempt === undefined || !attempt.accepted()
-      ? Usage.unknown
+      ? UsageSum.unknown
       : Usage.make({
         inputTokens: Estimate.ofRequest(attempt.request),
         outputTokens: Estimate.ofSample(attempt.sample())

@@ -18,7 +18,7 @@ import type { ContextBuilder, ContextRequest } from "../context/ContextBuilder.t
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
 import { Cancelled, JournalFailure, providerFailure, type TurnError } from "../domain/TurnError.ts"
 import type { TurnState } from "../domain/TurnState.ts"
-import * as Usage from "../domain/Usage.ts"
+import * as UsageSum from "../domain/UsageSum.ts"
 import type { Journal, WriteError } from "../journal/Journal.ts"
 import type { GenerationOptions, ProviderRequest } from "../provider/Provider.ts"
 import type { Resolved } from "../provider/ProviderRegistry.ts"
@@ -243,7 +243,7 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
   )
 }
 
-const unknownUsage: Ending.AttemptUsage = { usage: Usage.unknown, source: "estimated", cost: undefined }
+const unknownUsage: Ending.AttemptUsage = { usage: UsageSum.unknown, source: "estimated", cost: undefined }
 
 /** One try to commit the ending. Where it is refused, readers and waiting commands are told at once. */
 const tryEnd = (engine: TurnEngine, turnId: TurnId, log: TurnLog.TurnLog, control: TurnControl) =>

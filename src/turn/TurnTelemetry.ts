@@ -12,7 +12,7 @@ import { harmless } from "../domain/Harmless.ts"
 import type { TurnId } from "../domain/Ids.ts"
 import { refusalTags, type TurnErrorInfo } from "../domain/TurnError.ts"
 import type { TurnState } from "../domain/TurnState.ts"
-import * as Usage from "../domain/Usage.ts"
+import * as UsageSum from "../domain/UsageSum.ts"
 import type { Trace, WriteError } from "../journal/Journal.ts"
 import * as GenAi from "./GenAi.ts"
 import * as TurnMetrics from "./TurnMetrics.ts"
@@ -109,7 +109,7 @@ const costOf = ({ usages }: TurnState): number | undefined => {
 
 /** One line: ids, how it ended, what it took. */
 const lineOf = (state: TurnState): Record<string, unknown> => {
-  const usage = Usage.reported(state.usages)
+  const usage = UsageSum.reported(state.usages)
   return known({
     turn: state.turnId,
     session: state.sessionId,
@@ -129,7 +129,7 @@ const lineOf = (state: TurnState): Record<string, unknown> => {
 }
 
 const attributesOf = (state: TurnState): Record<string, unknown> => {
-  const usage = Usage.reported(state.usages)
+  const usage = UsageSum.reported(state.usages)
   return known({
     "turnstream.turn.status": state.status,
     "turnstream.turn.attempts": state.attempts,

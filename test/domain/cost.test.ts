@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import * as Cost from "../../src/domain/Cost.ts"
 import * as Usage from "../../src/domain/Usage.ts"
+import * as UsageSum from "../../src/domain/UsageSum.ts"
 
 const usage = (known: Partial<Usage.Usage>) => Usage.make(known)
 const prices = { input: 2.5, cached: 0.25, output: 10 }
@@ -27,7 +28,7 @@ describe("what a call cost", () => {
     )
     assert.isUndefined(Cost.of(usage({ outputTokens: 10 }), prices))
     assert.isUndefined(Cost.of(usage({ inputTokens: 10 }), prices))
-    assert.isUndefined(Cost.of(Usage.unknown, prices))
+    assert.isUndefined(Cost.of(UsageSum.unknown, prices))
   })
 
   it("what no ledger could hold is unknown", () => {

@@ -10,6 +10,7 @@ import type { EventBody, EventOf, EventType, TurnEvent } from "../../src/domain/
 import * as TurnEventModule from "../../src/domain/TurnEvent.ts"
 import * as TurnState from "../../src/domain/TurnState.ts"
 import * as Usage from "../../src/domain/Usage.ts"
+import * as UsageSum from "../../src/domain/UsageSum.ts"
 import { ids, journals, place } from "./turns.ts"
 
 const usage = Usage.make({ inputTokens: 3, outputTokens: 2 })
@@ -203,7 +204,7 @@ const rowsOf = (events: ReadonlyArray<TurnEvent>): Invariants.TurnRows => {
     phase: state.phase,
     text: state.text,
     reasoning: state.reasoning,
-    usage: Usage.reported(usages),
+    usage: UsageSum.reported(usages),
     lastSeq: state.lastSeq,
     provider: state.provider,
     model: state.model,

@@ -4,6 +4,7 @@ import { type MessageId, type SessionId, type TurnId } from "../../src/domain/Id
 import { Cancelled, providerFailure, toInfo } from "../../src/domain/TurnError.ts"
 import type { EventBody, TurnEvent } from "../../src/domain/TurnEvent.ts"
 import * as Usage from "../../src/domain/Usage.ts"
+import * as UsageSum from "../../src/domain/UsageSum.ts"
 
 export const ids = { turnId: "turn" as TurnId, sessionId: "session" as SessionId, messageId: "m" as MessageId }
 
@@ -46,7 +47,7 @@ export const bodies: FastCheck.Arbitrary<ReadonlyArray<EventBody>> = FastCheck.r
   attempts: FastCheck.array(attempt, { minLength: 1, maxLength: 3 }),
   ending: FastCheck.constantFrom("completed", "cancelled", "open")
 }).map(({ attempts, ending }) => {
-  const usages: Array<Parameters<typeof Usage.reported>[0][number]> = []
+  const usages: Array<Parameters<typeof UsageSum.reported>[0][number]> = []
   const events: Array<EventBody> = [
     { type: "turn.started", data: { provider: "p", model: "m", userMessageId: ids.messageId } },
     {
@@ -78,7 +79,7 @@ export const bodies: FastCheck.Arbitrary<ReadonlyArray<EventBody>> = FastCheck.r
     ending === "completed"
       ? {
         type: "turn.completed",
-        data: { finishReason: "stop", messageId: ids.messageId, usage: Usage.reported(usages) }
+        data: { finishReason: "stop", messageId: ids.messageId, usage: UsageSum.reported(usages) }
       }
       : {
         type: "turn.failed",

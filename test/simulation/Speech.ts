@@ -2,6 +2,7 @@
 import { providerFailure, ProviderFailureKind } from "../../src/domain/TurnError.ts"
 import type { FinishReason } from "../../src/domain/TurnEvent.ts"
 import * as Usage from "../../src/domain/Usage.ts"
+import * as UsageSum from "../../src/domain/UsageSum.ts"
 import type { ProviderEvent } from "../../src/provider/Provider.ts"
 import type { Call } from "./SteeredProvider.ts"
 import type { Step } from "./Steps.ts"
@@ -101,7 +102,7 @@ const faults: ReadonlyArray<readonly [name: string, commit: (call: Call, pick: n
   ["ends without a finish", (call) => call.tell({ _tag: "End" })],
   ["crashes", (call) => call.tell({ _tag: "Die" })],
   ["interrupts itself", (call) => call.tell({ _tag: "Interrupt" })],
-  ["reports nonsense", (call) => say(call, { _tag: "Usage", usage: { ...Usage.unknown, outputTokens: -1 } })],
+  ["reports nonsense", (call) => say(call, { _tag: "Usage", usage: { ...UsageSum.unknown, outputTokens: -1 } })],
   ["says too much", (call) => say(call, { _tag: "Delta", kind: "text", text: "x".repeat(3_000) })],
   ["finishes and stays", (call) => say(call, { _tag: "Finish", reason: "stop" })]
 ]

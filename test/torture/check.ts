@@ -8,6 +8,7 @@ import type { Message } from "../../src/domain/Message.ts"
 import type { Checkpoint, Turn } from "../../src/domain/Resources.ts"
 import type { TurnEvent } from "../../src/domain/TurnEvent.ts"
 import * as Usage from "../../src/domain/Usage.ts"
+import * as UsageSum from "../../src/domain/UsageSum.ts"
 import { scriptText } from "../process/harness.ts"
 import type { World } from "./world.ts"
 
@@ -175,13 +176,13 @@ const checkSession = async (world: World, url: string, facts: SessionFacts) => {
     }
   }
   const counted = events.filter((event) => event.type === "telemetry.usage")
-  const sum = counted.reduce((total, event) => Usage.add(total, event.data.usage), Usage.unknown)
+  const sum = counted.reduce((total, event) => UsageSum.add(total, event.data.usage), UsageSum.unknown)
   const ledger = JSON.parse(await get(`${url}/v1/usage?by=session&session=${facts.id}`)) as {
     items: ReadonlyArray<{ session: string; turns: number; usage: Usage.Usage }>
   }
   const entry = ledger.items.find(({ session }) => session === facts.id)
   const turns = new Set(counted.map(({ turnId }) => turnId)).size
-  if (JSON.stringify(entry?.usage ?? Usage.unknown) !== JSON.stringify(sum) || (entry?.turns ?? 0) !== turns) {
+  if (JSON.stringify(entry?.usage ?? UsageSum.unknown) !== JSON.stringify(sum) || (entry?.turns ?? 0) !== turns) {
     world.violate("P14", "", `the ledger of session ${facts.id} is not the sum of its journal`)
   }
 }

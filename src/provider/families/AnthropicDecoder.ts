@@ -7,6 +7,7 @@
  */
 import type { FinishReason } from "../../domain/TurnEvent.ts"
 import * as Usage from "../../domain/Usage.ts"
+import * as UsageSum from "../../domain/UsageSum.ts"
 import type { DecoderOptions, FrameDecoder, MakeDecoder } from "../wire/Decoder.ts"
 import { errorIn, type Fault, fromError, incomplete, protocol, unreadable } from "../wire/Fault.ts"
 import { countOf, type JsonObject, listOf, nameOf, objectOf, parse, textOf } from "../wire/Json.ts"
@@ -52,7 +53,7 @@ const usageOf = (raw: JsonObject): Usage.Usage | undefined => {
     cacheWriteTokens,
     reasoningTokens
   }
-  return Usage.isKnown(counts) ? Usage.make(counts) : undefined
+  return UsageSum.isKnown(counts) ? Usage.make(counts) : undefined
 }
 
 /** Later counts are cumulative and replace the earlier, field by field; a field that is null says nothing. */

@@ -8,6 +8,7 @@
  */
 import type { FinishReason } from "../../domain/TurnEvent.ts"
 import * as Usage from "../../domain/Usage.ts"
+import * as UsageSum from "../../domain/UsageSum.ts"
 import type { DecoderOptions, FrameDecoder } from "../wire/Decoder.ts"
 import type { EventStreamMessage } from "../wire/EventStream.ts"
 import { utf8 } from "../wire/EventStream.ts"
@@ -162,7 +163,7 @@ export const make = ({ callId, emit }: DecoderOptions): FrameDecoder<EventStream
     const raw = objectOf(body["usage"])
     if (raw === undefined) return
     const usage = usageOf(raw)
-    if (Usage.isKnown(usage)) emit({ _tag: "Usage", usage, raw })
+    if (UsageSum.isKnown(usage)) emit({ _tag: "Usage", usage, raw })
   }
 
   type Handler = (body: JsonObject) => Fault | undefined

@@ -1,5 +1,6 @@
 /** Usage of chat completions, wherever a server puts it, in the normal form (input with cache, output with reasoning). */
 import * as Usage from "../../domain/Usage.ts"
+import * as UsageSum from "../../domain/UsageSum.ts"
 import { countOf, type JsonObject, listOf, objectOf } from "../wire/Json.ts"
 
 /** The usage object of a chunk: its own, Groq's older `x_groq.usage`, Moonshot's inside the choice. */
@@ -27,5 +28,5 @@ export const normalize = (raw: JsonObject): Usage.Usage | undefined => {
     reasoningTokens,
     totalTokens
   })
-  return Usage.isKnown(usage) ? usage : undefined
+  return UsageSum.isKnown(usage) ? usage : undefined
 }

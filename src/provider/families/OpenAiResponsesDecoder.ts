@@ -8,6 +8,7 @@
  */
 import type { FinishReason } from "../../domain/TurnEvent.ts"
 import * as Usage from "../../domain/Usage.ts"
+import * as UsageSum from "../../domain/UsageSum.ts"
 import type { DecoderOptions, FrameDecoder } from "../wire/Decoder.ts"
 import { errorIn, type Fault, fromError, incomplete, unreadable } from "../wire/Fault.ts"
 import { countOf, type JsonObject, listOf, nameOf, objectOf, parse, textOf } from "../wire/Json.ts"
@@ -103,8 +104,8 @@ const closing =
   ({ emit }: DecoderOptions, calls: Calls.Calls, listen: ReturnType<typeof listener>) =>
   (word: string, response: JsonObject): Fault | undefined => {
     const raw = objectOf(response["usage"])
-    const usage = raw === undefined ? Usage.unknown : usageOf(raw)
-    if (Usage.isKnown(usage)) emit({ _tag: "Usage", usage, raw })
+    const usage = raw === undefined ? UsageSum.unknown : usageOf(raw)
+    if (UsageSum.isKnown(usage)) emit({ _tag: "Usage", usage, raw })
     const outcome = outcomeOf(word, response)
     if (outcome === undefined) return fromError(errorIn(response) ?? { message: "the response failed" })
     let fault: Fault | undefined

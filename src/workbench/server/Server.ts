@@ -5,16 +5,19 @@
  * Whatever a request is refused with arrives as `Refused` with the server's problem; a server that does not answer, as
  * `Refused` with status 0. Both messages can be shown as they are.
  */
-import type { Limits } from "../config/Settings.ts"
-import type { Message } from "../domain/Message.ts"
-import type { Page, Session, Turn } from "../domain/Resources.ts"
-import type { ProviderDiagnostics } from "../provider/ProviderRegistry.ts"
+import type { Limits } from "../../config/Settings.ts"
+import type { ContextManifest } from "../../domain/Context.ts"
+import type { Message } from "../../domain/Message.ts"
+import type { Checkpoint, Page, Session, Turn } from "../../domain/Resources.ts"
+import type { TurnEvent } from "../../domain/TurnEvent.ts"
+import type { Usage, UsageSource } from "../../domain/Usage.ts"
+import type { ProviderDiagnostics } from "../../provider/ProviderRegistry.ts"
 
 export interface Bootstrap {
   readonly version: string
   readonly defaults: { readonly provider: string; readonly model: string }
   readonly providers: ReadonlyArray<ProviderDiagnostics>
-  readonly limits: Pick<Limits, "heartbeatMs">
+  readonly limits: Limits
 }
 
 export type Verb = "cancel" | "resume" | "retry"
@@ -23,6 +26,15 @@ export interface TurnRequest {
   readonly message: string
   readonly provider: string
   readonly model?: string
+  readonly onBusy?: "queue"
+}
+
+/** A row of `GET /v1/usage?by=session`; the other groupings have other names beside these. */
+export interface UsageRow {
+  readonly turns: number
+  readonly usage: Usage
+  readonly source?: UsageSource
+  readonly cost?: number
 }
 
 /** The largest page that a list gives. */
@@ -85,22 +97,45 @@ export const make = (token: () => string | null) => {
 
   const json = async <A>(path: string, options?: Call): Promise<A> => await (await call(path, options)).json() as A
 
+  /** Every item of a list, oldest first. */
+  const all = async <A>(path: string, signal?: AbortSignal): Promise<ReadonlyArray<A>> => {
+    const items: Array<A> = []
+    for (let after = "";;) {
+      const page = await json<Page<A>>(
+        `${path}?limit=${pageMax}${after}`,
+        signal === undefined ? {} : { signal }
+      )
+      items.push(...page.items)
+      if (page.nextCursor === undefined) return items
+      after = `&after=${page.nextCursor}`
+    }
+  }
+
   return {
     bootstrap: () => json<Bootstrap>("/v1/bootstrap"),
-    /** All of them, oldest first. */
-    sessions: async (): Promise<ReadonlyArray<Session>> => {
-      const sessions: Array<Session> = []
-      for (let after = "";;) {
-        const page = await json<Page<Session>>(`/v1/sessions?limit=${pageMax}${after}`)
-        sessions.push(...page.items)
-        if (page.nextCursor === undefined) return sessions
-        after = `&after=${page.nextCursor}`
-      }
-    },
+    sessions: () => all<Session>("/v1/sessions"),
     createSession: (title: string) => json<Session>("/v1/sessions", { method: "POST", body: { title } }),
+    renameSession: (id: string, title: string) =>
+      json<Session>(`/v1/sessions/${id}`, { method: "PATCH", body: { title: title === "" ? null : title } }),
     deleteSession: (id: string) => call(`/v1/sessions/${id}`, { method: "DELETE" }),
+    /** The session as a file that `POST /v1/sessions/import` takes. */
+    exportSession: async (id: string) => (await call(`/v1/sessions/${id}/export`)).blob(),
+    turns: (sessionId: string, signal: AbortSignal) => all<Turn>(`/v1/sessions/${sessionId}/turns`, signal),
+    turn: (id: string) => json<Turn>(`/v1/turns/${id}`),
+    /** A page of a turn's events after a seq; `nextCursor` is the seq to go on from. */
+    turnEvents: (id: string, after: number) =>
+      json<Page<TurnEvent>>(`/v1/turns/${id}/events?limit=${pageMax}&after=${after}`),
+    checkpoint: (turnId: string, checkpoint: number) =>
+      json<Checkpoint>(`/v1/turns/${turnId}/checkpoints/${checkpoint}`),
+    preview: (sessionId: string, body: Omit<TurnRequest, "onBusy">) =>
+      json<ContextManifest>(`/v1/sessions/${sessionId}/context/preview`, { method: "POST", body }),
+    /** What the session used in all; null where no turn used anything yet. */
+    sessionUsage: async (sessionId: string) =>
+      (await json<Page<UsageRow>>(`/v1/usage?by=session&session=${sessionId}`)).items[0] ?? null,
     messages: (id: string, after: string | undefined) =>
-      json<Page<Message>>(`/v1/sessions/${id}/messages${after === undefined ? "" : `?after=${after}`}`),
+      json<Page<Message>>(
+        `/v1/sessions/${id}/messages?limit=${pageMax}${after === undefined ? "" : `&after=${after}`}`
+      ),
     start: (sessionId: string, body: TurnRequest, idempotencyKey: string) =>
       json<Turn>(`/v1/sessions/${sessionId}/turns`, {
         method: "POST",

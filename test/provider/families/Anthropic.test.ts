@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Redacted from "effect/Redacted"
 import type { Part, PromptMessage } from "../../../src/domain/Message.ts"
-import * as Usage from "../../../src/domain/Usage.ts"
+import * as UsageSum from "../../../src/domain/UsageSum.ts"
 import { family } from "../../../src/provider/families/Anthropic.ts"
 import type { CallInput } from "../../../src/provider/Family.ts"
 import type { GenerationOptions, ProviderEvent } from "../../../src/provider/Provider.ts"
@@ -715,14 +715,14 @@ describe("usage of the Messages API", () => {
   })
 
   it("leaves unknown what the wire does not say", () => {
-    assert.deepStrictEqual(usage({ input_tokens: 4 }).usage, { ...Usage.unknown, inputTokens: 4 })
+    assert.deepStrictEqual(usage({ input_tokens: 4 }).usage, { ...UsageSum.unknown, inputTokens: 4 })
     assert.deepStrictEqual(usage({ cache_read_input_tokens: 4, output_tokens: 2 }).usage, {
-      ...Usage.unknown,
+      ...UsageSum.unknown,
       cacheReadTokens: 4,
       outputTokens: 2
     })
     assert.deepStrictEqual(usage({ input_tokens: 4, output_tokens: -1 }, { output_tokens: "9" }).usage, {
-      ...Usage.unknown,
+      ...UsageSum.unknown,
       inputTokens: 4
     })
     assert.isUndefined(usage({ input_tokens: null, service_tier: "standard" }, null).usage)

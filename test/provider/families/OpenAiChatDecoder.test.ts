@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import * as Usage from "../../../src/domain/Usage.ts"
+import * as UsageSum from "../../../src/domain/UsageSum.ts"
 import * as InlineThinking from "../../../src/provider/families/InlineThinking.ts"
 import { family } from "../../../src/provider/families/OpenAiChat.ts"
 import { callsMax } from "../../../src/provider/families/OpenAiChatCalls.ts"
@@ -283,14 +284,14 @@ describe("chat usage", () => {
 
   it("what is not counted is unknown, never 0, and a missing total is the sum", () => {
     assert.deepStrictEqual(counts({ prompt_tokens: 5, completion_tokens: 2 }), {
-      ...Usage.unknown,
+      ...UsageSum.unknown,
       inputTokens: 5,
       outputTokens: 2,
       totalTokens: 7
     })
-    assert.deepStrictEqual(counts({ completion_tokens: 2 }), { ...Usage.unknown, outputTokens: 2 })
+    assert.deepStrictEqual(counts({ completion_tokens: 2 }), { ...UsageSum.unknown, outputTokens: 2 })
     assert.deepStrictEqual(counts({ prompt_tokens: -1, completion_tokens: 1.5, total_tokens: 8 }), {
-      ...Usage.unknown,
+      ...UsageSum.unknown,
       totalTokens: 8
     })
   })

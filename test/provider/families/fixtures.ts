@@ -5,7 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import * as Usage from "../../../src/domain/Usage.ts"
+import * as UsageSum from "../../../src/domain/UsageSum.ts"
 import type { WireFamily } from "../../../src/provider/Family.ts"
 import { decode, type Decoded, pieces } from "./decoding.ts"
 
@@ -38,7 +38,7 @@ const check = (decoded: Decoded, expected: Expected) => {
   } else assert.strictEqual(decoded.fault?.kind, expected.error.kind)
   if (expected.usage === undefined || (expected.usageOptional === true && decoded.usage === undefined)) return
   const { totalTokens: _, ...counts } = expected.usage
-  const usage = decoded.usage ?? Usage.unknown
+  const usage = decoded.usage ?? UsageSum.unknown
   assert.deepInclude(usage, counts)
   assert.strictEqual(usage.totalTokens, expected.derivedTotalTokens ?? null)
   if (expected.error === undefined) assert.deepStrictEqual(decoded.rawUsage ?? null, expected.rawUsage ?? null)
