@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Follower from "../../src/workbench/Follower.ts"
-import { Refused } from "../../src/workbench/Server.ts"
+import * as Follower from "../../src/workbench/server/Follower.ts"
+import { Refused } from "../../src/workbench/server/Server.ts"
 import * as Events from "./events.ts"
 
 interface Request {

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import { Message } from "../../src/domain/Message.ts"
 import type { Page } from "../../src/domain/Resources.ts"
-import * as SessionMessages from "../../src/workbench/SessionMessages.ts"
+import * as SessionMessages from "../../src/workbench/session/SessionMessages.ts"
 
 const message = (id: string, turnId: string | null = "t1"): Message =>
   Schema.decodeUnknownSync(Message)({

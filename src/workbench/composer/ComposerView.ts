@@ -1,6 +1,6 @@
 /** When a message can be sent, and in what words a provider's readiness is told. Pure. */
-import type { Session } from "../domain/Resources.ts"
-import type { ProviderDiagnostics } from "../provider/ProviderRegistry.ts"
+import type { Session } from "../../domain/Resources.ts"
+import type { ProviderDiagnostics } from "../../provider/ProviderRegistry.ts"
 
 /** Characters of a session's title. */
 const titleMax = 60

@@ -2,8 +2,8 @@
  * The events of a turn as short lines. Of a run of deltas the log keeps one line, so that it grows with what a turn did
  * and not with what it said; a value is cut at `detailMax` characters.
  */
-import type { TurnEvent } from "../domain/TurnEvent.ts"
-import type { Usage, UsageSource } from "../domain/Usage.ts"
+import type { TurnEvent } from "../../domain/TurnEvent.ts"
+import type { Usage, UsageSource } from "../../domain/Usage.ts"
 
 /** One line of a turn's log: an event, or a run of deltas of one kind. */
 export interface EventRow {

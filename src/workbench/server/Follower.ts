@@ -1,24 +1,28 @@
 /**
- * Follows one session and says how the connection is. First it reads what is there (`live=false`), so that the page
- * knows where history ends; then it stays on the live stream. Whatever breaks, it asks again after the last id that it
- * saw: nothing is missed, nothing comes twice.
+ * Follows one session and says how the connection is. It begins where `begin` says; each time that it connects it first
+ * reads what was missed (`live=false`), so that the page knows where the past ends, then stays on the live stream.
+ * Whatever breaks, it asks again after the last id that it saw: nothing is missed, nothing comes twice.
  *
- * It never gives up by itself; after `offlineAfter` failures in a row it says Offline and goes on trying. It ends when
- * the session is gone, the token is refused, or it is stopped. A stream that is silent for longer than `silentMs` is
- * dead: the server sends a heartbeat more often than that.
+ * The stream is read by `fetch` and not by `EventSource`, which cannot send a token, tells no status, and waits as it
+ * likes. It never gives up by itself; after `offlineAfter` failures in a row it says Offline and goes on trying. It ends
+ * when the session is gone, the token is refused, or it is stopped. A stream that is silent for longer than `silentMs`
+ * is dead: the server sends a heartbeat more often than that.
  */
-import type { TurnEvent } from "../domain/TurnEvent.ts"
+import { createParser, type EventSourceMessage } from "eventsource-parser"
+import type { TurnEvent } from "../../domain/TurnEvent.ts"
+import * as Clock from "../kit/Clock.ts"
 import { Refused } from "./Server.ts"
-import * as SseReader from "./SseReader.ts"
 
 export type Connection =
-  | { readonly state: "loading" | "live" }
-  | { readonly state: "reconnecting" | "offline"; readonly reason: string }
-
-/** Runs `task` after `ms`; the answer calls it off. */
-export type Timer = (ms: number, task: () => void) => () => void
+  | { readonly state: "loading" }
+  /** `replayed`: events that had been missed, and came before the live ones. */
+  | { readonly state: "live"; readonly replayed: number }
+  /** `delayMs`: the wait before the next attempt; 0 while one is under way. */
+  | { readonly state: "reconnecting" | "offline"; readonly reason: string; readonly delayMs: number }
 
 export interface Options {
+  /** The id after which to follow, empty for the beginning. Asked again where the server does not know that place. */
+  readonly begin: (signal: AbortSignal) => Promise<string>
   readonly open: (request: {
     readonly after: string
     readonly live: boolean
@@ -26,11 +30,9 @@ export interface Options {
   }) => Promise<Response>
   readonly silentMs: number
   readonly onEvent: (event: TurnEvent) => void
-  /** The server knows no such place any more: the events come again from the first. */
-  readonly onRestart: () => void
   readonly onConnection: (connection: Connection) => void
   readonly onEnd: (why: "gone" | "unauthorized") => void
-  readonly timer?: Timer
+  readonly timer?: Clock.Timer
 }
 
 export interface Follower {
@@ -46,11 +48,6 @@ const offlineAfter = 3
 /** The wait before the next attempt: doubled after each failure. */
 export const delayMs = (failures: number): number => Math.min(delayMaxMs, delayMinMs * 2 ** Math.max(0, failures - 1))
 
-const browserTimer: Timer = (ms, task) => {
-  const id = setTimeout(task, ms)
-  return () => clearTimeout(id)
-}
-
 /** An `error` event: the server's last words on this stream. */
 const lastWords = (data: string): Refused => {
   // written by the server's own encoder
@@ -59,38 +56,42 @@ const lastWords = (data: string): Refused => {
 }
 
 export const follow = (options: Options): Follower => {
-  const timer = options.timer ?? browserTimer
+  const timer = options.timer ?? Clock.timer
   let stopped = false
-  let after = ""
+  let after: string | undefined
   let failures = 0
+  let reason = ""
   let abort = (): void => {}
   let wake = (): void => {}
 
-  const take = (message: SseReader.SseMessage): void => {
-    if (message.event === "error") throw lastWords(message.data)
-    after = message.lastId
-    // encoded by the server with the schema of this type
-    options.onEvent(JSON.parse(message.data) as TurnEvent)
-  }
-
-  const readOnce = async (live: boolean): Promise<void> => {
+  /** The events of one response; how many there were. */
+  const read = async (live: boolean, onOpen: () => void): Promise<number> => {
     const controller = new AbortController()
     abort = () => controller.abort()
     let calm = timer(options.silentMs, abort)
+    let count = 0
+    let failed: Refused | undefined
+    const take = (message: EventSourceMessage): void => {
+      if (message.event === "error") failed ??= lastWords(message.data)
+      if (failed !== undefined || stopped) return
+      after = message.id ?? after
+      count++
+      // encoded by the server with the schema of this type
+      options.onEvent(JSON.parse(message.data) as TurnEvent)
+    }
     try {
-      const response = await options.open({ after, live, signal: controller.signal })
+      const response = await options.open({ after: after ?? "", live, signal: controller.signal })
+      if (!stopped) onOpen()
       const bytes = response.body?.getReader()
-      const messages = SseReader.make()
-      if (live && !stopped) {
-        failures = 0
-        options.onConnection({ state: "live" })
-      }
+      const text = new TextDecoder()
+      const parser = createParser({ onEvent: take })
       for (;;) {
         const piece = await bytes?.read()
-        if (stopped || piece === undefined || piece.done) return
+        if (stopped || piece === undefined || piece.done) return count
         calm()
         calm = timer(options.silentMs, abort)
-        for (const message of messages.push(piece.value)) take(message)
+        parser.feed(text.decode(piece.value, { stream: true }))
+        if (failed !== undefined) throw failed
       }
     } finally {
       calm()
@@ -98,23 +99,40 @@ export const follow = (options: Options): Follower => {
     }
   }
 
+  const connect = async (): Promise<void> => {
+    if (after === undefined) {
+      const controller = new AbortController()
+      abort = () => controller.abort()
+      after = await options.begin(controller.signal)
+    }
+    if (stopped) return
+    const replayed = await read(false, () => {})
+    if (stopped) return
+    await read(true, () => {
+      failures = 0
+      options.onConnection({ state: "live", replayed })
+    })
+  }
+
   /** True where there is no use in asking again. */
   const isFinal = (error: unknown): boolean => {
     const status = error instanceof Refused ? error.status : 0
     if (status === 404) options.onEnd("gone")
     else if (status === 401) options.onEnd("unauthorized")
-    else if (status === 400 && after !== "") {
-      after = ""
-      options.onRestart()
-    }
+    // the server does not know this place (any more): from the beginning
+    else if (status === 400) after = undefined
     return status === 404 || status === 401
   }
 
-  const pause = (reason: string): Promise<void> => {
+  const say = (delayMs: number): void =>
+    options.onConnection({ state: failures >= offlineAfter ? "offline" : "reconnecting", reason, delayMs })
+
+  const pause = (): Promise<void> => {
     failures++
-    options.onConnection({ state: failures >= offlineAfter ? "offline" : "reconnecting", reason })
+    const ms = delayMs(failures)
+    say(ms)
     return new Promise((resolve) => {
-      const calm = timer(delayMs(failures), resolve)
+      const calm = timer(ms, resolve)
       wake = () => {
         calm()
         resolve()
@@ -123,18 +141,19 @@ export const follow = (options: Options): Follower => {
   }
 
   const run = async (): Promise<void> => {
-    let live = false
     options.onConnection({ state: "loading" })
     for (;;) {
       try {
-        await readOnce(live)
-        if (live && !stopped) await pause("The stream ended.")
-        live = true
+        await connect()
+        reason = "The stream ended."
       } catch (error) {
         if (stopped || isFinal(error)) return
-        await pause(error instanceof Refused ? error.message : "The connection broke off.")
+        reason = error instanceof Refused ? error.message : "The connection broke off."
       }
       if (stopped) return
+      await pause()
+      if (stopped) return
+      say(0)
     }
   }
 

@@ -2,12 +2,15 @@
  * The texts of a session's messages, which its events only name. Read page by page; asked again, it goes on at the last
  * page, as more may have come to it. One request at a time: an ask during a read makes one more read.
  */
-import type { Message } from "../domain/Message.ts"
-import type { Page } from "../domain/Resources.ts"
+import { type ReadonlySignal, signal } from "@preact/signals"
+import type { Message } from "../../domain/Message.ts"
+import type { Page } from "../../domain/Resources.ts"
 
 export interface SessionMessages {
-  /** The text of a message; undefined while it is not known. */
+  /** The text of a user's message, as a signal would give it; undefined while it is not known. */
   readonly textOf: (messageId: string) => string | undefined
+  /** Messages of no turn: they were imported. */
+  readonly imported: ReadonlySignal<ReadonlyArray<Message>>
   /** Completes when everything that the server had at this call is known, or a read failed. */
   readonly refresh: () => Promise<void>
 }
@@ -19,19 +22,26 @@ export const messageText = (message: Pick<Message, "parts">): string =>
 
 export const make = (options: {
   readonly read: (cursor: string | undefined) => Promise<Page<Message>>
-  /** Each message once, in order. */
-  readonly onMessage: (message: Message) => void
   readonly onFailed: (error: unknown) => void
 }): SessionMessages => {
+  const known = new Set<string>()
   const texts = new Map<string, string>()
+  const version = signal(0)
+  const imported = signal<ReadonlyArray<Message>>([])
   let cursor: string | undefined
   let hasMore = false
   let reading: Promise<void> | undefined
 
-  const take = (message: Message): void => {
-    if (texts.has(message.id)) return
-    texts.set(message.id, messageText(message))
-    options.onMessage(message)
+  const take = (page: Page<Message>): void => {
+    const fresh = page.items.filter(({ id }) => !known.has(id))
+    for (const message of fresh) {
+      known.add(message.id)
+      // answers come with their turns
+      if (message.role === "user") texts.set(message.id, messageText(message))
+    }
+    const loose = fresh.filter(({ turnId }) => turnId === null)
+    if (loose.length > 0) imported.value = [...imported.value, ...loose]
+    if (fresh.length > 0) version.value++
   }
 
   const readAll = async (): Promise<void> => {
@@ -39,7 +49,7 @@ export const make = (options: {
       while (hasMore) {
         hasMore = false
         const page = await options.read(cursor)
-        page.items.forEach(take)
+        take(page)
         if (page.nextCursor === undefined) continue
         cursor = page.nextCursor
         hasMore = true
@@ -52,7 +62,13 @@ export const make = (options: {
   }
 
   return {
-    textOf: (messageId) => texts.get(messageId),
+    textOf: (messageId) => {
+      const text = texts.get(messageId)
+      // who asks for what is not there yet is told when it comes
+      if (text === undefined) void version.value
+      return text
+    },
+    imported,
     refresh: () => {
       hasMore = true
       reading ??= readAll()

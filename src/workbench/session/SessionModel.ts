@@ -1,75 +1,65 @@
 /**
- * One session as the page holds it: its turns in commit order, each the fold of its events, and a short log of them.
- *
- * An event that was seen before is dropped. One that does not follow marks its turn with the reason; its block then says
- * that what it shows is not complete.
+ * The turns of one session in the order of their beginnings. What comes from the server goes in by `addSummaries` and
+ * `take`; `publish` shows it.
  */
-import type { TurnEvent } from "../domain/TurnEvent.ts"
-import * as TurnState from "../domain/TurnState.ts"
-import * as EventLog from "./EventLog.ts"
-
-export interface TurnEntry {
-  readonly id: string
-  /** 1, 2, 3 ... within the session. */
-  readonly number: number
-  state: TurnState.TurnState
-  readonly rows: Array<EventLog.EventRow>
-  /** Numbers of the turns that came of this one. */
-  retriedIn: number | undefined
-  resumedIn: number | undefined
-  /** Why its events could not be folded any further. */
-  fault: string | undefined
-}
+import { type ReadonlySignal, signal } from "@preact/signals"
+import type { Turn } from "../../domain/Resources.ts"
+import type { TurnEvent } from "../../domain/TurnEvent.ts"
+import * as TurnEntry from "./TurnEntry.ts"
 
 export interface SessionModel {
-  readonly turns: ReadonlyArray<TurnEntry>
-  readonly turn: (id: string) => TurnEntry | undefined
-  /** The turn that holds the session, or undefined. */
-  readonly running: () => TurnEntry | undefined
-  /** The turns that this event changed. */
-  readonly take: (event: TurnEvent) => ReadonlyArray<TurnEntry>
+  readonly turns: ReadonlySignal<ReadonlyArray<TurnEntry.TurnEntry>>
+  readonly turn: (id: string) => TurnEntry.TurnEntry | undefined
+  /** Turns that are not known yet are added, the others left as they are. */
+  readonly addSummaries: (turns: ReadonlyArray<Turn>) => void
+  /** The turn of this event where earlier events of it have to be read; its id alone where the page never saw it begin. */
+  readonly take: (event: TurnEvent) => TurnEntry.TurnEntry | string | undefined
+  /** To be published with the next frame, for a change that no event made. */
+  readonly touch: (entry: TurnEntry.TurnEntry) => void
+  /** Shows what was taken since the last time; the turns that changed. */
+  readonly publish: () => ReadonlyArray<TurnEntry.TurnEntry>
 }
 
 export const make = (): SessionModel => {
-  const turns: Array<TurnEntry> = []
-  const byId = new Map<string, TurnEntry>()
+  const list: Array<TurnEntry.TurnEntry> = []
+  const byId = new Map<string, TurnEntry.TurnEntry>()
+  const changed = new Set<TurnEntry.TurnEntry>()
+  const turns = signal<ReadonlyArray<TurnEntry.TurnEntry>>([])
 
-  const begin = (event: TurnEvent): ReadonlyArray<TurnEntry> => {
-    const state = TurnState.apply(undefined, event)
-    const entry: TurnEntry = {
-      id: event.turnId,
-      number: turns.length + 1,
-      state,
-      rows: [],
-      retriedIn: undefined,
-      resumedIn: undefined,
-      fault: undefined
-    }
-    turns.push(entry)
-    byId.set(entry.id, entry)
-    EventLog.add(entry.rows, event)
-    const parent = byId.get(state.retryOf ?? state.resumedFrom ?? "")
-    if (parent === undefined) return [entry]
-    if (state.retryOf !== undefined) parent.retriedIn = entry.number
-    else parent.resumedIn = entry.number
-    return [entry, parent]
+  const begin = (
+    id: string,
+    summary: Turn | undefined,
+    parents: { readonly retryOf?: string | undefined; readonly resumedFrom?: string | undefined }
+  ): TurnEntry.TurnEntry => {
+    const entry = TurnEntry.make(id, list.length + 1, summary)
+    list.push(entry)
+    byId.set(id, entry)
+    changed.add(entry)
+    if (parents.retryOf !== undefined) byId.get(parents.retryOf)?.child("retry", entry.number)
+    if (parents.resumedFrom !== undefined) byId.get(parents.resumedFrom)?.child("resume", entry.number)
+    return entry
   }
 
   return {
     turns,
     turn: (id) => byId.get(id),
-    running: () => turns.find((entry) => entry.state.status === "running" && entry.fault === undefined),
+    addSummaries: (summaries) => {
+      for (const summary of summaries) if (!byId.has(summary.id)) begin(summary.id, summary, summary)
+    },
     take: (event) => {
-      const entry = byId.get(event.turnId)
-      // without its beginning a turn cannot be shown
-      if (entry === undefined) return event.type === "turn.started" ? begin(event) : []
-      if (event.seq <= entry.state.lastSeq || entry.fault !== undefined) return []
-      const wrong = TurnState.violation(entry.state, event)
-      if (wrong === undefined) {
-        entry.state = TurnState.apply(entry.state, event)
-        EventLog.add(entry.rows, event)
-      } else entry.fault = wrong
-      return [entry]
+      const known = byId.get(event.turnId)
+      if (known === undefined && event.type !== "turn.started") return event.turnId
+      const entry = known ?? begin(event.turnId, undefined, event.type === "turn.started" ? event.data : {})
+      changed.add(entry)
+      return entry.take(event) ? undefined : entry
+    },
+    touch: (entry) => changed.add(entry),
+    publish: () => {
+      const shown = [...changed]
+      changed.clear()
+      for (const entry of shown) entry.publish()
+      if (list.length !== turns.peek().length) turns.value = [...list]
+      return shown
     }
   }
 }

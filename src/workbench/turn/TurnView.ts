@@ -1,129 +1,215 @@
 /**
- * What a turn looks like in words: its status, what can be done with it, what it cost. Pure: the elements show exactly
+ * What a turn looks like in words: its status, what can be done with it, what went wrong. Pure: the elements show exactly
  * this, and a test can read it.
  */
-import type { TurnState } from "../domain/TurnState.ts"
-import { usageText } from "./EventLog.ts"
-import type { Verb } from "./Server.ts"
-import type { TurnEntry } from "./SessionModel.ts"
+import type { Turn } from "../../domain/Resources.ts"
+import type { TurnErrorInfo } from "../../domain/TurnError.ts"
+import type { Usage } from "../../domain/Usage.ts"
+import type { Verb } from "../server/Server.ts"
+import type { TurnFacts } from "../session/TurnFacts.ts"
 
-/** How a state is drawn; the word says the rest. */
+/** How a status is coloured; the icon and the word say the same. */
 export type Tone = "running" | "completed" | "failed" | "stopped" | "blocked"
 
-export interface TurnView {
+export interface Status {
   readonly tone: Tone
-  readonly status: string
-  readonly verbs: ReadonlyArray<Verb>
-  /** What went wrong, with what to do next; empty where nothing did. */
-  readonly error: string
-  readonly source: string
-  readonly usage: string
-  /** How this turn relates to others. */
-  readonly relation: string
+  readonly icon: string
+  readonly word: string
+  /** More of it, for example which attempt follows and when; empty where the word is all. */
+  readonly detail: string
 }
 
-const runningWord = (state: TurnState, waiting: boolean): string => {
-  switch (state.phase) {
+/** A running turn without an event for this long is shown as stalled: far longer than any pause between two deltas. */
+const stalledMs = 5_000
+
+/** What the status depends on beside the turn itself. */
+export interface Surroundings {
+  /** Turns of the session that run, or wait, before this one. */
+  readonly before: number
+  /** Server time, milliseconds since 1970. */
+  readonly nowMs: number
+  /** When the turn's last event was journaled, server time; undefined where that is not known. */
+  readonly lastEventMs: number | undefined
+  readonly limits: { readonly firstTokenMs: number; readonly idleMs: number } | undefined
+}
+
+const status = (tone: Tone, icon: string, word: string, detail = ""): Status => ({ tone, icon, word, detail })
+
+export const seconds = (ms: number): string => `${Math.max(0, Math.ceil(ms / 1000))} s`
+
+export const milliseconds = (ms: number): string =>
+  ms < 10_000 ? `${Math.round(ms).toLocaleString("en")} ms` : `${(ms / 1000).toFixed(1)} s`
+
+const retryingDetail = (facts: TurnFacts, nowMs: number): string => {
+  const last = facts.failures.at(-1)
+  const next = `attempt ${facts.attempts + 1}`
+  if (last?.data.retryInMs === undefined) return next
+  const left = Date.parse(last.at) + last.data.retryInMs - nowMs
+  return left > 0 ? `${next} in ${seconds(left)}` : next
+}
+
+const stalledDetail = (facts: TurnFacts, quietMs: number, limits: Surroundings["limits"]): string => {
+  const limitMs = facts.phase === "streaming" ? limits?.idleMs : limits?.firstTokenMs
+  const end = limitMs === undefined ? "" : `; the server gives up after ${seconds(limitMs)}`
+  return `no word for ${seconds(quietMs)}${end}`
+}
+
+const runningStatus = (facts: TurnFacts, around: Surroundings): Status => {
+  const quietMs = around.lastEventMs === undefined ? 0 : around.nowMs - around.lastEventMs
+  switch (facts.phase) {
     case "accepted":
-      return waiting ? "Queued" : "Accepted"
+      return around.before > 0
+        ? status("running", "○", "Queued", around.before === 1 ? "next" : `${around.before} turns before it`)
+        : status("running", "○", "Accepted")
     case "building-context":
-      return "Building context"
-    case "calling-model":
-      return state.attempts > 1 || (state.attempts === 1 && !state.attemptOpen)
-        ? `Calling the model, attempt ${state.attemptOpen ? state.attempts : state.attempts + 1}`
-        : "Calling the model"
-    case "streaming":
-      return "Streaming"
+      return status("running", "◔", "Building context")
+    case "committing":
+      return status("running", "◕", "Committing")
     default:
-      return "Committing"
+      if (!facts.attemptOpen && facts.attempts > 0) {
+        return status("running", "↻", "Retrying", retryingDetail(facts, around.nowMs))
+      }
+      if (quietMs >= stalledMs) {
+        return status("stopped", "◌", "Stalled", stalledDetail(facts, quietMs, around.limits))
+      }
+      return facts.phase === "streaming"
+        ? status("running", "◐", "Streaming")
+        : status("running", "◔", "Calling the model")
   }
 }
 
-const failedAs = (
-  state: TurnState
-): { readonly tone: Tone; readonly status: string; readonly verbs: ReadonlyArray<Verb> } => {
-  switch (state.error?._tag) {
+const failedStatus = (error: TurnErrorInfo | undefined): Status => {
+  switch (error?._tag) {
     case "Cancelled":
-      return { tone: "stopped", status: "Cancelled", verbs: ["resume", "retry"] }
+      return status("stopped", "■", "Cancelled", error.cause === "user_stop" ? "" : error.cause)
     case "Interrupted":
-      return { tone: "stopped", status: "Interrupted", verbs: ["resume", "retry"] }
+      return status("stopped", "‖", "Interrupted", error.cause)
     case "ProviderBlocked":
-      return { tone: "blocked", status: "Blocked", verbs: ["retry"] }
+      return status("blocked", "⊘", "Blocked")
     default:
-      return { tone: "failed", status: "Failed", verbs: state.text === "" ? ["retry"] : ["resume", "retry"] }
+      return status("failed", "✕", "Failed", error === undefined ? "" : error._tag)
   }
 }
 
-const statusOf = (state: TurnState, waiting: boolean) => {
-  switch (state.status) {
-    case "running":
-      return { tone: "running", status: runningWord(state, waiting), verbs: ["cancel"] } as const
-    case "completed":
-      return { tone: "completed", status: "Completed", verbs: ["retry"] } as const
-    case "failed":
-      return failedAs(state)
+export const statusOf = (facts: TurnFacts, around: Surroundings): Status => {
+  if (facts.status === "running") return runningStatus(facts, around)
+  if (facts.status === "failed") return failedStatus(facts.error)
+  const reason = facts.finishReason
+  return status("completed", "✓", "Completed", reason === undefined || reason === "stop" ? "" : reason)
+}
+
+/**
+ * The commands that this state has. One that was given already is left out: a turn has at most one child of each kind,
+ * and the card names it.
+ */
+export const verbsOf = (
+  facts: TurnFacts,
+  children: { readonly retriedIn: number | undefined; readonly resumedIn: number | undefined }
+): ReadonlyArray<Verb> => {
+  if (facts.status === "running") return ["cancel"]
+  const tag = facts.error?._tag
+  const isResumable = tag === "Interrupted" || tag === "Cancelled" || (facts.status === "failed" && facts.textChars > 0)
+  return [
+    ...(isResumable && children.resumedIn === undefined ? ["resume"] as const : []),
+    ...(children.retriedIn === undefined ? ["retry"] as const : [])
+  ]
+}
+
+export interface Note {
+  readonly tone: "bad" | "warn" | ""
+  readonly title: string
+  readonly text: string
+}
+
+const keptText = (facts: TurnFacts): string =>
+  facts.textChars === 0 ? "No text had come." : `${facts.textChars.toLocaleString("en")} characters are kept.`
+
+const endNote = (facts: TurnFacts): ReadonlyArray<Note> => {
+  const { error } = facts
+  if (error === undefined) return []
+  switch (error._tag) {
+    case "Cancelled":
+      return [{ tone: "warn", title: "Cancelled", text: `${error.message} ${keptText(facts)}` }]
+    case "Interrupted":
+      return [{ tone: "warn", title: "Interrupted", text: `${error.message} ${keptText(facts)}` }]
+    default:
+      return [{ tone: "bad", title: error._tag, text: error.message }]
   }
 }
 
-const finishText = (state: TurnState): string =>
-  state.finishReason === undefined || state.finishReason === "stop" ? "" : ` (${state.finishReason})`
+/** What a reader should know beside the answer: failed attempts, what became of the turn, what is not shown. */
+export const notesOf = (facts: TurnFacts): ReadonlyArray<Note> => {
+  const failed = facts.failures.filter(({ data }) => data.retryInMs !== undefined).map(({ data }) => ({
+    tone: "warn" as const,
+    title: `Attempt ${data.attempt} failed`,
+    text: data.error.message
+  }))
+  const folded = facts.foldedAt === undefined ? [] : [{
+    tone: "" as const,
+    title: "Folded",
+    text: `Retention removed the deltas of this turn at ${
+      facts.foldedAt.slice(0, 16).replace("T", " ")
+    } UTC; its messages are kept.`
+  }]
+  const long = facts.whole ? [] : [{
+    tone: "" as const,
+    title: "A long answer",
+    text: `${facts.textChars > 0 ? `${facts.textChars.toLocaleString("en")} characters are` : "It is"} ` +
+      `more than this page shows. GET /v1/turns/${facts.id} has the whole.`
+  }]
+  return [...failed, ...endNote(facts), ...folded, ...long]
+}
 
-const relationOf = (entry: TurnEntry, numberOf: (turnId: string) => number | undefined): string => {
+/** How this turn relates to others, by their numbers. */
+export const relationsOf = (
+  facts: TurnFacts,
+  children: { readonly retriedIn: number | undefined; readonly resumedIn: number | undefined },
+  numberOf: (turnId: string) => number | undefined
+): ReadonlyArray<string> => {
   const named = (id: string) => `turn ${numberOf(id) ?? id}`
   return [
-    entry.state.retryOf === undefined ? "" : `Retry of ${named(entry.state.retryOf)}.`,
-    entry.state.resumedFrom === undefined ? "" : `Continues ${named(entry.state.resumedFrom)}.`,
-    entry.resumedIn === undefined ? "" : `Resumed in turn ${entry.resumedIn}.`,
-    entry.retriedIn === undefined ? "" : `Retried in turn ${entry.retriedIn}.`
-  ].filter((text) => text !== "").join(" ")
+    ...(facts.retryOf === undefined ? [] : [`retry of ${named(facts.retryOf)}`]),
+    ...(facts.resumedFrom === undefined ? [] : [`continues ${named(facts.resumedFrom)}`]),
+    ...(children.resumedIn === undefined ? [] : [`resumed in turn ${children.resumedIn}`]),
+    ...(children.retriedIn === undefined ? [] : [`retried in turn ${children.retriedIn}`])
+  ]
 }
 
-const usageOf = (state: TurnState): string =>
-  state.usages.map(({ attempt, source, usage }) =>
-    `${state.usages.length > 1 ? `attempt ${attempt}: ` : ""}${usageText(usage, source)}`
-  ).join("; ")
+const count = (tokens: number | null, what: string): ReadonlyArray<string> =>
+  tokens === null ? [] : [`${tokens.toLocaleString("en")} ${what}`]
 
-/** `waiting`: another turn of the session runs before this one. */
-export const view = (
-  entry: TurnEntry,
-  waiting: boolean,
-  numberOf: (turnId: string) => number | undefined
-): TurnView => {
-  const { state } = entry
-  const { status, tone, verbs } = statusOf(state, waiting)
-  // a turn has at most one child of each kind; the relation names the one that is there
-  const open = verbs.filter((verb) =>
-    verb === "retry" ? entry.retriedIn === undefined : verb === "resume" ? entry.resumedIn === undefined : true
-  )
+/** Tokens in few words; empty where nobody counted. */
+export const usageText = (usage: Usage | null): string =>
+  usage === null ? "" : [
+    ...count(usage.inputTokens, "in"),
+    ...count(usage.outputTokens, "out"),
+    ...count(usage.cacheReadTokens, "cached")
+  ].join(" · ")
+
+/** Time to the first token, of the attempt that counts, from the begin of the turn; and in all. */
+export const timesOf = (facts: TurnFacts): { readonly firstTokenMs?: number; readonly totalMs?: number } => {
+  const start = Date.parse(facts.startedAt)
   return {
-    tone,
-    status: status + finishText(state),
-    verbs: open,
-    error: entry.fault === undefined
-      ? state.error?.message ?? ""
-      : `The page could not follow this turn (${entry.fault}). Reload the page; GET /v1/turns/${entry.id} has the whole.`,
-    source: `${state.provider} / ${state.model}`,
-    usage: usageOf(state),
-    relation: relationOf(entry, numberOf)
+    ...(facts.firstDeltaAt === undefined ? {} : { firstTokenMs: Date.parse(facts.firstDeltaAt) - start }),
+    ...(facts.endedAt === undefined ? {} : { totalMs: Date.parse(facts.endedAt) - start })
   }
 }
 
 /** What a listener is told of a turn; empty while nothing worth a word happened. Never changes with a delta. */
-export const announcement = (entry: TurnEntry, turn: TurnView): string => {
-  if (turn.tone === "running") {
-    return entry.state.phase === "streaming" ? `Turn ${entry.number} is streaming.` : ""
+export const announcement = (number: number, facts: TurnFacts, { detail, word }: Status): string => {
+  if (facts.status === "running") {
+    return facts.phase === "streaming" || word === "Retrying" || word === "Queued"
+      ? `Turn ${number}: ${word.toLowerCase()}.`
+      : ""
   }
-  return `Turn ${entry.number}: ${turn.status.toLowerCase()}. ${turn.error}`.trim()
+  const why = facts.error?.message ?? detail
+  return `Turn ${number}: ${word.toLowerCase()}.${why === "" ? "" : ` ${why}`}`
 }
 
 /** What the server confirmed about a cancel: the end that it committed. */
-export const cancelConfirmed = (turn: {
-  readonly status: string
-  readonly text: string
-  readonly error?: { readonly _tag: string; readonly cause?: string; readonly message: string } | undefined
-}): string => {
+export const cancelConfirmed = (turn: Pick<Turn, "status" | "text" | "error">): string => {
   if (turn.error?._tag === "Cancelled") {
-    return `The server confirmed the cancel (${turn.error.cause}); ${turn.text.length} characters are kept.`
+    return `The server confirmed the cancel; ${turn.text.length.toLocaleString("en")} characters are kept.`
   }
   return turn.status === "completed"
     ? "The server answered that the turn had completed before the cancel."

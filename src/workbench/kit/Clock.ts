@@ -1,0 +1,29 @@
+/** The page's time. The one module that reads it. */
+import { type ReadonlySignal, signal } from "@preact/signals"
+
+const tickMs = 500
+
+/** Milliseconds since 1970 by this machine's clock, which may differ from the server's. */
+export const nowMs = (): number => performance.timeOrigin + performance.now()
+
+/** Runs `task` after `ms`; the answer calls it off. */
+export type Timer = (ms: number, task: () => void) => () => void
+
+export const timer: Timer = (ms, task) => {
+  const id = setTimeout(task, ms)
+  return () => clearTimeout(id)
+}
+
+let ticking: ReturnType<typeof setInterval> | undefined
+const now = signal(0, {
+  watched: () => {
+    now.value = nowMs()
+    ticking = setInterval(() => {
+      now.value = nowMs()
+    }, tickMs)
+  },
+  unwatched: () => clearInterval(ticking)
+})
+
+/** The time as a signal of half-second steps, which stand still while nobody looks. */
+export const ticks: ReadonlySignal<number> = now

@@ -1,0 +1,274 @@
+/**
+ * One open session: the server's summaries of its turns, then its event stream from there on, and the commands on its
+ * turns. Nothing is shown before the server has it: a cancel ends a card only when the end is in the stream.
+ *
+ * A turn that ended is held as its summary until somebody looks at it (`readEvents`); one that runs is always folded
+ * from its first event. Where events are missing, whatever the reason, they are read and put in their place.
+ */
+import { batch, type ReadonlySignal, signal } from "@preact/signals"
+import type { Turn } from "../../domain/Resources.ts"
+import type { TurnEvent } from "../../domain/TurnEvent.ts"
+import * as Frames from "../kit/Frames.ts"
+import * as Follower from "../server/Follower.ts"
+import { Refused, type Server, type Verb } from "../server/Server.ts"
+import * as TurnView from "../turn/TurnView.ts"
+import * as SessionMessages from "./SessionMessages.ts"
+import * as SessionModel from "./SessionModel.ts"
+import type { TurnEntry } from "./TurnEntry.ts"
+
+/** Events of ended turns that are held; beyond it those that were looked at longest ago are let go. */
+const heldEventsMax = 100_000
+
+/** Ended turns whose events are read at the same time. */
+const readsMax = 4
+
+/** What was asked of a turn, and what came of it. */
+export interface Asked {
+  /** The command that the server has not answered yet. */
+  readonly pending: Verb | undefined
+  readonly note: string
+}
+
+export interface OpenSession {
+  readonly id: string
+  readonly turns: ReadonlySignal<ReadonlyArray<TurnEntry>>
+  readonly turn: (id: string) => TurnEntry | undefined
+  readonly imported: SessionMessages.SessionMessages["imported"]
+  readonly textOf: SessionMessages.SessionMessages["textOf"]
+  /** What is there is shown: an empty session is empty, and not just unknown. */
+  readonly isLoaded: ReadonlySignal<boolean>
+  readonly connection: ReadonlySignal<Follower.Connection>
+  /** The seq of the event that came last; 0 before any. */
+  readonly lastSeq: ReadonlySignal<number>
+  /** The turn that holds the session. */
+  readonly running: ReadonlySignal<TurnEntry | undefined>
+  /** Turns that have not ended and come before this one. */
+  readonly before: (entry: TurnEntry) => number
+  readonly asked: (entry: TurnEntry) => Asked
+  readonly command: (entry: TurnEntry, verb: Verb) => Promise<void>
+  /** Reads the events of a turn that has only its summary, or whose reading failed. */
+  readonly readEvents: (entry: TurnEntry) => void
+  readonly retryNow: () => void
+  readonly close: () => void
+}
+
+export interface Options {
+  readonly server: Server
+  readonly sessionId: string
+  readonly silentMs: number
+  readonly announce: (text: string) => void
+  readonly onEnd: (why: "gone" | "unauthorized") => void
+  readonly onRefused: (error: unknown) => void
+}
+
+const notAsked: Asked = { pending: undefined, note: "" }
+
+/** The place after which to follow: all that is not ended comes again from its beginning. */
+const placeAfter = (turns: ReadonlyArray<Turn>): string => {
+  const open = turns.findIndex(({ status }) => status === "running")
+  const last = open === -1 ? turns.at(-1) : turns[open - 1]
+  return last === undefined ? "" : `${last.id}.${last.lastSeq}`
+}
+
+export const open = (options: Options): OpenSession => {
+  const { server, sessionId } = options
+  const model = SessionModel.make()
+  const isLoaded = signal(false)
+  const connection = signal<Follower.Connection>({ state: "loading" })
+  const lastSeq = signal(0)
+  const unfinished = signal<ReadonlyArray<TurnEntry>>([])
+  const running = signal<TurnEntry | undefined>(undefined)
+  const asked = signal<ReadonlyMap<string, Asked>>(new Map())
+  /** What listeners were told of a turn. */
+  const told = new Map<string, string>()
+  let isClosed = false
+  let isLive = false
+  let seq = 0
+
+  const refused = (error: unknown): void => {
+    if (!isClosed) options.onRefused(error)
+  }
+
+  const messages = SessionMessages.make({
+    read: (cursor) => server.messages(sessionId, cursor),
+    onFailed: refused
+  })
+
+  const announcementOf = (entry: TurnEntry): string => {
+    const facts = entry.facts.peek()
+    const status = TurnView.statusOf(facts, {
+      before: before(entry),
+      nowMs: 0,
+      lastEventMs: undefined,
+      limits: undefined
+    })
+    const words = TurnView.announcement(entry.number, facts, status)
+    const isNew = words !== (told.get(entry.id) ?? "")
+    told.set(entry.id, words)
+    return isNew ? words : ""
+  }
+
+  const publish = (): void => {
+    batch(() => {
+      const changed = model.publish()
+      const fresh = changed.filter((entry) =>
+        entry.facts.peek().status === "running" && !unfinished.peek().includes(entry)
+      )
+      const open = [...unfinished.peek(), ...fresh].filter((entry) => entry.facts.peek().status === "running")
+      if (fresh.length > 0 || open.length !== unfinished.peek().length) unfinished.value = open
+      running.value = open[0]
+      lastSeq.value = seq
+      const words = changed.map(announcementOf).filter((text) => text !== "")
+      if (isLive && words.length > 0) options.announce(words.join(" "))
+    })
+  }
+
+  const frames = Frames.make(publish)
+  const before = (entry: TurnEntry): number => Math.max(0, unfinished.value.indexOf(entry))
+
+  // --- the events of one turn
+
+  const readings = new Set<TurnEntry>()
+  const waiting: Array<TurnEntry> = []
+  /** Ended turns with events, those that were looked at last at the end. */
+  const held = new Set<TurnEntry>()
+
+  const letGo = (): void => {
+    let events = [...held].reduce((sum, entry) => sum + entry.heldSeq(), 0)
+    for (const entry of held) {
+      if (events <= heldEventsMax || held.size === 1) return
+      events -= entry.heldSeq()
+      held.delete(entry)
+      entry.release()
+    }
+  }
+
+  const readAll = async (entry: TurnEntry): Promise<void> => {
+    for (;;) {
+      const page = await server.turnEvents(entry.id, entry.heldSeq())
+      if (isClosed) return
+      page.items.forEach(entry.take)
+      if (page.nextCursor === undefined || page.items.length === 0) return
+    }
+  }
+
+  const show = (entry: TurnEntry): void => {
+    model.touch(entry)
+    frames.request()
+  }
+
+  const pump = (): void => {
+    while (readings.size < readsMax && !isClosed) {
+      // what was asked for last is what is looked at
+      const entry = waiting.pop()
+      if (entry === undefined) return
+      readings.add(entry)
+      entry.setState("reading")
+      show(entry)
+      void readAll(entry).catch((error: unknown) => {
+        entry.setState("broken", error instanceof Error ? error.message : "The events could not be read.")
+      }).finally(() => {
+        readings.delete(entry)
+        if (entry.facts.peek().status !== "running") held.add(entry)
+        letGo()
+        show(entry)
+        pump()
+      })
+    }
+  }
+
+  const read = (entry: TurnEntry): void => {
+    if (readings.has(entry) || waiting.includes(entry)) return
+    waiting.push(entry)
+    pump()
+  }
+
+  /** A turn whose beginning this page never saw. */
+  const discover = (turnId: string): void => {
+    void server.turn(turnId).then((turn) => {
+      model.addSummaries([turn])
+      const entry = model.turn(turnId)
+      if (entry !== undefined && turn.status === "running") read(entry)
+      frames.request()
+    }, refused)
+  }
+
+  // --- the session's stream
+
+  const take = (event: TurnEvent): void => {
+    seq = event.seq
+    const behind = model.take(event)
+    if (typeof behind === "string") discover(behind)
+    else if (behind !== undefined) read(behind)
+    if (event.type === "turn.started") void messages.refresh()
+    frames.request()
+  }
+
+  const follower = Follower.follow({
+    begin: async (signal) => {
+      const turns = await server.turns(sessionId, signal)
+      model.addSummaries(turns)
+      void messages.refresh()
+      seq = Math.max(seq, turns.at(-1)?.lastSeq ?? 0)
+      publish()
+      isLoaded.value = true
+      return placeAfter(turns)
+    },
+    open: (request) => server.events(sessionId, request),
+    silentMs: options.silentMs,
+    onEvent: take,
+    onConnection: (now) => {
+      if (isClosed) return
+      if (now.state === "live") {
+        publish()
+        isLive = true
+      }
+      connection.value = now
+    },
+    onEnd: (why) => {
+      if (!isClosed) options.onEnd(why)
+    }
+  })
+
+  const setAsked = (entry: TurnEntry, now: Asked): void => {
+    asked.value = new Map(asked.peek()).set(entry.id, now)
+  }
+
+  return {
+    id: sessionId,
+    turns: model.turns,
+    turn: model.turn,
+    imported: messages.imported,
+    textOf: messages.textOf,
+    isLoaded,
+    connection,
+    lastSeq,
+    running,
+    before,
+    asked: (entry) => asked.value.get(entry.id) ?? notAsked,
+    command: async (entry, verb) => {
+      setAsked(entry, { pending: verb, note: "" })
+      try {
+        const turn = await server.command(entry.id, verb)
+        setAsked(entry, { pending: undefined, note: verb === "cancel" ? TurnView.cancelConfirmed(turn) : "" })
+      } catch (error) {
+        // a refused child is in the journal: its own card says why
+        const isRecorded = error instanceof Refused && error.turnId !== undefined
+        const note = error instanceof Error && !isRecorded ? error.message : ""
+        setAsked(entry, { pending: undefined, note })
+        if (error instanceof Refused && error.status === 401) refused(error)
+      }
+    },
+    readEvents: (entry) => {
+      const { state } = entry.log.peek()
+      if (held.delete(entry)) held.add(entry)
+      if (state === "summary" || state === "broken") read(entry)
+    },
+    retryNow: follower.retryNow,
+    close: () => {
+      isClosed = true
+      frames.stop()
+      follower.stop()
+    }
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * One turn as the page holds it: first the server's summary, then the fold of its events, as far as they are here.
+ *
+ * Events are taken in the order of their seqs, each once: one that was here before is dropped, one that comes too early
+ * is laid aside until those before it are read (`missing`). `publish` shows what was taken; until then no signal
+ * changes, so that a hundred events between two frames cost one drawing.
+ */
+import { type ReadonlySignal, signal } from "@preact/signals"
+import type { Turn } from "../../domain/Resources.ts"
+import type { TurnEvent } from "../../domain/TurnEvent.ts"
+import { type Fold, makeFold, type TurnState } from "../../domain/TurnState.ts"
+import * as TurnFacts from "./TurnFacts.ts"
+
+/** Characters of an answer that the page holds and draws: what the server holds as one. */
+const heldCharsMax = 1_048_576
+
+/**
+ * - `summary`: no events are here, nobody asked for them
+ * - `reading`: earlier events are being read
+ * - `whole`: seq 1 to the last that the page knows of are here
+ * - `folded`: retention removed the model events, there is nothing more to read
+ * - `broken`: the events could not be read, or do not fold; `fault` says why
+ */
+export type LogState = "summary" | "reading" | "whole" | "folded" | "broken"
+
+export interface TurnLog {
+  readonly state: LogState
+  readonly fault: string | undefined
+  /** From seq 1, without a gap. The array grows in place: what was derived from it is derived again with each new log. */
+  readonly events: ReadonlyArray<TurnEvent>
+  /** The fold of `events`; undefined while there are none. Changes in place as well. */
+  readonly folded: TurnState | undefined
+  /** Seqs that are known to exist and are not here: what is shown is not complete. */
+  readonly missing: { readonly from: number; readonly to: number } | undefined
+}
+
+export interface TurnEntry {
+  readonly id: string
+  /** 1, 2, 3 ... within the session. */
+  readonly number: number
+  readonly facts: ReadonlySignal<TurnFacts.TurnFacts>
+  readonly log: ReadonlySignal<TurnLog>
+  /** Numbers of the turns that came of this one. */
+  readonly retriedIn: ReadonlySignal<number | undefined>
+  readonly resumedIn: ReadonlySignal<number | undefined>
+  /** Takes an event; false where earlier ones have to be read first. */
+  readonly take: (event: TurnEvent) => boolean
+  /** The last seq up to which all events are here. */
+  readonly heldSeq: () => number
+  readonly setState: (state: LogState, fault?: string) => void
+  /** Lets go of the events of a turn that ended; its card keeps what it shows. */
+  readonly release: () => void
+  readonly child: (kind: "retry" | "resume", number: number) => void
+  readonly publish: () => void
+}
+
+export const make = (id: string, number: number, summary: Turn | undefined): TurnEntry => {
+  let events: Array<TurnEvent> = []
+  let fold: Fold = makeFold(undefined, heldCharsMax)
+  let failures: ReadonlyArray<TurnFacts.AttemptFailure> = []
+  const ahead = new Map<number, TurnEvent>()
+  let lastKnown = summary?.lastSeq ?? 0
+  let state: LogState = summary?.foldedAt === undefined ? "summary" : "folded"
+  let fault: string | undefined
+
+  const put = (event: TurnEvent): void => {
+    const wrong = fold.add(event)
+    if (wrong !== undefined) {
+      state = "broken"
+      fault = wrong
+      return
+    }
+    events.push(event)
+    if (event.type === "attempt.failed") failures = [...failures, event]
+  }
+
+  const logNow = (): TurnLog => ({
+    state,
+    fault,
+    events,
+    folded: fold.state(),
+    missing: events.length < lastKnown && state !== "folded"
+      ? { from: events.length + 1, to: lastKnown }
+      : undefined
+  })
+
+  const factsNow = (before: TurnFacts.TurnFacts | undefined): TurnFacts.TurnFacts => {
+    const folded = fold.state()
+    // while an old turn is read again from its beginning, the summary says more than the fold
+    if (folded !== undefined && (before === undefined || folded.lastSeq >= before.lastSeq)) {
+      return TurnFacts.ofState(folded, failures)
+    }
+    // an entry is made of a summary or of a first event
+    return before ?? TurnFacts.ofTurn(summary as Turn)
+  }
+
+  const facts = signal<TurnFacts.TurnFacts | undefined>(summary === undefined ? undefined : TurnFacts.ofTurn(summary))
+  const log = signal(logNow())
+  const retriedIn = signal<number | undefined>(undefined)
+  const resumedIn = signal<number | undefined>(undefined)
+
+  return {
+    id,
+    number,
+    // set by the first `publish`, which `SessionModel` calls before anyone sees the entry
+    facts: facts as ReadonlySignal<TurnFacts.TurnFacts>,
+    log,
+    retriedIn,
+    resumedIn,
+    heldSeq: () => events.length,
+    take: (event) => {
+      lastKnown = Math.max(lastKnown, event.seq)
+      if (event.seq <= events.length || state === "broken" || state === "folded") return true
+      if (event.seq > events.length + 1) {
+        ahead.set(event.seq, event)
+        return false
+      }
+      put(event)
+      for (let next = ahead.get(events.length + 1); next !== undefined; next = ahead.get(events.length + 1)) {
+        ahead.delete(next.seq)
+        put(next)
+        if (fault !== undefined) break
+      }
+      if (fault === undefined && ahead.size === 0 && events.length === lastKnown) state = "whole"
+      return true
+    },
+    setState: (next, reason) => {
+      state = next
+      fault = reason
+    },
+    release: () => {
+      events = []
+      fold = makeFold(undefined, heldCharsMax)
+      failures = []
+      ahead.clear()
+      state = "summary"
+    },
+    child: (kind, number) => {
+      if (kind === "retry") retriedIn.value = number
+      else resumedIn.value = number
+    },
+    publish: () => {
+      facts.value = factsNow(facts.peek())
+      log.value = logNow()
+    }
+  }
+}

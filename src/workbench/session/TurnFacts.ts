@@ -1,0 +1,101 @@
+/**
+ * What a card shows of a turn, from whichever the page has: the fold of its events, or the server's summary of it. The
+ * fold knows more; both say the same of what both say.
+ */
+import type { ToolCallPart } from "../../domain/Message.ts"
+import type { Turn } from "../../domain/Resources.ts"
+import type { TurnErrorInfo } from "../../domain/TurnError.ts"
+import type { EventOf, FinishReason, Phase } from "../../domain/TurnEvent.ts"
+import type { TurnState } from "../../domain/TurnState.ts"
+import type { Usage } from "../../domain/Usage.ts"
+import * as UsageSum from "../../domain/UsageSum.ts"
+
+export type AttemptFailure = Pick<EventOf<"attempt.failed">, "seq" | "at" | "data">
+
+export interface TurnFacts {
+  readonly id: string
+  readonly status: "running" | "completed" | "failed"
+  readonly phase: Phase
+  readonly provider: string
+  readonly model: string
+  /** Calls of a provider that have begun. */
+  readonly attempts: number
+  /** False between two attempts. */
+  readonly attemptOpen: boolean
+  /** Attempts that failed and were followed by another, or by the end; empty where only the summary is known. */
+  readonly failures: ReadonlyArray<AttemptFailure>
+  readonly text: string
+  readonly reasoning: string
+  readonly toolCalls: ReadonlyArray<ToolCallPart>
+  /** Characters of the text, also where the page does not hold it. */
+  readonly textChars: number
+  /** False: the answer is longer than the page holds, and the text is empty. */
+  readonly whole: boolean
+  readonly finishReason: FinishReason | undefined
+  readonly error: TurnErrorInfo | undefined
+  readonly usage: Usage | null
+  readonly lastSeq: number
+  readonly startedAt: string
+  /** Of the attempt that counts; undefined where nothing came, or only the summary is known. */
+  readonly firstDeltaAt: string | undefined
+  readonly endedAt: string | undefined
+  readonly userMessageId: string
+  readonly retryOf: string | undefined
+  readonly resumedFrom: string | undefined
+  /** When retention removed its model events. */
+  readonly foldedAt: string | undefined
+}
+
+export const ofState = (state: TurnState, failures: ReadonlyArray<AttemptFailure>): TurnFacts => ({
+  id: state.turnId,
+  status: state.status,
+  phase: state.phase,
+  provider: state.provider,
+  model: state.model,
+  attempts: state.attempts,
+  attemptOpen: state.attemptOpen,
+  failures,
+  text: state.text,
+  reasoning: state.reasoning,
+  toolCalls: state.toolCalls,
+  textChars: state.textChars,
+  whole: state.whole,
+  finishReason: state.finishReason,
+  error: state.error,
+  usage: UsageSum.reported(state.usages),
+  lastSeq: state.lastSeq,
+  startedAt: state.startedAt,
+  firstDeltaAt: state.firstDeltaAt,
+  endedAt: state.endedAt,
+  userMessageId: state.userMessageId,
+  retryOf: state.retryOf,
+  resumedFrom: state.resumedFrom,
+  foldedAt: undefined
+})
+
+export const ofTurn = (turn: Turn): TurnFacts => ({
+  id: turn.id,
+  status: turn.status,
+  phase: turn.phase,
+  provider: turn.provider,
+  model: turn.model,
+  attempts: turn.attempts,
+  attemptOpen: turn.phase !== "calling-model",
+  failures: [],
+  text: turn.text,
+  reasoning: turn.reasoning,
+  toolCalls: [],
+  textChars: turn.text.length,
+  whole: turn.whole !== false,
+  finishReason: turn.finishReason,
+  error: turn.error,
+  usage: turn.usage,
+  lastSeq: turn.lastSeq,
+  startedAt: turn.startedAt,
+  firstDeltaAt: undefined,
+  endedAt: turn.endedAt,
+  userMessageId: turn.userMessageId,
+  retryOf: turn.retryOf,
+  resumedFrom: turn.resumedFrom,
+  foldedAt: turn.foldedAt
+})
