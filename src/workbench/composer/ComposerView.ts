@@ -7,41 +7,53 @@ const titleMax = 60
 
 type Provider = Pick<ProviderDiagnostics, "id" | "readiness" | "reason" | "env" | "defaultModel">
 
-export const missingEnv = (provider: Provider): ReadonlyArray<string> =>
-  provider.env.filter(({ present }) => !present).map(({ name }) => name)
-
-/** The label of a provider in the picker. */
-export const providerLabel = (provider: Provider): string => `${provider.id} (${provider.readiness})`
-
-/** What the picker's choice means; says what to set where it is blocked. */
-export const providerNote = (provider: Provider | undefined): string => {
-  if (provider === undefined) return ""
-  if (provider.readiness === "unproven") return `${provider.id} is configured and was not called from here yet.`
-  if (provider.readiness === "ready") return provider.id === "deterministic" ? "Works offline, without a key." : ""
-  const missing = missingEnv(provider)
-  const next = missing.length === 0 ? "Change the configuration" : `Set ${missing.join(" and ")}`
-  return `${provider.id} is blocked: ${provider.reason ?? "not usable"}. ${next} and start the server again.`
+export const readinessWord: Readonly<Record<ProviderDiagnostics["readiness"], string>> = {
+  ready: "Ready",
+  blocked: "Blocked",
+  unproven: "Configured"
 }
 
-/** Why Send is disabled, or undefined where it is not. */
-export const sendRefusal = (facts: {
+export const missingEnv = (provider: Pick<Provider, "env">): ReadonlyArray<string> =>
+  provider.env.filter(({ present }) => !present).map(({ name }) => name)
+
+/** What the choice of this provider means; says what to do where it is blocked, and names the variables to set. */
+export const providerNote = (provider: Provider): string => {
+  if (provider.readiness === "unproven") return "Configured; not called from here yet."
+  if (provider.readiness === "ready") return provider.id === "deterministic" ? "Works offline, without a key." : ""
+  const missing = missingEnv(provider)
+  const next = missing.length === 0
+    ? "Change the configuration and start the server again."
+    : `Set ${missing.join(" and ")} in the server's environment and start it again.`
+  return `${provider.id} is blocked: ${provider.reason ?? "not usable"}. ${next}`
+}
+
+export interface Facts {
   readonly message: string
   readonly model: string
   readonly provider: Provider | undefined
-  readonly runningTurn: number | undefined
   readonly connection: string
-  readonly sending: boolean
-}): string | undefined => {
-  if (facts.sending) return "Sending."
-  if (facts.connection === "loading") return "Loading the session."
+  readonly isSending: boolean
+}
+
+/** Why nothing can be asked of this provider now, or undefined. */
+const askRefusal = (facts: Facts): string | undefined => {
   if (facts.connection === "unauthorized") return "The server needs a token first."
   if (facts.connection === "offline") return "Offline: the message is kept here until the server answers."
-  if (facts.provider === undefined) return "No provider is known yet."
+  if (facts.provider === undefined) return "Loading the providers."
   if (facts.provider.readiness === "blocked") return providerNote(facts.provider)
   if (facts.model === "" && facts.provider.defaultModel === undefined) return `Name a model of ${facts.provider.id}.`
-  if (facts.runningTurn !== undefined) return `Turn ${facts.runningTurn} is running: wait for it or cancel it.`
   return facts.message.trim() === "" ? "Write a message first." : undefined
 }
+
+/** Why Send is disabled, or undefined where it is not. */
+export const sendRefusal = (facts: Facts): string | undefined =>
+  facts.isSending
+    ? "Sending."
+    : facts.connection === "loading"
+    ? "Loading the session."
+    : askRefusal(facts)
+
+export const previewRefusal = askRefusal
 
 /** The title of a session that begins with this message: its first line. */
 export const titleOf = (message: string): string => {

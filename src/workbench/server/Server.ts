@@ -12,6 +12,7 @@ import type { Checkpoint, Page, Session, Turn } from "../../domain/Resources.ts"
 import type { TurnEvent } from "../../domain/TurnEvent.ts"
 import type { Usage, UsageSource } from "../../domain/Usage.ts"
 import type { ProviderDiagnostics } from "../../provider/ProviderRegistry.ts"
+import * as Clock from "../kit/Clock.ts"
 
 export interface Bootstrap {
   readonly version: string
@@ -112,7 +113,15 @@ export const make = (token: () => string | null) => {
   }
 
   return {
-    bootstrap: () => json<Bootstrap>("/v1/bootstrap"),
+    /** `ahead`: milliseconds that this machine's clock is before the server's, to within a second. */
+    bootstrap: async () => {
+      const response = await call("/v1/bootstrap")
+      const serverMs = Date.parse(response.headers.get("date") ?? "")
+      return {
+        answer: await response.json() as Bootstrap,
+        ahead: Number.isNaN(serverMs) ? 0 : Clock.nowMs() - serverMs
+      }
+    },
     sessions: () => all<Session>("/v1/sessions"),
     createSession: (title: string) => json<Session>("/v1/sessions", { method: "POST", body: { title } }),
     renameSession: (id: string, title: string) =>

@@ -8,6 +8,7 @@
 import { batch, type ReadonlySignal, signal } from "@preact/signals"
 import type { Turn } from "../../domain/Resources.ts"
 import type { TurnEvent } from "../../domain/TurnEvent.ts"
+import * as Clock from "../kit/Clock.ts"
 import * as Frames from "../kit/Frames.ts"
 import * as Follower from "../server/Follower.ts"
 import { Refused, type Server, type Verb } from "../server/Server.ts"
@@ -37,7 +38,8 @@ export interface OpenSession {
   readonly textOf: SessionMessages.SessionMessages["textOf"]
   /** What is there is shown: an empty session is empty, and not just unknown. */
   readonly isLoaded: ReadonlySignal<boolean>
-  readonly connection: ReadonlySignal<Follower.Connection>
+  /** `sinceMs`: when it became so, by this machine's clock. */
+  readonly connection: ReadonlySignal<Follower.Connection & { readonly sinceMs: number }>
   /** The seq of the event that came last; 0 before any. */
   readonly lastSeq: ReadonlySignal<number>
   /** The turn that holds the session. */
@@ -74,7 +76,10 @@ export const open = (options: Options): OpenSession => {
   const { server, sessionId } = options
   const model = SessionModel.make()
   const isLoaded = signal(false)
-  const connection = signal<Follower.Connection>({ state: "loading" })
+  const connection = signal<Follower.Connection & { readonly sinceMs: number }>({
+    state: "loading",
+    sinceMs: Clock.nowMs()
+  })
   const lastSeq = signal(0)
   const unfinished = signal<ReadonlyArray<TurnEntry>>([])
   const running = signal<TurnEntry | undefined>(undefined)
@@ -223,7 +228,7 @@ export const open = (options: Options): OpenSession => {
         publish()
         isLive = true
       }
-      connection.value = now
+      connection.value = { ...now, sinceMs: Clock.nowMs() }
     },
     onEnd: (why) => {
       if (!isClosed) options.onEnd(why)

@@ -1,0 +1,118 @@
+/** The turns of the open session, oldest first, windowed; and what is there instead of them. */
+import { useComputed } from "@preact/signals"
+import { useEffect, useRef } from "preact/hooks"
+import type { Message } from "../domain/Message.ts"
+import "./conversation.css"
+import { VirtualList, type VirtualListHandle } from "./kit/VirtualList.tsx"
+import type { OpenSession } from "./session/OpenSession.ts"
+import { messageText } from "./session/SessionMessages.ts"
+import type { TurnEntry } from "./session/TurnEntry.ts"
+import { Markdown } from "./turn/Markdown.tsx"
+import { TurnCard } from "./turn/TurnCard.tsx"
+import type { Workbench } from "./Workbench.ts"
+
+interface Props {
+  readonly workbench: Workbench
+}
+
+/** Pixels of a card of a few lines; each is measured once it is there. */
+const cardEstimate = 260
+
+type Item =
+  | { readonly key: string; readonly kind: "message"; readonly message: Message }
+  | { readonly key: string; readonly kind: "turn"; readonly entry: TurnEntry }
+
+/** Messages that each show one thing that a turn can do, all of them offline. */
+const suggestions = [
+  { label: "Echo a message", model: "echo", text: "Explain how a turn works" },
+  { label: "Stream a long answer", model: "story", text: "Tell me a story" },
+  { label: "Fail, then recover", model: "flaky", text: "Try until it works" },
+  { label: "Stall, so that I can cancel", model: "stalls", text: "Stop in the middle" }
+]
+
+const Empty = ({ workbench }: Props) => {
+  const known = workbench.bootstrap.value?.providers.find(({ id }) => id === "deterministic")
+  const offered = suggestions.filter(({ model }) => known?.models.some(({ id }) => id === model))
+  return (
+    <div class="empty">
+      <h2>Send a message to run a turn</h2>
+      <p>
+        {known === undefined ? "" : "The deterministic provider works offline and needs no key. "}
+        Every event is stored before you see it: reload, cancel, resume or retry at any point, and nothing is lost.
+      </p>
+      <p class="row">
+        {offered.map(({ label, model, text }) => (
+          <button
+            key={model}
+            type="button"
+            onClick={() => {
+              workbench.setDraft({ text, provider: "deterministic", model })
+              workbench.focusComposer()
+            }}
+          >
+            {label}
+          </button>
+        ))}
+      </p>
+    </div>
+  )
+}
+
+const Loading = () => (
+  <div class="empty">
+    <p class="quiet">Loading …</p>
+    <p class="waiting" aria-hidden="true">
+      <i />
+      <i />
+      <i />
+    </p>
+  </div>
+)
+
+const Imported = ({ message }: { readonly message: Message }) => (
+  <article class="turn" aria-label={`Imported message of the ${message.role}`}>
+    <p class="facts">{message.role === "user" ? "You" : "Assistant"}, imported</p>
+    {message.role === "user"
+      ? <p class="asked">{messageText(message)}</p>
+      : <Markdown text={messageText(message)} streaming={false} />}
+  </article>
+)
+
+const Turns = ({ session, workbench }: Props & { readonly session: OpenSession }) => {
+  const list = useRef<VirtualListHandle | undefined>(undefined)
+  const items = useComputed<ReadonlyArray<Item>>(() => [
+    ...session.imported.value.map((message) => ({ key: message.id, kind: "message", message } as const)),
+    ...session.turns.value.map((entry) => ({ key: entry.id, kind: "turn", entry } as const))
+  ])
+  const wanted = workbench.wantsEnd.value
+  useEffect(() => list.current?.scrollToEnd(), [wanted])
+  return (
+    <VirtualList
+      items={items.value}
+      keyOf={(item) => item.key}
+      estimate={cardEstimate}
+      label="Transcript"
+      listRole="feed"
+      stickToEnd
+      class="transcript"
+      handle={(handle) => {
+        list.current = handle
+      }}
+      render={(item) =>
+        item.kind === "turn"
+          ? <TurnCard entry={item.entry} session={session} workbench={workbench} />
+          : <Imported message={item.message} />}
+    />
+  )
+}
+
+export const Conversation = ({ workbench }: Props) => {
+  const session = workbench.session.value
+  const isEmpty = session !== undefined && session.isLoaded.value && session.turns.value.length === 0 &&
+    session.imported.value.length === 0
+  if (session === undefined ? workbench.connection.value.state === "ready" : isEmpty) {
+    return <Empty workbench={workbench} />
+  }
+  if (session === undefined || !session.isLoaded.value) return <Loading />
+  return <Turns key={session.id} session={session} workbench={workbench} />
+}

@@ -1,0 +1,316 @@
+/**
+ * What the page knows and can do, apart from how it is drawn: the server, its sessions, the one that is open, what is
+ * looked at. It uses the public HTTP interface and nothing else.
+ *
+ * The open session is in the address (`?session=`), so that a reload comes back to it. A new session is made by its
+ * first message. A token is kept in the tab's session storage and sent with each request.
+ */
+import { computed, type ReadonlySignal, signal } from "@preact/signals"
+import type { Session } from "../domain/Resources.ts"
+import { titleOf } from "./composer/ComposerView.ts"
+import * as Draft from "./composer/Draft.ts"
+import * as Clock from "./kit/Clock.ts"
+import { type Connection, delayMs } from "./server/Follower.ts"
+import * as Server from "./server/Server.ts"
+import * as Looking from "./session/Looking.ts"
+import * as OpenSession from "./session/OpenSession.ts"
+
+const tokenKey = "turnstream.token"
+
+/** A stream is dead when it misses this many heartbeats. */
+const heartbeatsMissed = 3
+
+/** A connection as it is shown: `sinceMs` is when it became so, by this machine's clock. */
+export type ShownConnection = (Connection | { readonly state: "ready" | "unauthorized" }) & { readonly sinceMs: number }
+
+export interface Workbench {
+  readonly server: Server.Server
+  readonly bootstrap: ReadonlySignal<Server.Bootstrap | undefined>
+  readonly sessions: ReadonlySignal<ReadonlyArray<Session>>
+  /** Undefined: the session that the next message makes. */
+  readonly sessionId: ReadonlySignal<string | undefined>
+  readonly session: ReadonlySignal<OpenSession.OpenSession | undefined>
+  readonly connection: ReadonlySignal<ShownConnection>
+  readonly looking: Looking.Looking
+  /** Milliseconds since 1970 by the server's clock, in steps of half a second. */
+  readonly serverNowMs: () => number
+  /** What went wrong with the last thing that was asked; empty where nothing did. */
+  readonly notice: ReadonlySignal<string>
+  readonly dismissNotice: () => void
+  /** What listeners are told. */
+  readonly said: ReadonlySignal<string>
+  readonly say: (text: string) => void
+  /** Undefined: no token is asked for. */
+  readonly tokenWanted: ReadonlySignal<{ readonly wasRefused: boolean } | undefined>
+  readonly giveToken: (token: string) => void
+  /** The message box wants the focus, or the conversation its end: counts up each time. */
+  readonly wantsFocus: ReadonlySignal<number>
+  readonly wantsEnd: ReadonlySignal<number>
+  readonly focusComposer: () => void
+  readonly draft: ReadonlySignal<Draft.Draft>
+  readonly setDraft: (change: Partial<Draft.Draft>) => void
+  readonly isSending: ReadonlySignal<boolean>
+  readonly send: (body: Server.TurnRequest) => Promise<void>
+  readonly preview: (body: Omit<Server.TurnRequest, "onBusy">) => Promise<void>
+  readonly openSession: (id: string | undefined) => void
+  readonly renameSession: (title: string) => Promise<void>
+  readonly deleteSession: () => Promise<void>
+  readonly exportSession: () => Promise<void>
+  readonly retryNow: () => void
+}
+
+const download = (content: Blob, name: string): void => {
+  const address = URL.createObjectURL(content)
+  const link = document.createElement("a")
+  link.href = address
+  link.download = name
+  link.click()
+  URL.revokeObjectURL(address)
+}
+
+export const make = (): Workbench => {
+  const server = Server.make(() => sessionStorage.getItem(tokenKey))
+  const bootstrap = signal<Server.Bootstrap | undefined>(undefined)
+  const sessions = signal<ReadonlyArray<Session>>([])
+  const sessionId = signal<string | undefined>(new URLSearchParams(location.search).get("session") ?? undefined)
+  const session = signal<OpenSession.OpenSession | undefined>(undefined)
+  /** Before there is a session to follow, and where none is open. */
+  const own = signal<ShownConnection>({ state: "loading", sinceMs: Clock.nowMs() })
+  const notice = signal("")
+  const said = signal("")
+  const tokenWanted = signal<{ readonly wasRefused: boolean } | undefined>(undefined)
+  const wantsFocus = signal(0)
+  const wantsEnd = signal(0)
+  const draft = signal(Draft.read(sessionId.peek()))
+  const isSending = signal(false)
+  const looking = Looking.make(session)
+  let clockAheadMs = 0
+  let failedStarts = 0
+  let wake = (): void => {}
+
+  const setOwn = (connection: Connection | { readonly state: "ready" | "unauthorized" }): void => {
+    own.value = { ...connection, sinceMs: Clock.nowMs() }
+  }
+
+  const connection = computed<ShownConnection>(() => session.value?.connection.value ?? own.value)
+
+  const say = (text: string): void => {
+    said.value = text
+  }
+
+  const askForToken = (): void => {
+    session.value?.close()
+    session.value = undefined
+    setOwn({ state: "unauthorized" })
+    const wasRefused = sessionStorage.getItem(tokenKey) !== null
+    sessionStorage.removeItem(tokenKey)
+    tokenWanted.value = { wasRefused }
+  }
+
+  const showRefusal = (error: unknown): void => {
+    if (error instanceof Server.Refused && error.status === 401) return askForToken()
+    // a refused turn is in the journal: its own card says why
+    if (error instanceof Server.Refused && error.turnId !== undefined) return
+    notice.value = error instanceof Error ? error.message : "The page failed. Reload it."
+    say(notice.value)
+  }
+
+  /** Runs what a person asked for; true where it worked. */
+  const attempt = async (task: () => Promise<void>): Promise<boolean> => {
+    try {
+      notice.value = ""
+      await task()
+      return true
+    } catch (error) {
+      showRefusal(error)
+      return false
+    }
+  }
+
+  const reloadSessions = async (): Promise<void> => {
+    sessions.value = await server.sessions()
+  }
+
+  const follow = (id: string): OpenSession.OpenSession =>
+    OpenSession.open({
+      server,
+      sessionId: id,
+      silentMs: (bootstrap.peek()?.limits.heartbeatMs ?? 0) * heartbeatsMissed,
+      announce: say,
+      onEnd: (why) => {
+        if (why === "unauthorized") return askForToken()
+        openSession(undefined)
+        void attempt(reloadSessions).then(() => {
+          notice.value = "That session is not on this server (any more). Choose another one, or begin a new one."
+        })
+      },
+      onRefused: showRefusal
+    })
+
+  const openSession = (id: string | undefined): void => {
+    session.peek()?.close()
+    looking.chooseTurn(undefined)
+    looking.rewind(undefined)
+    looking.showPreview(undefined)
+    sessionId.value = id
+    draft.value = Draft.read(id)
+    notice.value = ""
+    history.replaceState(null, "", id === undefined ? "/" : `/?session=${encodeURIComponent(id)}`)
+    session.value = id === undefined ? undefined : follow(id)
+    if (id === undefined) setOwn({ state: "ready" })
+  }
+
+  const setDraft = (change: Partial<Draft.Draft>): void => {
+    draft.value = { ...draft.peek(), ...change }
+    Draft.write(sessionId.peek(), draft.peek())
+    looking.showPreview(undefined)
+  }
+
+  /** The open session; one is made where there is none, and the draft goes with it. */
+  const ensureSession = async (message: string): Promise<string> => {
+    const open = sessionId.peek()
+    if (open !== undefined) return open
+    const made = await server.createSession(titleOf(message))
+    const kept = draft.peek()
+    Draft.write(undefined, { ...Draft.empty, provider: kept.provider, model: kept.model })
+    Draft.write(made.id, kept)
+    openSession(made.id)
+    await reloadSessions()
+    return made.id
+  }
+
+  const send = async (body: Server.TurnRequest): Promise<void> => {
+    const { unanswered } = Draft.sending(draft.peek(), JSON.stringify(body))
+    const isSent = { ...draft.peek(), unanswered }
+    draft.value = isSent
+    isSending.value = true
+    await attempt(async () => {
+      try {
+        const id = await ensureSession(body.message)
+        Draft.write(id, isSent)
+        await server.start(id, body, unanswered.key)
+        // what was written meanwhile is the next message
+        setDraft({ unanswered: undefined, ...(draft.peek().text === body.message ? { text: "" } : {}) })
+        looking.chooseTurn(undefined)
+        looking.rewind(undefined)
+      } catch (error) {
+        const isAnswered = error instanceof Server.Refused && error.status >= 400 && error.status < 500
+        if (isAnswered) setDraft({ unanswered: undefined })
+        throw error
+      } finally {
+        isSending.value = false
+        wantsEnd.value++
+      }
+    })
+  }
+
+  const start = async (): Promise<void> => {
+    try {
+      const { ahead, answer } = await server.bootstrap()
+      bootstrap.value = answer
+      clockAheadMs = ahead
+      await reloadSessions()
+      failedStarts = 0
+      openSession(sessionId.peek())
+    } catch (error) {
+      if (error instanceof Server.Refused && error.status === 401) return askForToken()
+      failedStarts++
+      const wait = delayMs(failedStarts)
+      setOwn({ state: "offline", reason: error instanceof Error ? error.message : "", delayMs: wait })
+      const calm = Clock.timer(wait, () => void start())
+      wake = () => {
+        calm()
+        void start()
+      }
+    }
+  }
+
+  const retryNow = (): void => {
+    const open = session.peek()
+    if (open === undefined) wake()
+    else open.retryNow()
+  }
+
+  window.addEventListener("online", retryNow)
+  document.addEventListener("visibilitychange", () => {
+    // other pages may have made sessions meanwhile
+    if (document.visibilityState === "visible" && session.peek() !== undefined) void reloadSessions().catch(() => {})
+  })
+  void start()
+
+  return {
+    server,
+    bootstrap,
+    sessions,
+    sessionId,
+    session,
+    connection,
+    looking,
+    serverNowMs: () => Clock.ticks.value - clockAheadMs,
+    notice,
+    dismissNotice: () => {
+      notice.value = ""
+    },
+    said,
+    say,
+    tokenWanted,
+    giveToken: (token) => {
+      sessionStorage.setItem(tokenKey, token)
+      tokenWanted.value = undefined
+      setOwn({ state: "loading" })
+      void start()
+    },
+    wantsFocus,
+    wantsEnd,
+    focusComposer: () => {
+      looking.showPane("chat")
+      wantsFocus.value++
+    },
+    draft,
+    setDraft,
+    isSending,
+    send,
+    preview: async (body) => {
+      await attempt(async () => {
+        const id = await ensureSession(body.message)
+        looking.showPreview({ state: "asking" })
+        looking.showPanel("context")
+        try {
+          looking.showPreview({ state: "known", manifest: await server.preview(id, body) })
+        } catch (error) {
+          looking.showPreview({ state: "refused", message: error instanceof Error ? error.message : String(error) })
+        }
+      })
+    },
+    openSession,
+    renameSession: async (title) => {
+      await attempt(async () => {
+        const id = sessionId.peek()
+        if (id === undefined) return
+        await server.renameSession(id, title)
+        await reloadSessions()
+        say("The session was renamed.")
+      })
+    },
+    deleteSession: async () => {
+      const id = sessionId.peek()
+      if (id === undefined) return
+      // closed first: a stream that ends because of this is no news
+      openSession(undefined)
+      const isDeleted = await attempt(async () => {
+        await server.deleteSession(id)
+        Draft.forget(id)
+        say("The session was deleted.")
+      })
+      if (isDeleted) await attempt(reloadSessions)
+      else openSession(id)
+    },
+    exportSession: async () => {
+      await attempt(async () => {
+        const id = sessionId.peek()
+        if (id !== undefined) download(await server.exportSession(id), `${id}.json`)
+      })
+    },
+    retryNow
+  }
+}

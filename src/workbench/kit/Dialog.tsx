@@ -1,0 +1,27 @@
+/** A modal dialog: the browser keeps the focus in it and gives it back; Escape closes it. */
+import type { ComponentChildren } from "preact"
+import { useEffect, useId, useRef } from "preact/hooks"
+import "./kit.css"
+
+export const Dialog = (
+  { children, onClose, title }: {
+    readonly title: string
+    readonly onClose: () => void
+    readonly children: ComponentChildren
+  }
+) => {
+  const element = useRef<HTMLDialogElement>(null)
+  const titleId = useId()
+  useEffect(() => {
+    const dialog = element.current
+    dialog?.showModal()
+    // gives the focus back, which a dialog that is only removed does not
+    return () => dialog?.close()
+  }, [])
+  return (
+    <dialog ref={element} aria-labelledby={titleId} onClose={onClose}>
+      <h2 id={titleId}>{title}</h2>
+      {children}
+    </dialog>
+  )
+}

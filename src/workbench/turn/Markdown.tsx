@@ -1,0 +1,1 @@
+export const Markdown = ({ text }: { text: string; streaming: boolean }) => <p>{text}</p>

@@ -1,0 +1,269 @@
+/**
+ * One turn of the conversation: what was asked, how it stands, what was answered, what can be done now. It shows what
+ * the journal says and nothing that was only clicked.
+ */
+import { useSignal } from "@preact/signals"
+import { useEffect } from "preact/hooks"
+import { Action } from "../kit/Action.tsx"
+import type { Verb } from "../server/Server.ts"
+import type { OpenSession } from "../session/OpenSession.ts"
+import type { TurnEntry } from "../session/TurnEntry.ts"
+import type { TurnFacts } from "../session/TurnFacts.ts"
+import type { Workbench } from "../Workbench.ts"
+import { Markdown } from "./Markdown.tsx"
+import "./turn.css"
+import * as TurnView from "./TurnView.ts"
+
+interface Props {
+  readonly entry: TurnEntry
+  readonly session: OpenSession
+  readonly workbench: Workbench
+}
+
+const verbLabel: Readonly<Record<Verb, string>> = { cancel: "Cancel", resume: "Resume", retry: "Retry" }
+
+/** Characters of a message from which its box scrolls and has to be reachable by keys. */
+const longMessage = 1_000
+
+const surroundingsOf = ({ entry, session, workbench }: Props, facts: TurnFacts): TurnView.Surroundings => {
+  // a turn that ended does not look at the time
+  const isRunning = facts.status === "running"
+  const last = isRunning ? entry.log.value.events.at(-1) : undefined
+  return {
+    before: isRunning ? session.before(entry) : 0,
+    nowMs: isRunning ? workbench.serverNowMs() : 0,
+    lastEventMs: last === undefined ? undefined : Date.parse(last.at),
+    limits: workbench.bootstrap.value?.limits
+  }
+}
+
+const Asked = ({ text }: { readonly text: string | undefined }) =>
+  text === undefined
+    ? <p class="asked quiet">Reading the message …</p>
+    : <p class="asked" tabIndex={text.length > longMessage ? 0 : undefined}>{text}</p>
+
+const Facts = ({ facts, relations, status }: {
+  readonly facts: TurnFacts
+  readonly status: TurnView.Status
+  readonly relations: ReadonlyArray<string>
+}) => {
+  const { firstTokenMs, totalMs } = TurnView.timesOf(facts)
+  return (
+    <p class="facts number">
+      <span class={`status tone-${status.tone}`}>
+        <i aria-hidden="true">{status.icon}</i> {status.word}
+      </span>
+      {status.detail !== "" && <span>{status.detail}</span>}
+      <span>{facts.provider} / {facts.model}</span>
+      {facts.attempts > 1 && <span>attempt {facts.attempts}</span>}
+      {firstTokenMs !== undefined && <span>first token {TurnView.milliseconds(firstTokenMs)}</span>}
+      {totalMs !== undefined && <span>total {TurnView.milliseconds(totalMs)}</span>}
+      {relations.map((text) => <span key={text}>{text}</span>)}
+    </p>
+  )
+}
+
+const Answer = ({ facts }: { readonly facts: TurnFacts }) => {
+  const isRunning = facts.status === "running"
+  const hasCome = facts.text !== "" || facts.reasoning !== "" || facts.toolCalls.length > 0
+  return (
+    <>
+      {facts.reasoning !== "" && (
+        <details class="reasoning" open={isRunning && facts.text === ""}>
+          <summary>Reasoning</summary>
+          <Markdown text={facts.reasoning} streaming={isRunning} />
+        </details>
+      )}
+      {facts.text !== "" && <Markdown text={facts.text} streaming={isRunning} />}
+      {facts.toolCalls.map((call) => (
+        <pre key={call.toolCallId} class="json" tabIndex={0} role="region" aria-label={`Call of tool ${call.toolName}`}>
+          {`${call.toolName} ${JSON.stringify(call.arguments, null, 2)}`}
+        </pre>
+      ))}
+      {isRunning && !hasCome && (
+        <p class="waiting" aria-hidden="true">
+          <i />
+          <i />
+          <i />
+        </p>
+      )}
+    </>
+  )
+}
+
+const Note = ({ note, children }: { readonly note: TurnView.Note; readonly children?: preact.ComponentChildren }) => (
+  <div class={`note ${note.tone}`}>
+    <b>{note.title}</b>
+    <p>{note.text}</p>
+    {children}
+  </div>
+)
+
+/** What is not here of the turn, and what is done about it. */
+const Gap = ({ entry, session }: Pick<Props, "entry" | "session">) => {
+  const { events, fault, missing, state } = entry.log.value
+  if (state === "broken") {
+    const text = `${fault ?? "They do not fold."} What is shown may not be all of it.`
+    return (
+      <Note note={{ tone: "bad", title: "The events of this turn could not be read", text }}>
+        <button type="button" onClick={() => session.readEvents(entry)}>Read them again</button>
+      </Note>
+    )
+  }
+  // a turn of which nothing was read yet shows its summary, which is whole
+  if (missing === undefined || events.length === 0) return null
+  const text = `Seq ${missing.from} to ${missing.to} did not reach this page. They are being read from the journal.`
+  return <Note note={{ tone: "warn", title: "Gap", text }} />
+}
+
+/** The variables to set, each as a word of its own, and the way on without them. */
+const Blocked = ({ facts, text, workbench }: {
+  readonly facts: TurnFacts
+  readonly text: string | undefined
+  readonly workbench: Workbench
+}) => {
+  const { error } = facts
+  if (error?._tag !== "ProviderBlocked") return null
+  return (
+    <>
+      {error.missingEnv.length > 0 && (
+        <p>
+          Set{" "}
+          {error.missingEnv.map((name) => <code key={name}>{name}</code>)}in the server's environment and start it
+          again.
+        </p>
+      )}
+      <button
+        type="button"
+        class="main"
+        onClick={() => {
+          const { text: written } = workbench.draft.peek()
+          workbench.setDraft({
+            provider: "deterministic",
+            model: undefined,
+            ...(written === "" && text !== undefined ? { text } : {})
+          })
+          workbench.focusComposer()
+        }}
+      >
+        Use deterministic
+      </button>
+    </>
+  )
+}
+
+const Notes = ({ entry, facts, session, workbench }: Props & { readonly facts: TurnFacts }) => (
+  <>
+    {TurnView.notesOf(facts).map((note) => (
+      <Note key={note.title} note={note}>
+        {note.title === "ProviderBlocked" && (
+          <Blocked facts={facts} text={session.textOf(facts.userMessageId)} workbench={workbench} />
+        )}
+      </Note>
+    ))}
+    <Gap entry={entry} session={session} />
+  </>
+)
+
+const CopyButton = ({ text, workbench }: { readonly text: string; readonly workbench: Workbench }) => {
+  const isCopied = useSignal(false)
+  const why = "clipboard" in navigator
+    ? undefined
+    : "The browser lets a page copy only over https or from this machine."
+  const copy = async (): Promise<void> => {
+    try {
+      await navigator.clipboard.writeText(text)
+      isCopied.value = true
+      workbench.say("The answer was copied.")
+    } catch {
+      workbench.say("The browser did not let the page copy.")
+    }
+  }
+  return <Action why={why} onClick={() => void copy()}>{isCopied.value ? "Copied" : "Copy"}</Action>
+}
+
+const Verbs = ({ earlier, entry, facts, session, workbench }: Props & {
+  readonly facts: TurnFacts
+  readonly earlier: boolean
+}) => {
+  const { note, pending } = session.asked(entry)
+  const children = { retriedIn: entry.retriedIn.value, resumedIn: entry.resumedIn.value }
+  const busy = session.running.value
+  const whyNot = (verb: Verb): string | undefined =>
+    pending !== undefined
+      ? `The server was asked to ${pending}; its answer is not here yet.`
+      : earlier
+      ? "This is the turn as it was; go back to now first."
+      : verb !== "cancel" && busy !== undefined
+      ? `Turn ${busy.number} is running: wait for it or cancel it.`
+      : undefined
+  const events = facts.lastSeq === 1 ? "Event 1" : `Events 1–${facts.lastSeq}`
+  return (
+    <>
+      <p class="row">
+        {TurnView.verbsOf(facts, children).map((verb) => (
+          <Action
+            key={verb}
+            class={verb === "cancel" ? "danger" : verb === "resume" ? "main" : ""}
+            why={whyNot(verb)}
+            onClick={() => {
+              void session.command(entry, verb)
+              workbench.looking.chooseTurn(undefined)
+            }}
+          >
+            {verbLabel[verb]}
+          </Action>
+        ))}
+        {facts.text !== "" && facts.status !== "running" && <CopyButton text={facts.text} workbench={workbench} />}
+        <button
+          type="button"
+          class="number"
+          onClick={() => {
+            workbench.looking.chooseTurn(entry)
+            workbench.looking.showPanel("events")
+            workbench.looking.showPane("inspector")
+          }}
+        >
+          {events}
+        </button>
+        <span class="quiet number">{TurnView.usageText(facts.usage)}</span>
+      </p>
+      {pending !== undefined && <p class="quiet">The server was asked to {pending} …</p>}
+      {note !== "" && <p class="quiet">{note}</p>}
+    </>
+  )
+}
+
+export const TurnCard = (props: Props) => {
+  const { entry, session, workbench } = props
+  const { looking } = workbench
+  const facts = looking.factsOf(entry)
+  const isInspected = looking.turn.value === entry
+  const earlier = isInspected && looking.at.value !== undefined
+  const status = TurnView.statusOf(facts, surroundingsOf(props, facts))
+  const children = { retriedIn: entry.retriedIn.value, resumedIn: entry.resumedIn.value }
+  const relations = TurnView.relationsOf(facts, children, (id) => session.turn(id)?.number)
+  const isChild = facts.retryOf !== undefined || facts.resumedFrom !== undefined
+
+  // who sees a card wants what only its events tell: the first token's time, the attempts
+  useEffect(() => session.readEvents(entry), [session, entry])
+
+  return (
+    <article
+      class={`turn ${isInspected && looking.isChosen.value ? "inspected" : ""}`}
+      aria-label={`Turn ${entry.number}, ${status.word}`}
+    >
+      {!isChild && <Asked text={session.textOf(facts.userMessageId)} />}
+      <Facts facts={facts} status={status} relations={relations} />
+      {earlier && (
+        <div class="note row">
+          <span class="grow number">Shown as it was at seq {facts.lastSeq} of {entry.facts.value.lastSeq}</span>
+          <button type="button" onClick={() => looking.rewind(undefined)}>Back to now</button>
+        </div>
+      )}
+      <Answer facts={facts} />
+      <Notes {...props} facts={facts} />
+      <Verbs {...props} facts={facts} earlier={earlier} />
+    </article>
+  )
+}
