@@ -14,7 +14,7 @@ interface Request {
 }
 
 /** A stage on which requests, timers and what was heard are in the test's hands. */
-const stage = () => {
+const stage = (place = "") => {
   const waiting: Array<(request: Request) => void> = []
   const arrived: Array<Request> = []
   const timers: Array<{ readonly ms: number; readonly task: () => void }> = []
@@ -27,6 +27,10 @@ const stage = () => {
   }
   const options: Follower.Options = {
     silentMs: 45_000,
+    begin: () => {
+      hear("begin")
+      return Promise.resolve(place)
+    },
     open: ({ after, live, signal }) =>
       new Promise((resolve, reject) => {
         let controller: ReadableStreamDefaultController<Uint8Array> | undefined
@@ -67,8 +71,16 @@ const stage = () => {
         else taker(request)
       }),
     onEvent: (event) => hear(`event ${event.seq}`),
-    onRestart: () => hear("restart"),
-    onConnection: (connection) => hear(connection.state),
+    onConnection: (connection) =>
+      hear(
+        connection.state === "live"
+          ? `live, ${connection.replayed} replayed`
+          : connection.state === "loading"
+          ? "loading"
+          : connection.delayMs === 0
+          ? "trying"
+          : connection.state
+      ),
     onEnd: hear,
     timer: (ms, task) => {
       const timer = { ms, task }
@@ -82,7 +94,7 @@ const stage = () => {
   return {
     heard,
     timers,
-    follow: () => Follower.follow(options),
+    follow: (other: Partial<Follower.Options> = {}) => Follower.follow({ ...options, ...other }),
     /** The next request that the follower makes. */
     request: () => {
       const first = arrived.shift()
@@ -104,17 +116,22 @@ const frame = (index: number) => {
   return `id: t1.${event.seq}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`
 }
 
-/** A follower that has read two events of history and is live. */
-const live = async (at: ReturnType<typeof stage>) => {
-  const follower = at.follow()
+/** Answers the reading of what was missed, and opens the live stream after it. */
+const connect = async (at: ReturnType<typeof stage>, missed: ReadonlyArray<string> = []) => {
   const history = await at.request()
-  history.send(frame(0) + frame(1))
-  const isLive = at.says("live")
+  history.send(`:\n\n${missed.join("")}`)
+  const isLive = at.says(`live, ${missed.length} replayed`)
   history.end()
   const request = await at.request()
   request.send(": turnstream\n\n")
   await isLive
-  return { follower, history, request }
+  return { history, request }
+}
+
+/** A follower that has read two events of history and is live. */
+const live = async (at: ReturnType<typeof stage>) => {
+  const follower = at.follow()
+  return { follower, ...await connect(at, [frame(0), frame(1)]) }
 }
 
 describe("follower", () => {
@@ -122,7 +139,27 @@ describe("follower", () => {
     const at = stage()
     const { history, request } = await live(at)
     assert.deepStrictEqual([history.live, history.after, request.live, request.after], [false, "", true, "t1.2"])
-    assert.deepStrictEqual(at.heard, ["loading", "event 1", "event 2", "live"])
+    assert.deepStrictEqual(at.heard, ["loading", "begin", "event 1", "event 2", "live, 2 replayed"])
+  })
+
+  it("begins after the place that it is told", async () => {
+    const at = stage("t0.9")
+    at.follow()
+    const { history, request } = await connect(at)
+    assert.deepStrictEqual([history.after, request.after], ["t0.9", "t0.9"])
+  })
+
+  it("a beginning that fails is tried again", async () => {
+    const at = stage()
+    let failures = 1
+    const follower = at.follow({
+      begin: () =>
+        failures-- > 0 ? Promise.reject(new Refused(503, "StorageUnavailable", "no")) : Promise.resolve("t1.2")
+    })
+    await at.says("reconnecting")
+    at.pass()
+    assert.strictEqual((await at.request()).after, "t1.2")
+    follower.stop()
   })
 
   for (const how of ["end", "break"] as const) {
@@ -136,12 +173,9 @@ describe("follower", () => {
       request[how]()
       await reconnecting
       assert.strictEqual(at.pass(), 500)
-      const next = await at.request()
-      assert.deepStrictEqual([next.live, next.after], [true, "t1.3"])
-      const isLive = at.says("live")
-      next.send(": turnstream\n\n")
-      await isLive
-      assert.deepStrictEqual(at.heard.slice(-2), ["reconnecting", "live"])
+      const { history, request: next } = await connect(at, [frame(3)])
+      assert.deepStrictEqual([history.live, history.after, next.live, next.after], [false, "t1.3", true, "t1.4"])
+      assert.deepStrictEqual(at.heard.slice(-4), ["reconnecting", "trying", "event 4", "live, 1 replayed"])
     })
   }
 
@@ -172,11 +206,11 @@ describe("follower", () => {
       waits.push(at.pass())
     }
     assert.deepStrictEqual(waits, [500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000])
-    ;(await at.request()).end()
-    const isLive = at.says("live")
-    ;(await at.request()).send(":\n\n")
-    await isLive
-    assert.deepStrictEqual(at.heard.slice(0, 5), ["loading", "reconnecting", "reconnecting", "offline", "offline"])
+    await connect(at)
+    assert.deepStrictEqual(
+      at.heard.filter((what) => what !== "trying").slice(0, 6),
+      ["loading", "begin", "reconnecting", "reconnecting", "offline", "offline"]
+    )
   })
 
   it("a wait is cut short on request", async () => {
@@ -216,7 +250,7 @@ describe("follower", () => {
     for (let failures = 1; failures <= 2; failures++) {
       await reconnecting
       assert.strictEqual(at.pass(), 500)
-      const next = await at.request()
+      const { request: next } = await connect(at)
       reconnecting = at.says("reconnecting")
       next.end()
     }
@@ -230,11 +264,11 @@ describe("follower", () => {
       const ended = at.says(why)
       ;(await at.request()).refuse(new Refused(status, "x", "x"))
       await ended
-      assert.deepStrictEqual(at.heard, ["loading", why])
+      assert.deepStrictEqual(at.heard, ["loading", "begin", why])
     })
   }
 
-  it("P16: a place that the server does not know is given up: the events come again from the first", async () => {
+  it("P16: a place that the server does not know is given up: it begins again", async () => {
     const at = stage()
     const { request } = await live(at)
     let reconnecting = at.says("reconnecting")
@@ -244,9 +278,9 @@ describe("follower", () => {
     reconnecting = at.says("reconnecting")
     ;(await at.request()).refuse(new Refused(400, "InvalidRequest", "names no event"))
     await reconnecting
-    assert.include(at.heard, "restart")
     at.pass()
     assert.strictEqual((await at.request()).after, "")
+    assert.strictEqual(at.heard.filter((what) => what === "begin").length, 2)
   })
 
   it("P13: stopping aborts the request and is followed by nothing", async () => {

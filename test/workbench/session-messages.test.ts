@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
+import { effect } from "@preact/signals"
 import * as Schema from "effect/Schema"
 import { Message } from "../../src/domain/Message.ts"
 import type { Page } from "../../src/domain/Resources.ts"
 import * as SessionMessages from "../../src/workbench/session/SessionMessages.ts"
 
-const message = (id: string, turnId: string | null = "t1"): Message =>
+const message = (id: string, turnId: string | null = null): Message =>
   Schema.decodeUnknownSync(Message)({
     id,
     turnId,
@@ -18,7 +19,6 @@ const message = (id: string, turnId: string | null = "t1"): Message =>
 const stage = () => {
   const stored: Array<Message> = []
   const asked: Array<string | undefined> = []
-  const seen: Array<string> = []
   const failures: Array<unknown> = []
   const waiting: Array<{ readonly go: () => void; readonly fail: () => void }> = []
   const messages = SessionMessages.make({
@@ -31,7 +31,6 @@ const stage = () => {
         waiting.push({ go: () => resolve(page), fail: () => reject(new Error("cut")) })
       })
     },
-    onMessage: ({ id }) => seen.push(id),
     onFailed: (error) => failures.push(error)
   })
   /** Answers the open request and lets the next one be made. */
@@ -39,6 +38,7 @@ const stage = () => {
     ;(waiting.shift() ?? assert.fail("nothing was asked"))[how]()
     for (let step = 0; step < 10; step++) await Promise.resolve()
   }
+  const seen = () => messages.imported.value.map(({ id }) => id)
   return { stored, asked, seen, failures, messages, answer }
 }
 
@@ -55,9 +55,22 @@ describe("session messages", () => {
     await at.answer()
     await second
     assert.deepStrictEqual(at.asked, [undefined, "2", "2"])
-    assert.deepStrictEqual(at.seen, ["m1", "m2", "m3", "m4"])
+    assert.deepStrictEqual(at.seen(), ["m1", "m2", "m3", "m4"])
     assert.strictEqual(at.messages.textOf("m4"), "text of m4[result of tool call c1]")
     assert.isUndefined(at.messages.textOf("m5"))
+  })
+
+  it("the messages of turns are not shown beside them, and who waits for a text is told", async () => {
+    const at = stage()
+    const texts: Array<string | undefined> = []
+    const stop = effect(() => void texts.push(at.messages.textOf("m1")))
+    at.stored.push(message("m1", "t1"))
+    const read = at.messages.refresh()
+    await at.answer()
+    await read
+    stop()
+    assert.deepStrictEqual(texts, [undefined, "text of m1[result of tool call c1]"])
+    assert.deepStrictEqual(at.seen(), [])
   })
 
   it("an ask during a read makes one more read, so that a message is not missed", async () => {
@@ -70,7 +83,7 @@ describe("session messages", () => {
     await at.answer()
     await at.answer()
     await all
-    assert.deepStrictEqual([at.asked.length, at.seen], [2, ["m1", "m2"]])
+    assert.deepStrictEqual([at.asked.length, at.seen()], [2, ["m1", "m2"]])
   })
 
   it("a read that failed is told, and the next ask reads again", async () => {
@@ -83,6 +96,6 @@ describe("session messages", () => {
     const again = at.messages.refresh()
     await at.answer()
     await again
-    assert.deepStrictEqual(at.seen, ["m1"])
+    assert.deepStrictEqual(at.seen(), ["m1"])
   })
 })

@@ -1,0 +1,56 @@
+import { afterEach, assert, beforeEach, describe, it, vi } from "@effect/vitest"
+import * as Draft from "../../src/workbench/composer/Draft.ts"
+
+const kept = new Map<string, string>()
+
+beforeEach(() => {
+  kept.clear()
+  vi.stubGlobal("localStorage", {
+    getItem: (key: string) => kept.get(key) ?? null,
+    setItem: (key: string, value: string) => void kept.set(key, value),
+    removeItem: (key: string) => void kept.delete(key)
+  })
+})
+afterEach(() => void vi.unstubAllGlobals())
+
+const draft: Draft.Draft = { ...Draft.empty, text: "hello", provider: "deterministic", model: "echo" }
+
+describe("draft", () => {
+  it("survives a reload, one for each session", () => {
+    Draft.write("s1", draft)
+    Draft.write(undefined, { ...draft, text: "other" })
+    assert.deepStrictEqual(Draft.read("s1"), draft)
+    assert.strictEqual(Draft.read(undefined).text, "other")
+    assert.deepStrictEqual(Draft.read("s2"), Draft.empty)
+  })
+
+  it("an empty one leaves nothing, nor does a deleted session", () => {
+    Draft.write("s1", draft)
+    Draft.write("s1", Draft.empty)
+    Draft.write("s2", draft)
+    Draft.forget("s2")
+    assert.strictEqual(kept.size, 0)
+  })
+
+  it("P9: the same body sent again without an answer, also after a reload, has the same key; another body another", () => {
+    const sent = Draft.sending(draft, "body")
+    Draft.write("s1", sent)
+    const again = Draft.read("s1")
+    assert.strictEqual(Draft.sending(again, "body").unanswered.key, sent.unanswered.key)
+    assert.notStrictEqual(Draft.sending(again, "another").unanswered.key, sent.unanswered.key)
+    assert.match(sent.unanswered.key, /^[0-9a-f]{32}$/)
+  })
+
+  it("what is kept may be anything", () => {
+    for (const json of ["", "null", "[]", "{", `{"text":1,"unanswered":{"key":2}}`, `"x"`]) {
+      kept.set("turnstream.draft.s1", json)
+      assert.deepStrictEqual(Draft.read("s1"), Draft.empty)
+    }
+  })
+
+  it("a browser that keeps nothing costs no error", () => {
+    vi.stubGlobal("localStorage", undefined)
+    Draft.write("s1", draft)
+    assert.deepStrictEqual(Draft.read("s1"), Draft.empty)
+  })
+})
