@@ -5,20 +5,19 @@ export interface VirtualListHandle {
   scrollToKey(key: string): void
   isAtEnd(): boolean
 }
-export const VirtualList = <A>(
-  props: {
-    items: ReadonlyArray<A>
-    keyOf: (item: A) => string
-    estimate: number
-    render: (item: A, index: number) => VNode
-    label: string
-    stickToEnd?: boolean
-    class?: string
-    listRole?: "feed" | "list"
-    handle?: (h: VirtualListHandle) => void
-    lead?: ComponentChildren
-  }
-) => {
+interface Props<A> {
+  items: ReadonlyArray<A>
+  keyOf: (item: A) => string
+  estimate: number
+  render: (item: A, index: number) => VNode
+  label: string
+  stickToEnd?: boolean
+  class?: string
+  listRole?: "feed" | "list"
+  handle?: (h: VirtualListHandle) => void
+  lead?: ComponentChildren
+}
+export function VirtualList<A>(props: Props<A>) {
   const ref = useRef<HTMLDivElement>(null)
   useEffect(() => {
     props.handle?.({
@@ -33,7 +32,14 @@ export const VirtualList = <A>(
     if (ref.current && props.stickToEnd) ref.current.scrollTop = 1e9
   })
   return (
-    <div ref={ref} class={props.class} role="region" aria-label={props.label} tabIndex={0} style={{ overflow: "auto" }}>
+    <div
+      ref={ref}
+      class={props.class}
+      role="region"
+      aria-label={props.label}
+      tabIndex={0}
+      style={{ overflow: "auto" }}
+    >
       {props.lead}
       {props.items.map((item, i) => <div key={props.keyOf(item)}>{props.render(item, i)}</div>)}
     </div>
