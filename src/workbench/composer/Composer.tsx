@@ -6,6 +6,7 @@ import { useComputed } from "@preact/signals"
 import { useEffect, useRef } from "preact/hooks"
 import type { ProviderDiagnostics } from "../../provider/ProviderRegistry.ts"
 import { Action } from "../kit/Action.tsx"
+import { Named } from "../kit/Named.tsx"
 import type { TurnRequest } from "../server/Server.ts"
 import type { OpenSession } from "../session/OpenSession.ts"
 import type { TurnEntry } from "../session/TurnEntry.ts"
@@ -54,7 +55,9 @@ const Why = ({ id, provider, reason, workbench }: {
     workbench.bootstrap.value?.providers.some((entry) => entry.id === "deterministic")
   return (
     <div class="row why">
-      <p id={id} class="quiet grow">{reason}</p>
+      <p id={id} class="quiet grow">
+        <Named text={reason} names={provider === undefined ? [] : ComposerView.missingEnv(provider)} />
+      </p>
       {canSwitch === true && (
         <button
           type="button"
@@ -121,7 +124,7 @@ export const Composer = ({ workbench }: { readonly workbench: Workbench }) => {
       <textarea
         id="message"
         ref={field}
-        rows={3}
+        rows={2}
         placeholder="Message"
         value={text}
         aria-describedby="send-why keys"

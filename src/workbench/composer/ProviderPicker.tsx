@@ -4,6 +4,7 @@
  */
 import { computed } from "@preact/signals"
 import type { ProviderDiagnostics } from "../../provider/ProviderRegistry.ts"
+import { Named } from "../kit/Named.tsx"
 import * as Popover from "../kit/Popover.tsx"
 import type { Workbench } from "../Workbench.ts"
 import { missingEnv, readinessWord } from "./ComposerView.ts"
@@ -14,15 +15,11 @@ const Dot = ({ provider }: { readonly provider: ProviderDiagnostics }) => (
   <i class={`dot ${provider.readiness}`} aria-hidden="true" />
 )
 
-const Why = ({ id, provider }: { readonly id: string; readonly provider: ProviderDiagnostics }) => {
-  const missing = missingEnv(provider)
-  return (
-    <p id={id} class="quiet why">
-      {provider.reason}
-      {missing.length === 0 ? null : <>. Set {missing.map((name) => <code key={name}>{name}</code>)}</>}
-    </p>
-  )
-}
+const Why = ({ id, provider }: { readonly id: string; readonly provider: ProviderDiagnostics }) => (
+  <p id={id} class="quiet why">
+    <Named text={provider.reason ?? ""} names={missingEnv(provider)} />
+  </p>
+)
 
 const Row = ({ isChosen, provider, workbench }: {
   readonly provider: ProviderDiagnostics

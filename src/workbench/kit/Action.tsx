@@ -1,7 +1,8 @@
 /**
- * A button that says why it cannot be used. It stays focusable then, so that the reason can be read and no focus is lost
- * when the reason comes while it has the focus.
+ * A button that says why it cannot be used: to who points at it, who reads it, and who presses it all the same. It stays
+ * focusable then, so that no focus is lost when the reason comes while it has the focus.
  */
+import { useSignal } from "@preact/signals"
 import type { ComponentChildren } from "preact"
 
 export const Action = (
@@ -16,19 +17,26 @@ export const Action = (
     readonly label?: string
     readonly submits?: boolean
   }
-) => (
-  <button
-    type={submits === true ? "submit" : "button"}
-    class={className}
-    aria-label={label}
-    aria-disabled={why === undefined ? undefined : "true"}
-    aria-describedby={why === undefined ? undefined : describedBy}
-    title={why ?? label}
-    onClick={(event) => {
-      if (why !== undefined) event.preventDefault()
-      else onClick?.()
-    }}
-  >
-    {children}
-  </button>
-)
+) => {
+  const wasPressed = useSignal(false)
+  return (
+    <>
+      <button
+        type={submits === true ? "submit" : "button"}
+        class={className}
+        aria-label={label}
+        aria-disabled={why === undefined ? undefined : "true"}
+        aria-describedby={why === undefined ? undefined : describedBy}
+        title={why ?? label}
+        onClick={(event) => {
+          wasPressed.value = why !== undefined
+          if (why !== undefined) event.preventDefault()
+          else onClick?.()
+        }}
+      >
+        {children}
+      </button>
+      {wasPressed.value && why !== undefined && describedBy === undefined && <span class="quiet">{why}</span>}
+    </>
+  )
+}

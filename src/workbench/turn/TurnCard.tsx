@@ -5,6 +5,7 @@
 import { useSignal } from "@preact/signals"
 import { useEffect } from "preact/hooks"
 import { Action } from "../kit/Action.tsx"
+import { Named } from "../kit/Named.tsx"
 import type { Verb } from "../server/Server.ts"
 import type { OpenSession } from "../session/OpenSession.ts"
 import type { TurnEntry } from "../session/TurnEntry.ts"
@@ -94,7 +95,9 @@ const Answer = ({ facts }: { readonly facts: TurnFacts }) => {
 const Note = ({ note, children }: { readonly note: TurnView.Note; readonly children?: preact.ComponentChildren }) => (
   <div class={`note ${note.tone}`}>
     <b>{note.title}</b>
-    <p>{note.text}</p>
+    <p>
+      <Named text={note.text} names={note.names ?? []} />
+    </p>
     {children}
   </div>
 )
@@ -116,48 +119,33 @@ const Gap = ({ entry, session }: Pick<Props, "entry" | "session">) => {
   return <Note note={{ tone: "warn", title: "Gap", text }} />
 }
 
-/** The variables to set, each as a word of its own, and the way on without them. */
-const Blocked = ({ facts, text, workbench }: {
-  readonly facts: TurnFacts
-  readonly text: string | undefined
-  readonly workbench: Workbench
-}) => {
-  const { error } = facts
-  if (error?._tag !== "ProviderBlocked") return null
-  return (
-    <>
-      {error.missingEnv.length > 0 && (
-        <p>
-          Set{" "}
-          {error.missingEnv.map((name) => <code key={name}>{name}</code>)}in the server's environment and start it
-          again.
-        </p>
-      )}
-      <button
-        type="button"
-        class="main"
-        onClick={() => {
-          const { text: written } = workbench.draft.peek()
-          workbench.setDraft({
-            provider: "deterministic",
-            model: undefined,
-            ...(written === "" && text !== undefined ? { text } : {})
-          })
-          workbench.focusComposer()
-        }}
-      >
-        Use deterministic
-      </button>
-    </>
-  )
-}
+/** The way on without the variables that are missing: the same message, to a provider that needs none. */
+const UseDeterministic = (
+  { text, workbench }: { readonly text: string | undefined; readonly workbench: Workbench }
+) => (
+  <button
+    type="button"
+    class="main"
+    onClick={() => {
+      const written = workbench.draft.peek().text
+      workbench.setDraft({
+        provider: "deterministic",
+        model: undefined,
+        ...(written === "" && text !== undefined ? { text } : {})
+      })
+      workbench.focusComposer()
+    }}
+  >
+    Use deterministic
+  </button>
+)
 
 const Notes = ({ entry, facts, session, workbench }: Props & { readonly facts: TurnFacts }) => (
   <>
     {TurnView.notesOf(facts).map((note) => (
       <Note key={note.title} note={note}>
-        {note.title === "ProviderBlocked" && (
-          <Blocked facts={facts} text={session.textOf(facts.userMessageId)} workbench={workbench} />
+        {note.names !== undefined && (
+          <UseDeterministic text={session.textOf(facts.userMessageId)} workbench={workbench} />
         )}
       </Note>
     ))}

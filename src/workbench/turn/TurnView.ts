@@ -119,6 +119,8 @@ export interface Note {
   readonly tone: "bad" | "warn" | ""
   readonly title: string
   readonly text: string
+  /** Of a blocked provider: the environment variables that the text names. */
+  readonly names?: ReadonlyArray<string>
 }
 
 const keptText = (facts: TurnFacts): string =>
@@ -132,6 +134,8 @@ const endNote = (facts: TurnFacts): ReadonlyArray<Note> => {
       return [{ tone: "warn", title: "Cancelled", text: `${error.message} ${keptText(facts)}` }]
     case "Interrupted":
       return [{ tone: "warn", title: "Interrupted", text: `${error.message} ${keptText(facts)}` }]
+    case "ProviderBlocked":
+      return [{ tone: "bad", title: "Blocked", text: error.message, names: error.missingEnv }]
     default:
       return [{ tone: "bad", title: error._tag, text: error.message }]
   }
