@@ -11,7 +11,7 @@
 import * as TurnError from "./TurnError.ts"
 import { type EventOf, isTerminalType, type TurnEvent } from "./TurnEvent.ts"
 import * as TurnState from "./TurnState.ts"
-import * as Usage from "./Usage.ts"
+import type * as Usage from "./Usage.ts"
 import * as UsageSum from "./UsageSum.ts"
 
 export interface Violation {

@@ -3,7 +3,6 @@
  * reported is `null`: unknown is not zero, and no sum turns it into one.
  */
 import * as Schema from "effect/Schema"
-import { unknown } from "./UsageSum.ts"
 
 /** A non-negative whole number of tokens, or `null` where nobody said. */
 const Count = Schema.NullOr(Schema.Int.pipe(Schema.nonNegative()))
@@ -30,11 +29,3 @@ const isUsage = Schema.is(Usage)
 /** Whether one call can have used this: whole, not negative, and small enough that sums stay exact. */
 export const isPlausible = (usage: Usage): boolean =>
   isUsage(usage) && Object.values(usage).every((count) => count === null || count <= countMax)
-
-/** From the fields a provider gave: missing ones are unknown, the total is the wire's or input + output. */
-export const make = (known: Partial<Usage>): Usage => {
-  const usage = { ...unknown, ...known }
-  return usage.totalTokens === null && usage.inputTokens !== null && usage.outputTokens !== null
-    ? { ...usage, totalTokens: usage.inputTokens + usage.outputTokens }
-    : usage
-}

@@ -1,5 +1,5 @@
 /**
- * Sums of usage, in which unknown stays unknown. Imports types only, so that a browser loads it without the Effect
+ * Counting with usage, in which unknown stays unknown. Imports types only, so that a browser loads it without the Effect
  * runtime.
  */
 import type { Usage, UsageSource } from "./Usage.ts"
@@ -36,4 +36,12 @@ export const reported = (
   let total: Usage | null = null
   for (const { source, usage } of attempts) if (source !== "estimated") total = add(total ?? unknown, usage)
   return total
+}
+
+/** From the fields a provider gave: missing ones are unknown, the total is the wire's or input + output. */
+export const make = (known: Partial<Usage>): Usage => {
+  const usage = { ...unknown, ...known }
+  return usage.totalTokens === null && usage.inputTokens !== null && usage.outputTokens !== null
+    ? { ...usage, totalTokens: usage.inputTokens + usage.outputTokens }
+    : usage
 }

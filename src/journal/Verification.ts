@@ -15,7 +15,7 @@ import type { Gone, SessionNotFound, TurnNotFound } from "../domain/RequestError
 import type { Session, Turn } from "../domain/Resources.ts"
 import { JournalFailure } from "../domain/TurnError.ts"
 import * as TurnEvent from "../domain/TurnEvent.ts"
-import * as Usage from "../domain/Usage.ts"
+import type * as Usage from "../domain/Usage.ts"
 import * as UsageSum from "../domain/UsageSum.ts"
 import type { FollowEnded, Journal } from "./Journal.ts"
 

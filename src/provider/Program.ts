@@ -11,7 +11,7 @@
 import { type Part, textOf } from "../domain/Message.ts"
 import { type ProviderFailure, providerFailure } from "../domain/TurnError.ts"
 import type { DeltaKind } from "../domain/TurnEvent.ts"
-import * as Usage from "../domain/Usage.ts"
+import * as UsageSum from "../domain/UsageSum.ts"
 import type { ProviderEvent, ProviderRequest } from "./Provider.ts"
 import type { Script, ShortScript, Step } from "./Script.ts"
 
@@ -79,7 +79,7 @@ class Run {
   }
 
   usage(): Operation {
-    const usage = Usage.make({ inputTokens: this.request.contextTokens, outputTokens: this.deltas })
+    const usage = UsageSum.make({ inputTokens: this.request.contextTokens, outputTokens: this.deltas })
     return { _tag: "Usage", usage }
   }
 }
@@ -138,7 +138,7 @@ function* toolCall(run: Run, step: StepWith<"toolCall">, number: number): Genera
 
 const reported = (step: Exclude<StepWith<"usage">["usage"], "none">): Operation => ({
   _tag: "Usage",
-  usage: Usage.make({
+  usage: UsageSum.make({
     inputTokens: step.inputTokens ?? null,
     outputTokens: step.outputTokens ?? null,
     cacheReadTokens: step.cacheReadTokens ?? null,

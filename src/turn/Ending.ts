@@ -6,7 +6,7 @@ import type { MessageId } from "../domain/Ids.ts"
 import * as TurnError from "../domain/TurnError.ts"
 import type { EventBody, FinishReason, Phase } from "../domain/TurnEvent.ts"
 import type { TurnState } from "../domain/TurnState.ts"
-import * as Usage from "../domain/Usage.ts"
+import type * as Usage from "../domain/Usage.ts"
 import * as UsageSum from "../domain/UsageSum.ts"
 import type { TurnLog } from "./TurnLog.ts"
 

@@ -6,6 +6,7 @@ import type * as Chunk from "effect/Chunk"
 import { type ProviderFailure, providerFailure } from "../domain/TurnError.ts"
 import type { EventBody, FinishReason } from "../domain/TurnEvent.ts"
 import * as Usage from "../domain/Usage.ts"
+import * as UsageSum from "../domain/UsageSum.ts"
 import type { ProviderEvent } from "../provider/Provider.ts"
 import * as Estimate from "./Estimate.ts"
 import type { TurnLog } from "./TurnLog.ts"
@@ -175,7 +176,7 @@ export const make = ({ attempt, chargedBefore, log, outputBytesMax, providerId }
       case "ToolCall":
         return takeCall(event)
       case "Usage": {
-        const usage = Usage.make(event.usage)
+        const usage = UsageSum.make(event.usage)
         if (!Usage.isPlausible(usage)) return fault("its usage is not in whole, sensible numbers of tokens")
         reported = { usage, raw: keptUsage(event.raw) }
         return undefined

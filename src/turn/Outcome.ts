@@ -4,7 +4,6 @@ import * as Exit from "effect/Exit"
 import * as Cost from "../domain/Cost.ts"
 import type { Prices } from "../domain/Cost.ts"
 import { Cancelled, Interrupted, JournalFailure, type TurnError } from "../domain/TurnError.ts"
-import * as Usage from "../domain/Usage.ts"
 import * as UsageSum from "../domain/UsageSum.ts"
 import type { Provider } from "../provider/Provider.ts"
 import type { Attempt } from "./Attempt.ts"
@@ -37,13 +36,13 @@ export const usageOf = ({ contextTokens, prices, source }: Call, attempt: Attemp
   if (reported !== undefined) return priced({ ...reported, source })
   // a provider of ours that was cut off has said exactly what we counted; one that finished without a word has not
   if (source === "deterministic" && attempt?.finish() === undefined) {
-    return priced({ usage: Usage.make({ inputTokens: contextTokens, outputTokens: attempt?.said() ?? 0 }), source })
+    return priced({ usage: UsageSum.make({ inputTokens: contextTokens, outputTokens: attempt?.said() ?? 0 }), source })
   }
   // a call that nobody took costs nothing that we know of; one that was taken is billed for what it read
   return priced({
     usage: attempt === undefined || !attempt.accepted()
       ? UsageSum.unknown
-      : Usage.make({
+      : UsageSum.make({
         inputTokens: Estimate.ofRequest(attempt.request),
         outputTokens: Estimate.ofSample(attempt.sample())
       }),

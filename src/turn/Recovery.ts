@@ -15,7 +15,6 @@ import type { TurnNotFound } from "../domain/RequestError.ts"
 import { Interrupted, JournalFailure } from "../domain/TurnError.ts"
 import type { EventBody, TurnEvent } from "../domain/TurnEvent.ts"
 import type { TurnState } from "../domain/TurnState.ts"
-import * as Usage from "../domain/Usage.ts"
 import * as UsageSum from "../domain/UsageSum.ts"
 import type { Journal, Trace, WriteError } from "../journal/Journal.ts"
 import type { ProviderRegistry } from "../provider/ProviderRegistry.ts"
@@ -41,7 +40,7 @@ const saidTokens = ({ chars, reasoning, text, toolCalls, whole }: TurnState): nu
 /** The provider's word died with the process; what it said is in the journal. */
 const lastKnownUsage = (state: TurnState, prices: Prices | undefined): Ending.AttemptUsage => {
   const usage = state.visible
-    ? Usage.make({ inputTokens: state.context?.total ?? null, outputTokens: saidTokens(state) })
+    ? UsageSum.make({ inputTokens: state.context?.total ?? null, outputTokens: saidTokens(state) })
     : UsageSum.unknown
   return { usage, source: "estimated", cost: Cost.of(usage, prices) }
 }

@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import * as Cost from "../../src/domain/Cost.ts"
-import * as Usage from "../../src/domain/Usage.ts"
+import type * as Usage from "../../src/domain/Usage.ts"
 import * as UsageSum from "../../src/domain/UsageSum.ts"
 
-const usage = (known: Partial<Usage.Usage>) => Usage.make(known)
+const usage = (known: Partial<Usage.Usage>) => UsageSum.make(known)
 const prices = { input: 2.5, cached: 0.25, output: 10 }
 
 describe("what a call cost", () => {

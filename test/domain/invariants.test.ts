@@ -9,11 +9,10 @@ import { Interrupted, toInfo, UnknownProvider } from "../../src/domain/TurnError
 import type { EventBody, EventOf, EventType, TurnEvent } from "../../src/domain/TurnEvent.ts"
 import * as TurnEventModule from "../../src/domain/TurnEvent.ts"
 import * as TurnState from "../../src/domain/TurnState.ts"
-import * as Usage from "../../src/domain/Usage.ts"
 import * as UsageSum from "../../src/domain/UsageSum.ts"
 import { ids, journals, place } from "./turns.ts"
 
-const usage = Usage.make({ inputTokens: 3, outputTokens: 2 })
+const usage = UsageSum.make({ inputTokens: 3, outputTokens: 2 })
 
 /** A plain turn of two deltas in one attempt: seq 1 to 8. */
 const plainBodies: ReadonlyArray<EventBody> = [

@@ -3,7 +3,6 @@ import * as FastCheck from "effect/FastCheck"
 import { type MessageId, type SessionId, type TurnId } from "../../src/domain/Ids.ts"
 import { Cancelled, providerFailure, toInfo } from "../../src/domain/TurnError.ts"
 import type { EventBody, TurnEvent } from "../../src/domain/TurnEvent.ts"
-import * as Usage from "../../src/domain/Usage.ts"
 import * as UsageSum from "../../src/domain/UsageSum.ts"
 
 export const ids = { turnId: "turn" as TurnId, sessionId: "session" as SessionId, messageId: "m" as MessageId }
@@ -63,7 +62,7 @@ export const bodies: FastCheck.Arbitrary<ReadonlyArray<EventBody>> = FastCheck.r
     })
     events.push(...one.said)
     if (ending === "open" && index === attempts.length - 1) return
-    const usage = Usage.make({ outputTokens: one.outputTokens })
+    const usage = UsageSum.make({ outputTokens: one.outputTokens })
     usages.push({ usage, source: one.source })
     events.push({ type: "telemetry.usage", data: { usage, source: one.source, contextPercent: 12.5 } })
     if (index === attempts.length - 1) return

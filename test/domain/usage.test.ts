@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
-import * as Usage from "../../src/domain/Usage.ts"
+import type * as Usage from "../../src/domain/Usage.ts"
 import * as UsageSum from "../../src/domain/UsageSum.ts"
 
 const count = FastCheck.option(FastCheck.nat(1_000_000))
@@ -33,9 +33,9 @@ describe("usage", () => {
   })
 
   it("takes the wire's total, or input + output where both are known", () => {
-    assert.strictEqual(Usage.make({ inputTokens: 1, outputTokens: 2 }).totalTokens, 3)
-    assert.strictEqual(Usage.make({ inputTokens: 1, outputTokens: 2, totalTokens: 9 }).totalTokens, 9)
-    assert.strictEqual(Usage.make({ outputTokens: 2 }).totalTokens, null)
-    assert.deepStrictEqual(Usage.make({}), UsageSum.unknown)
+    assert.strictEqual(UsageSum.make({ inputTokens: 1, outputTokens: 2 }).totalTokens, 3)
+    assert.strictEqual(UsageSum.make({ inputTokens: 1, outputTokens: 2, totalTokens: 9 }).totalTokens, 9)
+    assert.strictEqual(UsageSum.make({ outputTokens: 2 }).totalTokens, null)
+    assert.deepStrictEqual(UsageSum.make({}), UsageSum.unknown)
   })
 })

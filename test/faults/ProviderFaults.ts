@@ -11,7 +11,8 @@ import * as Mailbox from "effect/Mailbox"
 import * as Stream from "effect/Stream"
 import { type ProviderFailure, UnknownProvider } from "../../src/domain/TurnError.ts"
 import type { FinishReason } from "../../src/domain/TurnEvent.ts"
-import * as Usage from "../../src/domain/Usage.ts"
+import type * as Usage from "../../src/domain/Usage.ts"
+import * as UsageSum from "../../src/domain/UsageSum.ts"
 import type { ProviderEvent, ProviderRequest } from "../../src/provider/Provider.ts"
 import { ProviderRegistry } from "../../src/provider/ProviderRegistry.ts"
 
@@ -20,7 +21,7 @@ export type Answer = Stream.Stream<ProviderEvent, ProviderFailure>
 export const providerId = "steered"
 
 export const text = (said: string): ProviderEvent => ({ _tag: "Delta", kind: "text", text: said })
-export const usage = (known: Partial<Usage.Usage>): ProviderEvent => ({ _tag: "Usage", usage: Usage.make(known) })
+export const usage = (known: Partial<Usage.Usage>): ProviderEvent => ({ _tag: "Usage", usage: UsageSum.make(known) })
 export const finish = (reason: FinishReason = "stop"): ProviderEvent => ({ _tag: "Finish", reason })
 
 /** A registry of one provider, whose answers `answer` makes. */
@@ -110,6 +111,6 @@ export const misbehaviours = {
 /** A good answer whose usage came with a raw form that JSON cannot hold. */
 export const oddUsage: Answer = Stream.make(
   word,
-  { _tag: "Usage", usage: Usage.make({ inputTokens: 1, outputTokens: 2 }), raw: cycle } as const,
+  { _tag: "Usage", usage: UsageSum.make({ inputTokens: 1, outputTokens: 2 }), raw: cycle } as const,
   finish()
 )

@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 import * as Fs from "node:fs"
 import * as SettingsLoader from "../../src/config/SettingsLoader.ts"
 import { UnknownProvider } from "../../src/domain/TurnError.ts"
-import * as Usage from "../../src/domain/Usage.ts"
+import * as UsageSum from "../../src/domain/UsageSum.ts"
 import { Database } from "../../src/journal/Database.ts"
 import * as DatabaseSqlite from "../../src/journal/DatabaseSqlite.ts"
 import { Journal } from "../../src/journal/Journal.ts"
@@ -24,7 +24,7 @@ const window = 1_500
 const question = "What comes next, and why? ".repeat(16)
 const answer: ReadonlyArray<ProviderEvent> = [
   ...Array.from({ length: 20 }, (): ProviderEvent => ({ _tag: "Delta", kind: "text", text: "as many words " })),
-  { _tag: "Usage", usage: Usage.make({ inputTokens: 1_000, outputTokens: 20 }) },
+  { _tag: "Usage", usage: UsageSum.make({ inputTokens: 1_000, outputTokens: 20 }) },
   { _tag: "Finish", reason: "stop" }
 ]
 

@@ -12,7 +12,7 @@ import * as SettingsLoader from "../../src/config/SettingsLoader.ts"
 import { textOf as partsText } from "../../src/domain/Message.ts"
 import { UnknownProvider } from "../../src/domain/TurnError.ts"
 import * as TurnEvent from "../../src/domain/TurnEvent.ts"
-import * as Usage from "../../src/domain/Usage.ts"
+import * as UsageSum from "../../src/domain/UsageSum.ts"
 import type { Journal } from "../../src/journal/Journal.ts"
 import * as JournalMemory from "../../src/journal/JournalMemory.ts"
 import { layerContext, layerRuntime } from "../../src/layers.ts"
@@ -47,7 +47,7 @@ const answer = (message: string, prefix: string): Stream.Stream<ProviderEvent> =
     ? Stream.empty
     : Stream.mapEffect(Stream.range(said, count - 1), (index) => Effect.as(loopTurn, word(index)))
   const last: ReadonlyArray<ProviderEvent> = [
-    { _tag: "Usage", usage: Usage.make({ inputTokens: 1, outputTokens: count }) },
+    { _tag: "Usage", usage: UsageSum.make({ inputTokens: 1, outputTokens: count }) },
     { _tag: "Finish", reason: "stop" }
   ]
   return Stream.concat(words, message === "hang" ? Stream.never : Stream.fromIterable(last))

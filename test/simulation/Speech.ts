@@ -1,7 +1,6 @@
 /** What a steered provider says next, well behaved or not. Each piece is named after its call, so that none is like another. */
 import { providerFailure, ProviderFailureKind } from "../../src/domain/TurnError.ts"
 import type { FinishReason } from "../../src/domain/TurnEvent.ts"
-import * as Usage from "../../src/domain/Usage.ts"
 import * as UsageSum from "../../src/domain/UsageSum.ts"
 import type { ProviderEvent } from "../../src/provider/Provider.ts"
 import type { Call } from "./SteeredProvider.ts"
@@ -22,7 +21,7 @@ const at = <A>(list: ReadonlyArray<A>, pick: number): A | undefined => list[pick
 
 const usage = (pick: number): ProviderEvent => ({
   _tag: "Usage",
-  usage: Usage.make({ inputTokens: pick % 997, outputTokens: pick % 991 })
+  usage: UsageSum.make({ inputTokens: pick % 997, outputTokens: pick % 991 })
 })
 
 const piece = (call: Call, pick: number): ProviderEvent => {

@@ -11,7 +11,7 @@ import * as SettingsLoader from "../../src/config/SettingsLoader.ts"
 import type { TurnId } from "../../src/domain/Ids.ts"
 import { checkJournal } from "../../src/domain/Invariants.ts"
 import { JournalFailure, type ProviderFailure, providerFailure, type TurnError } from "../../src/domain/TurnError.ts"
-import * as Usage from "../../src/domain/Usage.ts"
+import * as UsageSum from "../../src/domain/UsageSum.ts"
 import { Journal } from "../../src/journal/Journal.ts"
 import { layerContext, layerRuntime } from "../../src/layers.ts"
 import type { ProviderEvent } from "../../src/provider/Provider.ts"
@@ -25,7 +25,7 @@ import { awaitEvent, events, newSession, submit, turnOf } from "./engine.ts"
 const word: ProviderEvent = { _tag: "Delta", kind: "text", text: "four" }
 const report = (outputTokens: number): ProviderEvent => ({
   _tag: "Usage",
-  usage: Usage.make({ inputTokens: 100, outputTokens })
+  usage: UsageSum.make({ inputTokens: 100, outputTokens })
 })
 
 /** What the provider says before the end, and the output tokens that it reported last. */

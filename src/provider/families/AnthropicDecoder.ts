@@ -6,7 +6,7 @@
  * and what only the provider can read (`redacted_thinking`, signatures, `compaction`, `fallback`) is passed over.
  */
 import type { FinishReason } from "../../domain/TurnEvent.ts"
-import * as Usage from "../../domain/Usage.ts"
+import type * as Usage from "../../domain/Usage.ts"
 import * as UsageSum from "../../domain/UsageSum.ts"
 import type { DecoderOptions, FrameDecoder, MakeDecoder } from "../wire/Decoder.ts"
 import { errorIn, type Fault, fromError, incomplete, protocol, unreadable } from "../wire/Fault.ts"
@@ -53,7 +53,7 @@ const usageOf = (raw: JsonObject): Usage.Usage | undefined => {
     cacheWriteTokens,
     reasoningTokens
   }
-  return UsageSum.isKnown(counts) ? Usage.make(counts) : undefined
+  return UsageSum.isKnown(counts) ? UsageSum.make(counts) : undefined
 }
 
 /** Later counts are cumulative and replace the earlier, field by field; a field that is null says nothing. */

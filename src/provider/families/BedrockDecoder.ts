@@ -7,7 +7,7 @@
  * its reason tells whether they were cut. What the provider ran itself (server tools and their results) is never told.
  */
 import type { FinishReason } from "../../domain/TurnEvent.ts"
-import * as Usage from "../../domain/Usage.ts"
+import type * as Usage from "../../domain/Usage.ts"
 import * as UsageSum from "../../domain/UsageSum.ts"
 import type { DecoderOptions, FrameDecoder } from "../wire/Decoder.ts"
 import type { EventStreamMessage } from "../wire/EventStream.ts"
@@ -48,7 +48,7 @@ const usageOf = (raw: JsonObject): Usage.Usage => {
   const input = countOf(raw["inputTokens"])
   const cacheRead = countOf(raw["cacheReadInputTokens"])
   const cacheWrite = countOf(raw["cacheWriteInputTokens"])
-  return Usage.make({
+  return UsageSum.make({
     inputTokens: input === null ? null : input + (cacheRead ?? 0) + (cacheWrite ?? 0),
     outputTokens: countOf(raw["outputTokens"]),
     cacheReadTokens: cacheRead,

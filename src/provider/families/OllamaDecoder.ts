@@ -3,7 +3,7 @@
  * the counts. Tool calls come whole; models that think into their text are heard as thinking. An error under HTTP 200 is a line `{error}`; its cloud adds the status to it.
  */
 import type { FinishReason } from "../../domain/TurnEvent.ts"
-import * as Usage from "../../domain/Usage.ts"
+import * as UsageSum from "../../domain/UsageSum.ts"
 import type { DecoderOptions, FrameDecoder } from "../wire/Decoder.ts"
 import { errorIn, type Fault, fromError, incomplete } from "../wire/Fault.ts"
 import { countOf, isObject, type JsonObject, listOf, nameOf, objectOf } from "../wire/Json.ts"
@@ -71,7 +71,7 @@ export const make = ({ answeredBy, callId, emit }: DecoderOptions): FrameDecoder
     const outputTokens = countOf(line["eval_count"])
     if (inputTokens === null && outputTokens === null) return
     const raw = Object.fromEntries(usageFields.flatMap((field) => (field in line ? [[field, line[field]]] : [])))
-    emit({ _tag: "Usage", usage: Usage.make({ inputTokens, outputTokens }), raw })
+    emit({ _tag: "Usage", usage: UsageSum.make({ inputTokens, outputTokens }), raw })
   }
 
   const finish = (line: JsonObject): Fault | undefined => {

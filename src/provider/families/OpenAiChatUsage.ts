@@ -1,5 +1,5 @@
 /** Usage of chat completions, wherever a server puts it, in the normal form (input with cache, output with reasoning). */
-import * as Usage from "../../domain/Usage.ts"
+import type * as Usage from "../../domain/Usage.ts"
 import * as UsageSum from "../../domain/UsageSum.ts"
 import { countOf, type JsonObject, listOf, objectOf } from "../wire/Json.ts"
 
@@ -19,7 +19,7 @@ export const normalize = (raw: JsonObject): Usage.Usage | undefined => {
   // xAI counts reasoning beside the completion, and only its total tells
   const isBeside = reasoningTokens !== null && reasoningTokens > 0 && completion !== null && inputTokens !== null &&
     totalTokens === inputTokens + completion + reasoningTokens
-  const usage = Usage.make({
+  const usage = UsageSum.make({
     inputTokens,
     outputTokens: isBeside ? completion + reasoningTokens : completion,
     cacheReadTokens: countOf(input?.["cached_tokens"]) ?? countOf(raw["prompt_cache_hit_tokens"]) ??

@@ -7,7 +7,7 @@
  * are not known, are passed over. `[DONE]` says nothing here.
  */
 import type { FinishReason } from "../../domain/TurnEvent.ts"
-import * as Usage from "../../domain/Usage.ts"
+import type * as Usage from "../../domain/Usage.ts"
 import * as UsageSum from "../../domain/UsageSum.ts"
 import type { DecoderOptions, FrameDecoder } from "../wire/Decoder.ts"
 import { errorIn, type Fault, fromError, incomplete, unreadable } from "../wire/Fault.ts"
@@ -30,7 +30,7 @@ const joined = (parts: unknown): string =>
 const usageOf = (raw: JsonObject): Usage.Usage => {
   const input = objectOf(raw["input_tokens_details"])
   const output = objectOf(raw["output_tokens_details"])
-  return Usage.make({
+  return UsageSum.make({
     inputTokens: countOf(raw["input_tokens"]),
     outputTokens: countOf(raw["output_tokens"]),
     cacheReadTokens: countOf(input?.["cached_tokens"]),

@@ -6,7 +6,7 @@ import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
 import { createHash, createHmac } from "node:crypto"
 import type { Part, PromptMessage } from "../../../src/domain/Message.ts"
-import * as Usage from "../../../src/domain/Usage.ts"
+import * as UsageSum from "../../../src/domain/UsageSum.ts"
 import { family } from "../../../src/provider/families/Bedrock.ts"
 import type { CallInput, Unsigned } from "../../../src/provider/Family.ts"
 import type { GenerationOptions } from "../../../src/provider/Provider.ts"
@@ -400,7 +400,7 @@ describe("Bedrock answer", () => {
       { _tag: "Delta", kind: "text", text: "Good " },
       { _tag: "Delta", kind: "text", text: "day" },
       { _tag: "Finish", reason: "stop", raw: "end_turn" },
-      { _tag: "Usage", usage: Usage.make(raw), raw }
+      { _tag: "Usage", usage: UsageSum.make(raw), raw }
     ])
   })
 
@@ -660,15 +660,15 @@ describe("Bedrock usage", () => {
   it("what is not said is unknown, and a missing total is the sum", () => {
     assert.deepStrictEqual(
       usageIn({ inputTokens: 4, outputTokens: 5 }).usage,
-      Usage.make({ inputTokens: 4, outputTokens: 5, totalTokens: 9 })
+      UsageSum.make({ inputTokens: 4, outputTokens: 5, totalTokens: 9 })
     )
     assert.deepStrictEqual(
       usageIn({ outputTokens: 5, cacheReadInputTokens: 3 }).usage,
-      Usage.make({ outputTokens: 5, cacheReadTokens: 3 })
+      UsageSum.make({ outputTokens: 5, cacheReadTokens: 3 })
     )
     assert.deepStrictEqual(
       usageIn({ inputTokens: -1, outputTokens: 5, totalTokens: "9" }).usage,
-      Usage.make({ outputTokens: 5 })
+      UsageSum.make({ outputTokens: 5 })
     )
   })
 

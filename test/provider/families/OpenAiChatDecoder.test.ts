@@ -1,7 +1,6 @@
 /** Chat completions as servers stream them: every difference between servers that is known, in invented answers. */
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
-import * as Usage from "../../../src/domain/Usage.ts"
 import * as UsageSum from "../../../src/domain/UsageSum.ts"
 import * as InlineThinking from "../../../src/provider/families/InlineThinking.ts"
 import { family } from "../../../src/provider/families/OpenAiChat.ts"
@@ -25,7 +24,7 @@ recordings("openai-compat", family, "sse")
 describe("what a chat server says", () => {
   it("is told as it comes: text, usage, one end", () => {
     const raw = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 }
-    const counted = Usage.make({ inputTokens: 3, outputTokens: 2, totalTokens: 5 })
+    const counted = UsageSum.make({ inputTokens: 3, outputTokens: 2, totalTokens: 5 })
     assert.deepStrictEqual(read(text("Hel"), text("lo"), finish("stop"), usage(raw), done).events, [
       said("Hel"),
       said("lo"),
