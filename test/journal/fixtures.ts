@@ -4,7 +4,7 @@ import type { MessageId, SessionId, TurnId } from "../../src/domain/Ids.ts"
 import { Cancelled, toInfo, UnknownProvider } from "../../src/domain/TurnError.ts"
 import type { EventBody, TurnEvent } from "../../src/domain/TurnEvent.ts"
 import type { Usage } from "../../src/domain/Usage.ts"
-import * as UsageModule from "../../src/domain/Usage.ts"
+import * as UsageSum from "../../src/domain/UsageSum.ts"
 import { type Admission, type Admitted, Journal } from "../../src/journal/Journal.ts"
 
 export const at = "2026-01-02T03:04:05.678Z"
@@ -59,7 +59,7 @@ export const used = (
   more: { readonly cost?: number; readonly contextPercent?: number | null } = {}
 ): EventBody => ({
   type: "telemetry.usage",
-  data: { usage: UsageModule.make(known), source, contextPercent: null, ...more },
+  data: { usage: UsageSum.make(known), source, contextPercent: null, ...more },
   attempt: 1
 })
 export const checkpoint = (n: number, seq: number): EventBody => ({
