@@ -17,14 +17,14 @@ const apt = (...args) =>
 /** Fonts are only recommended by it, and a page without one is drawn in empty boxes. */
 const packages = ["chromium", "fonts-dejavu-core"]
 
-const found = findBrowser()
 const canInstall = (process.env["TURNSTREAM_CHROMIUM"] ?? "") === "" && existsSync("/etc/debian_version") &&
   process.getuid?.() === 0
-if ("path" in found) say(`tests of the page use ${found.path}`)
-else if (canInstall) {
+if ("reason" in findBrowser() && canInstall) {
   say(`installing ${packages.join(" and ")} from Debian for the tests of the page ...`)
   if (!apt("update", "-qq") || !apt("install", "-qq", "-y", "--no-install-recommends", ...packages)) {
-    say("apt-get failed. Its messages are above; install chromium by hand and run this again.")
+    say("apt-get failed; its messages are above")
   }
-} else say(`tests of the page cannot run: ${found.reason}`)
-process.exitCode = "path" in findBrowser() ? 0 : 1
+}
+const found = findBrowser()
+say("path" in found ? `tests of the page use ${found.path}` : `tests of the page cannot run: ${found.reason}`)
+process.exitCode = "path" in found ? 0 : 1

@@ -45,7 +45,6 @@ export const heights = { 360: 740, 768: 1024, 1280: 800 } as const
 export type Width = keyof typeof heights
 export const widths: ReadonlyArray<Width> = [360, 768, 1280]
 export const themes = ["light", "dark"] as const
-export type Theme = (typeof themes)[number]
 
 export interface Fault {
   readonly kind: "request" | "console" | "error" | "policy" | "crash"

@@ -1,31 +1,10 @@
-/**
- * The states of the page: how a real server, a real session and, where the network is part of it, a proxy are brought
- * into each, what to open, and the word by which it is known that the page shows it.
- */
+/** The states of the page, each on a real server and session and, where the network is part of it, behind a proxy. */
 import type { Page } from "playwright-core"
 import type { Step } from "../../src/provider/Script.ts"
-import type * as Browser from "./Browser.ts"
 import * as Cut from "./Cut.ts"
-import * as Stage from "./Stage.ts"
+import type { State } from "./Scene.ts"
+import type * as Stage from "./Stage.ts"
 import * as Texts from "./Texts.ts"
-
-export interface Scene {
-  /** The address to open. */
-  readonly url: string
-  /** A text that is seen once the state is reached. */
-  readonly visible: string | RegExp
-  /** Brings the open page into the state; again after each change of its size, so it must do nothing where all is done. */
-  readonly settle?: (page: Page) => Promise<unknown>
-  /** Faults that belong to the state. */
-  readonly allow?: RegExp
-  readonly close?: () => Promise<void>
-}
-
-export interface State {
-  readonly name: string
-  readonly settings?: Stage.Settings
-  readonly arrange: (stage: Stage.Stage) => Promise<Scene>
-}
 
 const pageOf = (base: string, sessionId: string) => `${base}/?session=${sessionId}`
 
@@ -299,38 +278,3 @@ export const states: ReadonlyArray<State> = [
     }
   }
 ]
-
-export interface Shown extends Browser.Opened {
-  readonly stage: Stage.Stage
-  /** Brings the page into its state again, after a change of its size, and waits until that is seen. */
-  readonly settle: () => Promise<void>
-}
-
-/** Waits until a text is seen. */
-export const see = (page: Page, text: string | RegExp): Promise<void> =>
-  page.getByText(text).filter({ visible: true }).first().waitFor()
-
-/** Arranges a state and shows it in a page; closing the page ends everything of it. */
-export const show = async (browser: Browser.Browser, state: State, view?: Browser.View): Promise<Shown> => {
-  const stage = await Stage.open(state.settings)
-  let end = stage.stop
-  try {
-    const { allow, close, settle: act, url, visible } = await state.arrange(stage)
-    if (close !== undefined) end = () => close().then(stage.stop)
-    const opened = await browser.open(url, view)
-    if (allow !== undefined) opened.allow(allow)
-    const settle = async () => {
-      await act?.(opened.page)
-      await see(opened.page, visible)
-    }
-    const shown = { ...opened, stage, settle, close: () => opened.close().finally(end) }
-    await settle().catch(async (error: unknown) => {
-      await shown.close().catch(() => {})
-      throw new Error(`The page does not show the state ${state.name}: ${String(error)}`)
-    })
-    return shown
-  } catch (error) {
-    await end().catch(() => {})
-    throw error
-  }
-}

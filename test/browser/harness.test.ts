@@ -1,7 +1,9 @@
 import { afterAll, assert, beforeAll, it } from "@effect/vitest"
 import * as Accessibility from "./Accessibility.ts"
 import type { Opened } from "./Browser.ts"
+import * as Scene from "./Scene.ts"
 import * as Stage from "./Stage.ts"
+import * as States from "./States.ts"
 import { browsing } from "./suite.ts"
 
 const foreign = "http://203.0.113.1/"
@@ -11,7 +13,7 @@ const closing = (opened: Opened): Promise<string> => opened.close().then(() => "
 
 const script = { deltas: 20, bytes: 8 }
 
-browsing("the harness of the browser tests", ({ cut, open, stage }) => {
+browsing("the harness of the browser tests", ({ cut, open, show, stage }) => {
   let server: Stage.Stage
   beforeAll(async () => {
     server = await Stage.open()
@@ -170,6 +172,14 @@ browsing("the harness of the browser tests", ({ cut, open, stage }) => {
     assert.strictEqual((await api.run(id, { script })).status, "completed")
     assert.lengthOf(await api.turns(id), 2)
     assert.strictEqual((await (await open(url)).page.title()).length > 0, true)
+  })
+
+  it("brings a page into a state, on a server and session of its own", async () => {
+    const state = States.states.find(({ name }) => name === "interrupted")
+    assert.isDefined(state)
+    const { page, stage } = await show(state, { width: 360, height: 740 })
+    await Scene.see(page, "Interrupted")
+    assert.lengthOf((await stage.api.ask("GET", "/v1/sessions")).body["items"] as ReadonlyArray<unknown>, 1)
   })
 
   it("a proxy passes a page and its event stream, and the server takes both for its own", async () => {

@@ -8,6 +8,7 @@ import { join, resolve } from "node:path"
 import { parseArgs } from "node:util"
 import * as Accessibility from "./Accessibility.ts"
 import * as Browser from "./Browser.ts"
+import * as Scene from "./Scene.ts"
 import * as States from "./States.ts"
 
 const many = { type: "string", multiple: true, default: [] as Array<string> } as const
@@ -34,9 +35,9 @@ const folder = resolve(values.out)
 /** Widths that are held in a hand. */
 const isTouched = (width: number) => width < 1_000
 
-const shoot = async (browser: Browser.Browser, state: States.State): Promise<number> => {
+const shoot = async (browser: Browser.Browser, state: Scene.State): Promise<number> => {
   const [first = 1_280] = widths
-  const shown = await States.show(browser, state, { width: first, height: Browser.heights[first] })
+  const shown = await Scene.show(browser, state, { width: first, height: Browser.heights[first] })
   let files = 0
   try {
     for (const width of widths) {

@@ -6,11 +6,14 @@
 import { afterAll, afterEach, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Browser from "./Browser.ts"
 import * as Cut from "./Cut.ts"
+import * as Scene from "./Scene.ts"
 import * as Stage from "./Stage.ts"
 
 export interface Tools {
   readonly open: Browser.Browser["open"]
   readonly stage: (settings?: Stage.Settings) => Promise<Stage.Stage>
+  /** Brings a page into a state, on a server of its own. */
+  readonly show: (state: Scene.State, view?: Browser.View) => Promise<Scene.Shown>
   readonly cut: (stage: Stage.Stage) => Promise<Cut.Cut>
   /** Runs when the test has ended and its pages are closed. */
   readonly later: (close: () => Promise<unknown>) => void
@@ -41,9 +44,19 @@ export const browsing = (name: string, define: (tools: Tools) => void): void => 
       }
     })
 
+    const launched = () => {
+      if (browser === undefined) throw new Error("A page can be opened within a test alone.")
+      return browser
+    }
+
     define({
       later,
-      open: (...args) => browser === undefined ? Promise.reject(new Error("No browser yet")) : browser.open(...args),
+      open: async (...args) => launched().open(...args),
+      show: async (state, view) => {
+        const shown = await Scene.show(launched(), state, view)
+        later(shown.close)
+        return shown
+      },
       stage: async (settings) => {
         const stage = await Stage.open(settings)
         later(stage.stop)
