@@ -86,7 +86,8 @@ const findOverflow = (): ReadonlyArray<string> => {
       const scrollsItself = ["INPUT", "TEXTAREA", "SELECT"].includes(element.tagName)
       const isCut = !scrollsItself && (overflowX === "hidden" || overflowX === "clip") && textOverflow !== "ellipsis" &&
         hidden > 1
-      if (isCut) findings.push(`${nameOf(element)} hides ${hidden} px of its content`)
+      if (element.tagName === "BUTTON" && hidden > 1) findings.push(`${nameOf(element)} is ${hidden} px too narrow`)
+      else if (isCut) findings.push(`${nameOf(element)} hides ${hidden} px of its content`)
     }
     const clips = overflowX !== "visible" && element !== document.body
     for (const child of element.children) look(child, inside || clips)
@@ -95,7 +96,7 @@ const findOverflow = (): ReadonlyArray<string> => {
   return findings
 }
 
-/** What is wider than the window or sticks out of it, and what is cut off without an ellipsis. Content that scrolls is fine. */
+/** What is wider than the window or sticks out of it, buttons too narrow for their words, and what is cut off without an ellipsis. Content that scrolls is fine. */
 export const overflow = (page: Page): Promise<ReadonlyArray<string>> => page.evaluate(findOverflow)
 
 /** Runs in the page. */

@@ -30,9 +30,10 @@ export interface Shown extends Browser.Opened {
   readonly settle: () => Promise<void>
 }
 
-/** Waits until a text is seen. */
+/** Waits until a word, as it is written, or a text that fits is seen. */
 export const see = (page: Page, text: string | RegExp): Promise<void> =>
-  page.getByText(text).filter({ visible: true }).first().waitFor()
+  page.getByText(typeof text === "string" ? new RegExp(`\\b${text}\\b`) : text).filter({ visible: true }).first()
+    .waitFor()
 
 /** Arranges a state and shows it in a page; closing the page ends everything of it. */
 export const show = async (browser: Browser.Browser, state: State, view?: Browser.View): Promise<Shown> => {
