@@ -96,7 +96,10 @@ const findOverflow = (): ReadonlyArray<string> => {
   return findings
 }
 
-/** What is wider than the window or sticks out of it, buttons too narrow for their words, and what is cut off without an ellipsis. Content that scrolls is fine. */
+/**
+ * What is wider than the window or sticks out of it, buttons too narrow for their words, and what is cut off without an
+ * ellipsis. Content that scrolls is fine.
+ */
 export const overflow = (page: Page): Promise<ReadonlyArray<string>> => page.evaluate(findOverflow)
 
 /** Runs in the page. */
