@@ -189,7 +189,7 @@ export interface SseEvent {
 export const follow = (url: string, turnId: string) => followPath(`${url}/v1/turns/${turnId}/events`)
 
 /** Follows any event stream. */
-export const followPath = (address: string) =>
+export const followPath = (address: string, headers: Readonly<Record<string, string>> = {}) =>
   Effect.gen(function*() {
     const seen: Array<SseEvent> = []
     const waiting = new Set<() => void>()
@@ -199,7 +199,9 @@ export const followPath = (address: string) =>
         for (const look of waiting) look()
       }
     })
-    const response = yield* Effect.promise(() => fetch(address, { headers: { accept: "text/event-stream" } }))
+    const response = yield* Effect.promise(() =>
+      fetch(address, { headers: { accept: "text/event-stream", ...headers } })
+    )
     const reader = response.body?.getReader()
     const decoder = new TextDecoder()
     const read = async () => {
@@ -212,19 +214,29 @@ export const followPath = (address: string) =>
       }
     }
     const reading = read()
+    const when = (isSo: () => boolean) =>
+      Effect.async<void>((resume) => {
+        const look = () => {
+          if (!isSo()) return
+          waiting.delete(look)
+          resume(Effect.void)
+        }
+        waiting.add(look)
+        look()
+      })
     return {
       seen,
       /** Completes when that many events have come. */
-      atLeast: (count: number) =>
-        Effect.async<void>((resume) => {
-          const look = () => {
-            if (seen.length < count) return
-            waiting.delete(look)
-            resume(Effect.void)
-          }
-          waiting.add(look)
-          look()
-        }),
+      atLeast: (count: number) => when(() => seen.length >= count),
+      /** Completes when an event that fits has come; dies where the stream ends without one. */
+      until: (fits: (event: SseEvent) => boolean) =>
+        Effect.raceFirst(
+          when(() => seen.some(fits)),
+          Effect.zipRight(
+            Effect.promise(() => reading),
+            Effect.suspend(() => seen.some(fits) ? Effect.void : Effect.dieMessage(`${address} ended without it`))
+          )
+        ),
       ended: Effect.promise(() => reading)
     }
   })

@@ -1,0 +1,3 @@
+export declare const findBrowser: (
+  env?: Readonly<Record<string, string | undefined>>
+) => { readonly path: string } | { readonly reason: string }
