@@ -227,6 +227,7 @@ export const open = (options: Options): OpenSession => {
       if (now.state === "live") {
         publish()
         isLive = true
+        for (const entry of unfinished.peek()) if (entry.log.peek().state === "broken") read(entry)
       }
       connection.value = { ...now, sinceMs: Clock.nowMs() }
     },
