@@ -1,1 +1,0 @@
-export const Markdown = ({ text }: { text: string; streaming: boolean }) => <p>{text}</p>
