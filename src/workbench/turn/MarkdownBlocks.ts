@@ -38,7 +38,7 @@ export interface Blocks {
 
 const markdownMax = 250_000
 /** A page is still quick with as many; an answer of 100 kB of prose has some thousand. */
-const nodesMax = 30_000
+const nodesMax = 15_000
 
 const noLinks = (): Links => Object.create(null) as Links
 
