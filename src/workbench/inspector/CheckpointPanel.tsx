@@ -93,7 +93,7 @@ export const CheckpointPanel = ({ entry, facts, isRead, looking, server, session
   })
   return (
     <>
-      <dl class="facts">
+      <dl class="pairs">
         <dt>Status</dt>
         <dd class={`tone-${status.tone}`}>
           <span aria-hidden="true">{status.icon}</span> {status.word}

@@ -20,7 +20,7 @@ const SlotItem = ({ part, slot }: { readonly slot: Slot; readonly part: number |
           {slot.action !== "omitted" && <code title={slot.hash}>{shortHash(slot.hash)}</code>}
         </span>
       </summary>
-      <dl class="facts">
+      <dl class="pairs">
         <dt>Source</dt>
         <dd>
           <code>{slot.source}</code>

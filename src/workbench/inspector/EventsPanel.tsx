@@ -72,8 +72,8 @@ const Row = (props: RowProps) => {
         </span>
         <span class="number quiet">+{TurnView.milliseconds(row.fromMs)}</span>
         <span class="event-text quiet">{EventText.detailOf(first, row.chars)}</span>
-        <span class="bar" aria-hidden="true">
-          <i style={{ left: `${bar.left}%`, width: `${bar.width}%` }} />
+        <span class="time-bar" aria-hidden="true">
+          <i style={{ left: `min(${bar.left}%, 100% - 3px)`, width: `${bar.width}%` }} />
         </span>
       </button>
       {isOpen && <Detail {...props} />}

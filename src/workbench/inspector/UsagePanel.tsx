@@ -134,7 +134,7 @@ export const UsagePanel = ({ facts, isRead, looking, server, session }: Props) =
             )}
           </>
         )}
-      <dl class="facts">
+      <dl class="pairs">
         <dt>Finish reason</dt>
         <dd>{UsageText.finishText(facts)}</dd>
       </dl>
