@@ -3,7 +3,7 @@ import { useComputed } from "@preact/signals"
 import { useEffect, useRef } from "preact/hooks"
 import type { Message } from "../domain/Message.ts"
 import "./conversation.css"
-import { VirtualList, type VirtualListHandle } from "./kit/VirtualList.tsx"
+import { VirtualList, type Handle } from "./kit/VirtualList.tsx"
 import type { OpenSession } from "./session/OpenSession.ts"
 import { messageText } from "./session/SessionMessages.ts"
 import type { TurnEntry } from "./session/TurnEntry.ts"
@@ -79,7 +79,7 @@ const Imported = ({ message }: { readonly message: Message }) => (
 )
 
 const Turns = ({ session, workbench }: Props & { readonly session: OpenSession }) => {
-  const list = useRef<VirtualListHandle | undefined>(undefined)
+  const list = useRef<Handle | undefined>(undefined)
   const items = useComputed<ReadonlyArray<Item>>(() => [
     ...session.imported.value.map((message) => ({ key: message.id, kind: "message", message } as const)),
     ...session.turns.value.map((entry) => ({ key: entry.id, kind: "turn", entry } as const))

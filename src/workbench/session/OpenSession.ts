@@ -227,6 +227,7 @@ export const open = (options: Options): OpenSession => {
       if (now.state === "live") {
         publish()
         isLive = true
+        for (const entry of unfinished.peek()) if (entry.log.peek().state === "broken") read(entry)
       }
       connection.value = { ...now, sinceMs: Clock.nowMs() }
     },
@@ -267,6 +268,8 @@ export const open = (options: Options): OpenSession => {
     readEvents: (entry) => {
       const { state } = entry.log.peek()
       if (held.delete(entry)) held.add(entry)
+      // from the first event again: what does not fold may not be what the server has
+      if (state === "broken") entry.release()
       if (state === "summary" || state === "broken") read(entry)
     },
     retryNow: follower.retryNow,

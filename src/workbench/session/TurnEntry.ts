@@ -62,10 +62,13 @@ export const make = (id: string, number: number, summary: Turn | undefined): Tur
   let lastKnown = summary?.lastSeq ?? 0
   let state: LogState = summary?.foldedAt === undefined ? "summary" : "folded"
   let fault: string | undefined
+  /** An event came that the protocol does not allow here: nothing after it can be folded. */
+  let isWrong = false
 
   const put = (event: TurnEvent): void => {
     const wrong = fold.add(event)
     if (wrong !== undefined) {
+      isWrong = true
       state = "broken"
       fault = wrong
       return
@@ -74,15 +77,14 @@ export const make = (id: string, number: number, summary: Turn | undefined): Tur
     if (event.type === "attempt.failed") failures = [...failures, event]
   }
 
-  const logNow = (): TurnLog => ({
-    state,
-    fault,
-    events,
-    folded: fold.state(),
-    missing: events.length < lastKnown && state !== "folded"
-      ? { from: events.length + 1, to: lastKnown }
-      : undefined
-  })
+  const missingNow = (): TurnLog["missing"] => {
+    if (events.length >= lastKnown || state === "folded") return undefined
+    let to = lastKnown
+    for (const seq of ahead.keys()) to = Math.min(to, seq - 1)
+    return { from: events.length + 1, to }
+  }
+
+  const logNow = (): TurnLog => ({ state, fault, events, folded: fold.state(), missing: missingNow() })
 
   const factsNow = (before: TurnFacts.TurnFacts | undefined): TurnFacts.TurnFacts => {
     const folded = fold.state()
@@ -110,18 +112,22 @@ export const make = (id: string, number: number, summary: Turn | undefined): Tur
     heldSeq: () => events.length,
     take: (event) => {
       lastKnown = Math.max(lastKnown, event.seq)
-      if (event.seq <= events.length || state === "broken" || state === "folded") return true
+      if (event.seq <= events.length || isWrong || state === "folded") return true
       if (event.seq > events.length + 1) {
         ahead.set(event.seq, event)
-        return false
+        // where reading failed it is tried again with the next connection, not with each event
+        return state === "broken"
       }
       put(event)
       for (let next = ahead.get(events.length + 1); next !== undefined; next = ahead.get(events.length + 1)) {
         ahead.delete(next.seq)
         put(next)
-        if (fault !== undefined) break
+        if (isWrong) break
       }
-      if (fault === undefined && ahead.size === 0 && events.length === lastKnown) state = "whole"
+      if (!isWrong && ahead.size === 0 && events.length === lastKnown) {
+        state = "whole"
+        fault = undefined
+      }
       return true
     },
     setState: (next, reason) => {
@@ -133,7 +139,9 @@ export const make = (id: string, number: number, summary: Turn | undefined): Tur
       fold = makeFold(undefined, heldCharsMax)
       failures = []
       ahead.clear()
+      isWrong = false
       state = "summary"
+      fault = undefined
     },
     child: (kind, number) => {
       if (kind === "retry") retriedIn.value = number

@@ -104,7 +104,7 @@ const Note = ({ note, children }: { readonly note: TurnView.Note; readonly child
 
 /** What is not here of the turn, and what is done about it. */
 const Gap = ({ entry, session }: Pick<Props, "entry" | "session">) => {
-  const { events, fault, missing, state } = entry.log.value
+  const { fault, missing, state } = entry.log.value
   if (state === "broken") {
     const text = `${fault ?? "They do not fold."} What is shown may not be all of it.`
     return (
@@ -113,8 +113,8 @@ const Gap = ({ entry, session }: Pick<Props, "entry" | "session">) => {
       </Note>
     )
   }
-  // a turn of which nothing was read yet shows its summary, which is whole
-  if (missing === undefined || events.length === 0) return null
+  // a turn that ended shows its summary until all of its events are here
+  if (missing === undefined || entry.facts.value.status !== "running") return null
   const text = `Seq ${missing.from} to ${missing.to} did not reach this page. They are being read from the journal.`
   return <Note note={{ tone: "warn", title: "Gap", text }} />
 }

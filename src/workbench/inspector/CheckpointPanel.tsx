@@ -1,0 +1,137 @@
+/** The named states of a turn: the newest, those before it, whether it can go on from them, and each as the server has it. */
+import { useSignal } from "@preact/signals"
+import { useEffect } from "preact/hooks"
+import type { Checkpoint } from "../../domain/Resources.ts"
+import type { CheckpointMark } from "../../domain/TurnState.ts"
+import type { Server } from "../server/Server.ts"
+import type { Looking } from "../session/Looking.ts"
+import type { OpenSession } from "../session/OpenSession.ts"
+import type { TurnEntry } from "../session/TurnEntry.ts"
+import type { TurnFacts } from "../session/TurnFacts.ts"
+import * as TurnView from "../turn/TurnView.ts"
+import * as CheckpointText from "./CheckpointText.ts"
+import { CopyButton } from "./CopyButton.tsx"
+import * as EventText from "./EventText.ts"
+
+type Reading =
+  | { readonly state: "reading" }
+  | { readonly state: "read"; readonly checkpoint: Checkpoint }
+  | { readonly state: "refused"; readonly message: string }
+
+const Saved = ({ mark, server, turnId }: {
+  readonly server: Server
+  readonly turnId: string
+  readonly mark: CheckpointMark
+}) => {
+  const reading = useSignal<Reading>({ state: "reading" })
+  const again = useSignal(0)
+  useEffect(() => {
+    let isLeft = false
+    const put = (next: Reading) => {
+      if (!isLeft) reading.value = next
+    }
+    put({ state: "reading" })
+    server.checkpoint(turnId, mark.checkpoint).then(
+      (checkpoint) => put({ state: "read", checkpoint }),
+      (error: unknown) =>
+        put({ state: "refused", message: error instanceof Error ? error.message : "It could not be read." })
+    )
+    return () => {
+      isLeft = true
+    }
+  }, [server, turnId, mark.checkpoint, again.value])
+
+  const now = reading.value
+  if (now.state === "reading") return <p class="quiet">Reading checkpoint {mark.checkpoint} …</p>
+  if (now.state === "refused") {
+    return (
+      <div class="note bad">
+        <p>Checkpoint {mark.checkpoint} could not be read. {now.message}</p>
+        <button type="button" class="small" onClick={() => again.value += 1}>Read it again</button>
+      </div>
+    )
+  }
+  return (
+    <>
+      <div class="row">
+        <p class="quiet grow">{CheckpointText.savedText(now.checkpoint)}</p>
+        <CopyButton what={`checkpoint ${mark.checkpoint}`} text={() => EventText.json(now.checkpoint)} />
+      </div>
+      <pre class="json" tabIndex={0} role="group" aria-label={`Checkpoint ${mark.checkpoint} as JSON`}>
+        {EventText.shownJson(now.checkpoint)}
+      </pre>
+    </>
+  )
+}
+
+export interface Props {
+  readonly looking: Looking
+  readonly server: Server
+  readonly session: OpenSession
+  readonly entry: TurnEntry
+  /** As of the seq that is shown. */
+  readonly facts: TurnFacts
+  readonly isRead: boolean
+}
+
+export const CheckpointPanel = ({ entry, facts, isRead, looking, server, session }: Props) => {
+  const chosen = useSignal<number | undefined>(undefined)
+  const marks = looking.folded.value?.checkpoints ?? []
+  const newest = marks.at(-1)
+  const shown = marks.find(({ checkpoint }) => checkpoint === chosen.value) ?? newest
+  // what can be done is of now, also where the reader has gone back
+  const resume = CheckpointText.resumeText(entry.facts.value, {
+    retriedIn: entry.retriedIn.value,
+    resumedIn: entry.resumedIn.value
+  })
+  // without the time: what waits or stalls is the card's to say
+  const status = TurnView.statusOf(facts, {
+    before: session.before(entry),
+    nowMs: 0,
+    lastEventMs: undefined,
+    limits: undefined
+  })
+  return (
+    <>
+      <dl class="pairs">
+        <dt>Status</dt>
+        <dd class={`tone-${status.tone}`}>
+          <span aria-hidden="true">{status.icon}</span> {status.word}
+        </dd>
+        <dt>Phase</dt>
+        <dd>{facts.phase}</dd>
+        <dt>Seq</dt>
+        <dd class="number">{facts.lastSeq.toLocaleString("en")}</dd>
+        <dt>Text</dt>
+        <dd>{CheckpointText.partialText(facts)}</dd>
+        <dt>Resume</dt>
+        <dd>{resume}</dd>
+      </dl>
+      <h3>Checkpoints</h3>
+      {newest === undefined || shown === undefined
+        ? isRead && <p class="none">{CheckpointText.noCheckpoint(facts)}</p>
+        : (
+          <>
+            <ol class="marks" tabIndex={0} role="list" aria-label="History of checkpoints">
+              {marks.map((mark) => (
+                <li key={mark.checkpoint}>
+                  <button
+                    type="button"
+                    class="plain"
+                    aria-pressed={mark === shown}
+                    onClick={() => chosen.value = mark === newest ? undefined : mark.checkpoint}
+                  >
+                    <span class="number">{mark.checkpoint}</span>
+                    <span>{mark.phase}</span>
+                    <span class="quiet number">seq {mark.seq.toLocaleString("en")}</span>
+                    {mark === newest && <span class="quiet">newest</span>}
+                  </button>
+                </li>
+              ))}
+            </ol>
+            <Saved key={shown.checkpoint} server={server} turnId={entry.id} mark={shown} />
+          </>
+        )}
+    </>
+  )
+}

@@ -1,0 +1,32 @@
+/** Copies a text and says on itself whether that worked: a page that is not served securely may not. */
+import { useSignal } from "@preact/signals"
+import { useEffect } from "preact/hooks"
+import * as Clock from "../kit/Clock.ts"
+
+const saidMs = 2_000
+
+export interface Props {
+  /** What is copied, for who does not see it beside the button. */
+  readonly what: string
+  readonly text: () => string
+}
+
+export const CopyButton = ({ text, what }: Props) => {
+  const said = useSignal("")
+  useEffect(() => said.value === "" ? undefined : Clock.timer(saidMs, () => said.value = ""), [said.value])
+
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text())
+      said.value = "Copied"
+    } catch {
+      said.value = "Not allowed here; select it instead"
+    }
+  }
+
+  return (
+    <button type="button" class="small" aria-label={said.value === "" ? `Copy ${what}` : said.value} onClick={copy}>
+      {said.value === "" ? "Copy" : said.value}
+    </button>
+  )
+}

@@ -1,0 +1,145 @@
+/** What a turn used: how full the window is, each attempt by who counted it, and the sums of the turn and its session. */
+import { useSignal } from "@preact/signals"
+import { useEffect } from "preact/hooks"
+import type { AttemptUsage } from "../../domain/TurnState.ts"
+import type { Usage } from "../../domain/Usage.ts"
+import * as UsageSum from "../../domain/UsageSum.ts"
+import type { Server, UsageRow } from "../server/Server.ts"
+import type { Looking } from "../session/Looking.ts"
+import type { OpenSession } from "../session/OpenSession.ts"
+import type { TurnFacts } from "../session/TurnFacts.ts"
+import { Gauge } from "./Gauge.tsx"
+import * as UsageText from "./UsageText.ts"
+
+const Counts = ({ cost, usage }: { readonly usage: Usage; readonly cost: number | undefined }) => (
+  <dl class="counts">
+    {UsageText.countsOf(usage).map(([name, count]) => (
+      <div key={name}>
+        <dt>{name}</dt>
+        <dd class={count === "unknown" ? "quiet" : "number"}>{count}</dd>
+      </div>
+    ))}
+    <div>
+      <dt>Cost</dt>
+      <dd class={cost === undefined ? "quiet" : "number"}>{UsageText.costText(cost)}</dd>
+    </div>
+  </dl>
+)
+
+const Attempt = ({ isAll, used }: { readonly used: AttemptUsage; readonly isAll: boolean }) => (
+  <section class="used">
+    <h3>
+      Attempt {used.attempt}{" "}
+      <span class="quiet">
+        {isAll && "the whole turn, "}
+        {UsageText.sourceText(used.source)}
+      </span>
+    </h3>
+    <Counts usage={used.usage} cost={used.cost} />
+  </section>
+)
+
+const Window = ({ percent, window }: { readonly percent: number | null; readonly window: number | undefined }) => {
+  const text = UsageText.windowText(percent, window)
+  return (
+    <section class="used">
+      <h3>Context window</h3>
+      <Gauge label={text} parts={percent === null ? [] : [{ key: "used", percent: Math.min(100, percent) }]} />
+      <p class="quiet" aria-hidden="true">{text}</p>
+    </section>
+  )
+}
+
+type Totals =
+  | { readonly state: "reading" }
+  | { readonly state: "read"; readonly row: UsageRow | null }
+  | { readonly state: "refused"; readonly message: string }
+
+/** Read when it is opened, and again when a turn begins or ends. */
+const SessionTotals = ({ server, session }: { readonly server: Server; readonly session: OpenSession }) => {
+  const totals = useSignal<Totals>({ state: "reading" })
+  const again = useSignal(0)
+  const running = session.running.value?.id
+  useEffect(() => {
+    let isLeft = false
+    const put = (next: Totals) => {
+      if (!isLeft) totals.value = next
+    }
+    server.sessionUsage(session.id).then(
+      (row) => put({ state: "read", row }),
+      (error: unknown) =>
+        put({ state: "refused", message: error instanceof Error ? error.message : "It could not be read." })
+    )
+    return () => {
+      isLeft = true
+    }
+  }, [server, session, running, again.value])
+
+  const now = totals.value
+  return (
+    <section class="used">
+      <h3>
+        Session {now.state === "read" && now.row !== null && (
+          <span class="quiet">
+            {now.row.turns.toLocaleString("en")} {now.row.turns === 1 ? "turn" : "turns"} with usage
+          </span>
+        )}
+      </h3>
+      {now.state === "reading"
+        ? <p class="quiet">Reading what the session used …</p>
+        : now.state === "refused"
+        ? (
+          <div class="note bad">
+            <p>What the session used could not be read. {now.message}</p>
+            <button type="button" class="small" onClick={() => again.value += 1}>Read it again</button>
+          </div>
+        )
+        : now.row === null
+        ? <p class="quiet">No turn of this session used anything yet.</p>
+        : <Counts usage={now.row.usage} cost={now.row.cost} />}
+    </section>
+  )
+}
+
+export interface Props {
+  readonly looking: Looking
+  readonly server: Server
+  readonly session: OpenSession
+  /** As of the seq that is shown. */
+  readonly facts: TurnFacts
+  readonly isRead: boolean
+}
+
+export const UsagePanel = ({ facts, isRead, looking, server, session }: Props) => {
+  const folded = looking.folded.value
+  const usages = folded?.usages ?? []
+  const total = facts.usage
+  // what one attempt used is what the turn used, but for an estimate
+  const isOne = usages.length === 1 && facts.attempts === 1 && usages[0]?.source !== "estimated"
+  return (
+    <>
+      {usages.length > 0 && <Window percent={UsageText.percentOf(usages)} window={folded?.context?.window} />}
+      {usages.length === 0 && total === null
+        ? isRead && <p class="none">{UsageText.noUsage(facts)}</p>
+        : (
+          <>
+            {usages.map((used, index) => <Attempt key={index} used={used} isAll={isOne} />)}
+            {!isOne && (
+              <section class="used">
+                <h3>
+                  Turn <span class="quiet">all attempts, without estimates</span>
+                </h3>
+                <Counts usage={total ?? UsageSum.unknown} cost={UsageText.costOf(usages)} />
+              </section>
+            )}
+          </>
+        )}
+      <dl class="pairs">
+        <dt>Finish reason</dt>
+        <dd>{UsageText.finishText(facts)}</dd>
+      </dl>
+      <SessionTotals server={server} session={session} />
+      <p class="quiet">Input includes what the cache gave and took; output includes reasoning.</p>
+    </>
+  )
+}
