@@ -1,6 +1,6 @@
 /** A modal dialog: the browser keeps the focus in it and gives it back; Escape closes it. */
 import type { ComponentChildren } from "preact"
-import { useEffect, useId, useRef } from "preact/hooks"
+import { useId, useLayoutEffect, useRef } from "preact/hooks"
 import "./kit.css"
 
 export const Dialog = (
@@ -12,10 +12,10 @@ export const Dialog = (
 ) => {
   const element = useRef<HTMLDialogElement>(null)
   const titleId = useId()
-  useEffect(() => {
+  useLayoutEffect(() => {
     const dialog = element.current
     dialog?.showModal()
-    // gives the focus back, which a dialog that is only removed does not
+    // gives the focus back, which a dialog that is only removed does not; it must still be in the page then
     return () => dialog?.close()
   }, [])
   return (
