@@ -2,12 +2,13 @@
  * How the page is laid out: the conversation beside the inspector, or one of them on a phone. Holds the keys that work
  * everywhere, and the one node that tells listeners what happens.
  */
-import { useEffect } from "preact/hooks"
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks"
 import "./app.css"
 import { Composer } from "./composer/Composer.tsx"
 import { Conversation } from "./Conversation.tsx"
 import { Header } from "./header/Header.tsx"
 import { Inspector } from "./inspector/Inspector.tsx"
+import * as Focus from "./kit/Focus.ts"
 import { TokenDialog } from "./TokenDialog.tsx"
 import type { Workbench } from "./Workbench.ts"
 
@@ -37,6 +38,22 @@ const useEscape = (workbench: Workbench): void => {
   }, [workbench])
 }
 
+/** The focus stays in what is seen, whatever is removed or hidden. */
+const useFocus = (workbench: Workbench) => {
+  const root = useRef<HTMLDivElement>(null)
+  const pane = workbench.looking.pane.value
+  useEffect(
+    () => root.current === null ? undefined : Focus.keep(root.current, () => document.getElementById("message")),
+    []
+  )
+  useLayoutEffect(() => {
+    const isSeen = document.activeElement?.checkVisibility() !== false
+    const entrance = pane === "chat" ? "#message" : ".inspector [role=tab][aria-selected=true]"
+    if (!isSeen) root.current?.querySelector<HTMLElement>(entrance)?.focus()
+  }, [pane])
+  return root
+}
+
 const Notice = ({ workbench }: Props) =>
   workbench.notice.value === "" ? null : (
     <div class="notice row">
@@ -64,8 +81,12 @@ const BottomBar = ({ workbench }: Props) => (
 
 export const App = ({ workbench }: Props) => {
   useEscape(workbench)
+  const root = useFocus(workbench)
   return (
-    <div class={`app see-${workbench.looking.pane.value}`}>
+    <div
+      ref={root}
+      class={`app see-${workbench.looking.pane.value}`}
+    >
       <a class="skip" href="#message">Skip to the message field</a>
       <Header workbench={workbench} />
       <main>

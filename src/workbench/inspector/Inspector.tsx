@@ -163,7 +163,7 @@ export const Inspector = ({ looking, server }: Props) => {
   }, [entry])
 
   return (
-    <aside class="inspector" aria-label="Turn inspector">
+    <aside class="inspector" aria-label="Turn inspector" tabIndex={-1}>
       <h2 class="unseen">Turn inspector</h2>
       {session !== undefined && entry !== undefined && <WhichTurn looking={looking} session={session} entry={entry} />}
       <Tabs looking={looking} />

@@ -240,6 +240,7 @@ export const TurnCard = (props: Props) => {
     <article
       class={`turn ${isInspected && looking.isChosen.value ? "inspected" : ""}`}
       aria-label={`Turn ${entry.number}, ${status.word}`}
+      tabIndex={-1}
     >
       {!isChild && <Asked text={session.textOf(facts.userMessageId)} />}
       <Facts facts={facts} status={status} relations={relations} />
