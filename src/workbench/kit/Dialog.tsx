@@ -11,15 +11,19 @@ export const Dialog = (
   }
 ) => {
   const element = useRef<HTMLDialogElement>(null)
+  const isRemoved = useRef(false)
   const titleId = useId()
   useLayoutEffect(() => {
     const dialog = element.current
     dialog?.showModal()
     // gives the focus back, which a dialog that is only removed does not; it must still be in the page then
-    return () => dialog?.close()
+    return () => {
+      isRemoved.current = true
+      dialog?.close()
+    }
   }, [])
   return (
-    <dialog ref={element} aria-labelledby={titleId} onClose={onClose}>
+    <dialog ref={element} aria-labelledby={titleId} onClose={() => isRemoved.current || onClose()}>
       <h2 id={titleId}>{title}</h2>
       {children}
     </dialog>
