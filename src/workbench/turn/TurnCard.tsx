@@ -237,7 +237,8 @@ export const TurnCard = (props: Props) => {
   useEffect(() => session.readEvents(entry), [session, entry])
 
   return (
-    <article
+    <div
+      role="group"
       class={`turn ${isInspected && looking.isChosen.value ? "inspected" : ""}`}
       aria-label={`Turn ${entry.number}, ${status.word}`}
     >
@@ -252,6 +253,6 @@ export const TurnCard = (props: Props) => {
       <Answer facts={facts} />
       <Notes {...props} facts={facts} />
       <Verbs {...props} facts={facts} earlier={earlier} />
-    </article>
+    </div>
   )
 }
