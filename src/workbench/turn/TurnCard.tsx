@@ -115,7 +115,8 @@ const Gap = ({ entry, session }: Pick<Props, "entry" | "session">) => {
   }
   // a turn that ended shows its summary until all of its events are here
   if (missing === undefined || entry.facts.value.status !== "running") return null
-  const text = `Seq ${missing.from} to ${missing.to} did not reach this page. They are being read from the journal.`
+  const range = missing.from === missing.to ? missing.from : `${missing.from} to ${missing.to}`
+  const text = `Seq ${range} did not reach this page, and is being read from the journal.`
   return <Note note={{ tone: "warn", title: "Gap", text }} />
 }
 
