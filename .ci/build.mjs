@@ -1,12 +1,11 @@
 /**
  * Writes `dist/`: compiled sources with declarations, the program bundled over its own `main.js` (its dependencies in
- * `chunks/`, a third of the start-up time and two thirds of the memory of loading them file by file), and the page, which
- * vite bundles into `dist/workbench`: one script, one style sheet, nothing inline.
+ * `chunks/`, a third of the start-up time and two thirds of the memory of loading them file by file), and the page.
  */
 import { build } from "esbuild"
 import { spawnSync } from "node:child_process"
 import { chmodSync, existsSync, readdirSync, rmSync } from "node:fs"
-import { build as buildPage } from "vite"
+import { buildPage } from "./build-page.mjs"
 import { buildFingerprint, buildStamp, root, stamp } from "./fingerprint.mjs"
 
 const dist = `${root}dist`
@@ -55,20 +54,7 @@ await build({
   banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" }
 })
 
-await buildPage({
-  root: `${root}src/workbench`,
-  configFile: false,
-  logLevel: "warn",
-  esbuild: { jsx: "automatic", jsxImportSource: "preact", legalComments: "none" },
-  build: {
-    outDir: `${dist}/workbench`,
-    emptyOutDir: true,
-    target: "es2022",
-    modulePreload: { polyfill: false },
-    // a file as small as the icon would be put into the page as data:, which its policy refuses
-    assetsInlineLimit: 0
-  }
-})
+await buildPage()
 
 if (existsSync(`${dist}/main.js`)) chmodSync(`${dist}/main.js`, 0o755)
 stamp(buildStamp, fingerprint)

@@ -1,6 +1,6 @@
 /** The turns of the open session, oldest first, windowed; and what is there instead of them. */
 import { useComputed } from "@preact/signals"
-import { useEffect, useRef } from "preact/hooks"
+import { useCallback, useEffect, useRef } from "preact/hooks"
 import type { Message } from "../domain/Message.ts"
 import "./conversation.css"
 import { type Handle, VirtualList } from "./kit/VirtualList.tsx"
@@ -70,12 +70,12 @@ const Loading = () => (
 )
 
 const Imported = ({ message }: { readonly message: Message }) => (
-  <article class="turn" aria-label={`Imported message of the ${message.role}`}>
+  <div role="group" class="turn" aria-label={`Imported message of the ${message.role}`}>
     <p class="facts">{message.role === "user" ? "You" : "Assistant"}, imported</p>
     {message.role === "user"
       ? <p class="asked">{messageText(message)}</p>
       : <Markdown text={messageText(message)} streaming={false} />}
-  </article>
+  </div>
 )
 
 const Turns = ({ session, workbench }: Props & { readonly session: OpenSession }) => {
@@ -84,6 +84,13 @@ const Turns = ({ session, workbench }: Props & { readonly session: OpenSession }
     ...session.imported.value.map((message) => ({ key: message.id, kind: "message", message } as const)),
     ...session.turns.value.map((entry) => ({ key: entry.id, kind: "turn", entry } as const))
   ])
+  const render = useCallback(
+    (item: Item) =>
+      item.kind === "turn"
+        ? <TurnCard entry={item.entry} session={session} workbench={workbench} />
+        : <Imported message={item.message} />,
+    [session, workbench]
+  )
   const wanted = workbench.wantsEnd.value
   useEffect(() => list.current?.scrollToEnd(), [wanted])
   return (
@@ -98,10 +105,7 @@ const Turns = ({ session, workbench }: Props & { readonly session: OpenSession }
       handle={(handle) => {
         list.current = handle
       }}
-      render={(item) =>
-        item.kind === "turn"
-          ? <TurnCard entry={item.entry} session={session} workbench={workbench} />
-          : <Imported message={item.message} />}
+      render={render}
     />
   )
 }

@@ -85,7 +85,11 @@ const queueMax = 16
 export const longSession = async (api: Stage.Api, turns: number): Promise<string> => {
   const { id } = await api.createSession({ title: `A session of ${turns} turns` })
   for (let i = 1; i <= turns; i++) {
-    const turn = await api.start(id, { message: `Message ${i}`, onBusy: "queue" })
+    const turn = await api.start(id, {
+      message: `Message ${i}`,
+      onBusy: "queue",
+      options: { maxOutputTokens: 131_000 }
+    })
     if (i % queueMax === 0 || i === turns) await api.ended(turn.id)
   }
   return id

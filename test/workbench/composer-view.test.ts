@@ -55,7 +55,7 @@ describe("composer view", () => {
   it("a session is listed by its title and its time", () => {
     assert.strictEqual(
       ComposerView.sessionLabel({ createdAt: "2026-01-02T03:04:05.678Z" }),
-      "Untitled · 2026-01-02 03:04 UTC"
+      "Untitled · 01-02 03:04"
     )
   })
 })

@@ -139,7 +139,7 @@ export const Composer = ({ workbench }: { readonly workbench: Workbench }) => {
       <div class="row">
         <ProviderPicker provider={choice.provider} model={choice.model} workbench={workbench} />
         <Action
-          class="plain"
+          class="plain preview"
           why={ComposerView.previewRefusal(facts)}
           describedBy="send-why"
           onClick={() => void workbench.preview(request)}

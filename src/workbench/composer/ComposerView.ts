@@ -64,5 +64,5 @@ export const titleOf = (message: string): string => {
 /** A session in the picker; its time is the server's, in UTC. */
 export const sessionLabel = (session: Pick<Session, "title" | "createdAt">): string =>
   `${session.title === undefined || session.title === "" ? "Untitled" : session.title} · ${
-    session.createdAt.slice(0, 16).replace("T", " ")
-  } UTC`
+    session.createdAt.slice(5, 16).replace("T", " ")
+  }`

@@ -8,10 +8,10 @@
  * when the session is gone, the token is refused, or it is stopped. A stream that is silent for longer than `silentMs`
  * is dead: the server sends a heartbeat more often than that.
  */
-import { createParser, type EventSourceMessage } from "eventsource-parser"
 import type { TurnEvent } from "../../domain/TurnEvent.ts"
 import * as Clock from "../kit/Clock.ts"
 import { Refused } from "./Server.ts"
+import * as SseReader from "./SseReader.ts"
 
 export type Connection =
   | { readonly state: "loading" }
@@ -70,11 +70,9 @@ export const follow = (options: Options): Follower => {
     abort = () => controller.abort()
     let calm = timer(options.silentMs, abort)
     let count = 0
-    let failed: Refused | undefined
-    const take = (message: EventSourceMessage): void => {
-      if (message.event === "error") failed ??= lastWords(message.data)
-      if (failed !== undefined || stopped) return
-      after = message.id ?? after
+    const take = (message: SseReader.SseMessage): void => {
+      if (message.event === "error") throw lastWords(message.data)
+      after = message.lastId
       count++
       // encoded by the server with the schema of this type
       options.onEvent(JSON.parse(message.data) as TurnEvent)
@@ -83,15 +81,13 @@ export const follow = (options: Options): Follower => {
       const response = await options.open({ after: after ?? "", live, signal: controller.signal })
       if (!stopped) onOpen()
       const bytes = response.body?.getReader()
-      const text = new TextDecoder()
-      const parser = createParser({ onEvent: take })
+      const messages = SseReader.make()
       for (;;) {
         const piece = await bytes?.read()
         if (stopped || piece === undefined || piece.done) return count
         calm()
         calm = timer(options.silentMs, abort)
-        parser.feed(text.decode(piece.value, { stream: true }))
-        if (failed !== undefined) throw failed
+        messages.push(piece.value).forEach(take)
       }
     } finally {
       calm()

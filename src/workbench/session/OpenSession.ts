@@ -138,6 +138,11 @@ export const open = (options: Options): OpenSession => {
   /** Ended turns with events, those that were looked at last at the end. */
   const held = new Set<TurnEntry>()
 
+  const show = (entry: TurnEntry): void => {
+    model.touch(entry)
+    frames.request()
+  }
+
   const letGo = (): void => {
     let events = [...held].reduce((sum, entry) => sum + entry.heldSeq(), 0)
     for (const entry of held) {
@@ -145,6 +150,7 @@ export const open = (options: Options): OpenSession => {
       events -= entry.heldSeq()
       held.delete(entry)
       entry.release()
+      show(entry)
     }
   }
 
@@ -155,11 +161,6 @@ export const open = (options: Options): OpenSession => {
       page.items.forEach(entry.take)
       if (page.nextCursor === undefined || page.items.length === 0) return
     }
-  }
-
-  const show = (entry: TurnEntry): void => {
-    model.touch(entry)
-    frames.request()
   }
 
   const pump = (): void => {

@@ -115,7 +115,8 @@ const Gap = ({ entry, session }: Pick<Props, "entry" | "session">) => {
   }
   // a turn that ended shows its summary until all of its events are here
   if (missing === undefined || entry.facts.value.status !== "running") return null
-  const text = `Seq ${missing.from} to ${missing.to} did not reach this page. They are being read from the journal.`
+  const range = missing.from === missing.to ? missing.from : `${missing.from} to ${missing.to}`
+  const text = `Seq ${range} did not reach this page, and is being read from the journal.`
   return <Note note={{ tone: "warn", title: "Gap", text }} />
 }
 
@@ -237,7 +238,8 @@ export const TurnCard = (props: Props) => {
   useEffect(() => session.readEvents(entry), [session, entry])
 
   return (
-    <article
+    <div
+      role="group"
       class={`turn ${isInspected && looking.isChosen.value ? "inspected" : ""}`}
       aria-label={`Turn ${entry.number}, ${status.word}`}
       tabIndex={-1}
@@ -253,6 +255,6 @@ export const TurnCard = (props: Props) => {
       <Answer facts={facts} />
       <Notes {...props} facts={facts} />
       <Verbs {...props} facts={facts} earlier={earlier} />
-    </article>
+    </div>
   )
 }
