@@ -13,7 +13,7 @@ const built = join(root, "dist/workbench")
 const gzipMax = { ".js": 45_000, ".css": 6_000 }
 
 /** Everything of the page that runs and is not its own. */
-const packages = ["preact", "@preact/signals", "marked", "@tanstack/virtual-core", "eventsource-parser"]
+const packages = ["preact", "@preact/signals", "marked", "eventsource-parser"]
 const shared = ["domain/TurnState.ts", "domain/UsageSum.ts"]
 
 /** Ways to make a program or a document out of text. */

@@ -209,6 +209,8 @@ const drawnOf = (state: Blocks, text: string): string => {
   return draw(text)
 }
 
+const drawnTokens = (state: Blocks): string => JSON.stringify(state.blocks)
+
 describe("markdown that is still coming", () => {
   it("streamed in any pieces, it ends as the whole does", () => {
     FastCheck.assert(
@@ -216,7 +218,7 @@ describe("markdown that is still coming", () => {
         const text = chunks.join("")
         assert.deepStrictEqual(update(stream(chunks), text, false).blocks, update(empty, text, false).blocks)
       }),
-      { numRuns: 500 }
+      { numRuns: 2_000 }
     )
   })
 
@@ -236,6 +238,16 @@ describe("markdown that is still coming", () => {
       update(stream(["a\n\nb\n\nc"]), "x\n\ny", false).blocks,
       update(empty, "x\n\ny", false).blocks
     )
+  })
+
+  it("the links of one text are not those of another", () => {
+    stream(["[a]: https://b.example\n\nc\n\n", "d"])
+    assert.notInclude(drawnTokens(stream(["[a]\n\n", "b"])), "b.example")
+  })
+
+  it("a tag that is not closed changes nothing after it", () => {
+    assert.include(draw("<a href=x>\n\nhttps://b.example"), 'href="https://b.example/"')
+    assert.include(draw("a <a b\n\n# c <a>\n\nhttps://b.example"), 'href="https://b.example/"')
   })
 
   it("a line end in two pieces is one line end", () => {

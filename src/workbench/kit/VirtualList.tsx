@@ -1,7 +1,7 @@
 /**
  * A list of which only what is in view, and a little more, is in the page: items of unknown height that may grow, in
  * thousands. What a reader reads does not move when an item above it is measured or changes; who is at the end stays
- * there (`stickToEnd`), whatever grows or comes.
+ * there (`stickToEnd`), whatever grows or comes, and also when the list was hidden for a while.
  *
  * - The item that holds the focus stays in the page wherever it is scrolled to. Items are in the page in their order.
  * - Each says its place and how many there are, as their number in the page says nothing. What `render` gives is put
@@ -10,17 +10,17 @@
  * - What `render` gave is kept until the item, its index or `render` itself is another one, so that a frame of scrolling
  *   draws only what comes into view.
  * - Positions and heights are set through CSSOM alone. Nothing scrolls smoothly.
+ *
+ * How: items are in normal flow, each with the height of those left out before it as its margin, so that the page is
+ * right by itself when one grows. `Place` holds the first visible item and where the view begins within it. Whatever
+ * happens (`sync`), the heights of what is drawn are read, the view is put back to that item, and what is then in view is
+ * drawn, until nothing changes: a known height is not forgotten, so this ends. All of it is before the browser paints.
+ *
+ * Ours, since the library that did this (@tanstack/virtual-core) was 10.5 kB of a page that may have 45.
  */
-import {
-  elementScroll,
-  measureElement,
-  observeElementOffset,
-  observeElementRect,
-  Virtualizer
-} from "@tanstack/virtual-core"
-import type { Range, VirtualizerOptions } from "@tanstack/virtual-core"
-import { type ComponentChildren, options as preact, type VNode } from "preact"
-import { useCallback, useLayoutEffect, useReducer, useRef, useState } from "preact/hooks"
+import { type ComponentChildren, createRef, type VNode } from "preact"
+import { useLayoutEffect, useReducer, useRef, useState } from "preact/hooks"
+import { Heights } from "./Heights.ts"
 import "./virtual-list.css"
 
 export interface Handle {
@@ -43,66 +43,148 @@ interface Props<A> {
   readonly lead?: ComponentChildren
 }
 
-type List = Virtualizer<HTMLDivElement, HTMLDivElement>
-type Options = VirtualizerOptions<HTMLDivElement, HTMLDivElement>
-
 /** In px: a reader this near to the end is at it. */
 const endThreshold = 24
 /** Kept beyond each edge of the view, in px; what a turn of the wheel brings is there already. */
 const overscan = 400
-const leadKey = "\u0000lead"
 
-/** Draws in this task: what was measured, and the scroll position that goes with it, are painted together. */
-const drawNow = (change: () => void): void => {
-  const later = preact.debounceRendering
-  preact.debounceRendering = (draw) => draw()
-  try {
-    change()
-  } finally {
-    if (later === undefined) delete preact.debounceRendering
-    else preact.debounceRendering = later
+/** What is held in place, and what is drawn. Positions are px below the top of the first item. */
+class Place<A> {
+  readonly scroller = createRef<HTMLDivElement>()
+  readonly list = createRef<HTMLDivElement>()
+  readonly heights: Heights<A>
+  sticks: boolean
+  readonly #draw: () => void
+  readonly #observer = new ResizeObserver(() => this.sync())
+  /** The indexes of what is in the page, and from where to where it is without gaps. */
+  #drawn: ReadonlyArray<number> = []
+  #from = 0
+  #to = -1
+  /** The first item in view, and how far below its top the view begins (above it while the lead is in view). */
+  #key: string | undefined
+  #offset = 0
+  #isAtEnd: boolean
+  /** On the way there by command. */
+  #isEnding = false
+  /** Of the view: its place and its height; none while it is hidden. */
+  #y = 0
+  #height = 0
+  #isHidden = true
+  /** The scroll position, and the greatest one, as they were left: any other is the reader's doing. */
+  #top = 0
+  #max = 0
+
+  constructor({ estimate, keyOf, stickToEnd = false }: Props<A>, draw: () => void) {
+    this.heights = new Heights(keyOf, estimate)
+    this.sticks = this.#isAtEnd = stickToEnd
+    this.#draw = draw
   }
-}
 
-const isNearEnd = (list: List): boolean =>
-  list.getTotalSize() - (list.scrollRect?.height ?? 0) - (list.scrollOffset ?? 0) <= endThreshold
+  /** A ref. What comes while sizes are reported is observed in the next frame: else the browser reports a loop. */
+  readonly watch = (element: Element | null) => {
+    if (element === null) return
+    const id = requestAnimationFrame(() => this.#observer.observe(element))
+    return () => {
+      cancelAnimationFrame(id)
+      this.#observer.unobserve(element)
+    }
+  }
 
-/** The parts of the virtualizer's options that do not change. */
-const fixedOptions = (stuck: { current: boolean }, sticks: { readonly current: boolean }) => ({
-  scrollToFn: elementScroll,
-  observeElementOffset: (list: List, report: (offset: number, isScrolling: boolean) => void) =>
-    observeElementOffset(list, (offset, isScrolling) => {
-      report(offset, isScrolling)
-      if ((list.scrollRect?.height ?? 0) > 0) stuck.current = isNearEnd(list)
-    }),
-  // the view itself may change its height, or be hidden for a while
-  observeElementRect: (list: List, report: (rect: { readonly width: number; readonly height: number }) => void) =>
-    observeElementRect(list, (rect) => {
-      report(rect)
-      if (rect.height > 0 && stuck.current && sticks.current) list.scrollToEnd()
-    }),
-  scrollEndThreshold: endThreshold
-})
+  readonly isAtEnd = (): boolean => this.#max - this.#top <= endThreshold
 
-/** Everything that has been measured while hidden has no height, and would lose the one that it had. */
-const measureShown: NonNullable<Options["measureElement"]> = (element, entry, list) => {
-  const size = measureElement(element, entry, list)
-  const index = list.indexFromElement(element)
-  const key = list.options.getItemKey(index)
-  return size > 0 || key === leadKey ? size : list.itemSizeCache.get(key) ?? list.options.estimateSize(index)
+  /** To the item with this key; without one, to the end. */
+  readonly jump = (key?: string): void => {
+    if (key !== undefined && this.heights.indexOf(key) < 0) return
+    this.#key = key
+    this.#offset = 0
+    this.#isAtEnd = this.#isEnding = key === undefined
+    this.#top = this.scroller.current?.scrollTop ?? 0
+    this.sync()
+  }
+
+  /** The indexes of the items to be in the page. */
+  draw(items: ReadonlyArray<A>): ReadonlyArray<number> {
+    const { heights, list } = this
+    if (heights.take(items)) {
+      this.#y = this.#follows()
+        ? heights.startOf(items.length) - this.#height
+        : this.#aim(this.#y)
+    }
+    const [from, to] = this.#range(overscan)
+    this.#from = from
+    this.#to = to
+    const focused = document.activeElement?.closest<HTMLElement>("[data-key]")
+    const held = list.current?.contains(focused ?? null) === true ? heights.indexOf(focused?.dataset["key"]) : -1
+    const drawn = items.slice(from, to + 1).map((_, index) => from + index)
+    if (held >= 0 && held < from) drawn.unshift(held)
+    if (held > to) drawn.push(held)
+    return this.#drawn = drawn
+  }
+
+  readonly sync = (): void => {
+    const { heights, list: { current: list }, scroller: { current: scroller } } = this
+    const height = scroller?.clientHeight ?? 0
+    const wasHidden = this.#isHidden
+    this.#isHidden = height === 0
+    if (scroller === null || list === null || height === 0) return
+    const yNow = () => scroller.getBoundingClientRect().top + scroller.clientTop - list.getBoundingClientRect().top
+    this.#height = height
+    this.#drawn.forEach((index, at) => heights.measured(index, list.children[at]?.getBoundingClientRect().height ?? 0))
+
+    const max = scroller.scrollHeight - height
+    const top = scroller.scrollTop
+    // the browser moves what was hidden, and what is at the end of a list that became shorter
+    const moved = wasHidden || (max < this.#max && top > max - 1) ? 0 : top - this.#top
+    this.#offset += moved
+    if (moved !== 0) this.#isEnding = false
+    const follows = moved === 0 && this.#follows()
+    const y = yNow()
+    const aim = follows ? y + max - top : this.#aim(y)
+    if (Math.abs(aim - y) > 0.5) scroller.scrollTop = top + aim - y
+    this.#top = scroller.scrollTop
+    this.#y = yNow()
+
+    const [from, to] = this.#range(overscan / 2)
+    const isDrawn = from >= this.#from && to <= this.#to
+    if (moved !== 0) this.#hold(Math.min(max, this.#max) - top <= (moved < 0 ? 1 : endThreshold))
+    else if (isDrawn && (follows || heights.indexOf(this.#key) < 0 || Math.abs(aim - this.#y) >= 1)) {
+      this.#hold(max - this.#top <= endThreshold)
+    }
+    this.#max = max
+    if (isDrawn) this.#isEnding = false
+    else this.#draw()
+  }
+
+  #hold(isAtEnd: boolean): void {
+    const index = this.heights.indexAt(this.#y)
+    this.#key = this.heights.keyAt(index)
+    this.#offset = this.#y - this.heights.startOf(index)
+    this.#isAtEnd = isAtEnd
+  }
+
+  #follows(): boolean {
+    return this.#isEnding || (this.#isAtEnd && this.sticks)
+  }
+
+  /** Where the view should begin; `y` where nothing is held. */
+  #aim(y: number): number {
+    const index = this.heights.indexOf(this.#key)
+    return index < 0 ? y : this.heights.startOf(index) + this.#offset
+  }
+
+  #range(beyond: number): readonly [number, number] {
+    return [this.heights.indexAt(this.#y - beyond), this.heights.indexAt(this.#y + this.#height + beyond)]
+  }
 }
 
 /** What `render` gave for the items that are in the page. */
 function useRendered<A>(render: Props<A>["render"]) {
-  const kept = useRef<
-    { render: Props<A>["render"]; nodes: Map<string, { item: A; index: number; node: VNode }> } | undefined
-  >(undefined)
-  if (kept.current?.render !== render) kept.current = { render, nodes: new Map() }
-  const before = kept.current.nodes
-  const nodes: typeof before = new Map()
-  kept.current.nodes = nodes
+  const kept = useRef({ render, nodes: new Map<string, { item: A; index: number; node: VNode }>() })
+  const before = kept.current.render === render ? kept.current.nodes : undefined
+  const nodes: typeof kept.current.nodes = new Map()
+  kept.current = { render, nodes }
   return (key: string, item: A, index: number): VNode => {
-    const known = before.get(key)
+    const known = before?.get(key)
     const next = known?.item === item && known.index === index ? known : { item, index, node: render(item, index) }
     nodes.set(key, next)
     return next.node
@@ -110,124 +192,57 @@ function useRendered<A>(render: Props<A>["render"]) {
 }
 
 export function VirtualList<A>(props: Props<A>) {
-  const { estimate, items, keyOf, label, lead, listRole = "list", stickToEnd = false } = props
-  const scroller = useRef<HTMLDivElement>(null)
+  const { items, keyOf, label, lead, listRole = "list", stickToEnd = false } = props
   const [, draw] = useReducer((count: number) => count + 1, 0)
-  const first = lead === undefined || lead === null || lead === false ? 0 : 1
-  const current = { items, keyOf, first }
-  const now = useRef(current)
-  now.current = current
-  const sticks = useRef(stickToEnd)
-  sticks.current = stickToEnd
-  const stuck = useRef(true)
-  const isDrawing = useRef(true)
-  isDrawing.current = true
-
-  // a new function where keys may be others: the layout is made anew
-  const getItemKey = useCallback((index: number): string => {
-    const item = items[index - first]
-    return item === undefined ? leadKey : now.current.keyOf(item)
-  }, [items, first])
-
-  const indexOf = useCallback((key: string): number => {
-    const index = now.current.items.findIndex((item) => now.current.keyOf(item) === key)
-    return index < 0 ? -1 : index + now.current.first
-  }, [])
-
-  const rangeExtractor = useCallback((range: Range): Array<number> => {
-    const more = Math.max(2, Math.ceil(overscan / estimate))
-    const from = Math.max(0, range.startIndex - more)
-    const to = Math.min(range.count - 1, range.endIndex + more)
-    const indexes = Array.from({ length: to - from + 1 }, (_, index) => from + index)
-    const focused = document.activeElement?.closest<HTMLElement>("[data-key]")
-    const held = focused !== null && focused !== undefined && scroller.current?.contains(focused) === true
-      ? indexOf(focused.dataset["key"] ?? "")
-      : -1
-    const extra = [now.current.first === 1 ? 0 : -1, held].filter((index) => index >= 0)
-    return [...new Set([...extra, ...indexes])].sort((a, b) => a - b)
-  }, [estimate])
-
-  const [fixed] = useState(() => fixedOptions(stuck, sticks))
-  const options: Options = {
-    ...fixed,
-    count: items.length + first,
-    getScrollElement: () => scroller.current,
-    estimateSize: () => estimate,
-    getItemKey,
-    measureElement: measureShown,
-    rangeExtractor,
-    anchorTo: stickToEnd ? "end" : "start",
-    followOnAppend: stickToEnd,
-    // later, in a microtask, what comes into the page would be observed too late in the frame: an error in the console
-    onChange: () => {
-      if (!isDrawing.current) drawNow(() => draw(undefined))
-      else draw(undefined)
-    }
-  }
-  const [list] = useState((): List => {
-    const made: List = new Virtualizer(options)
-    // also on the way up, which is when the items above are measured
-    made.shouldAdjustScrollPositionOnItemSizeChange = (item) =>
-      made.itemSizeCache.has(item.key) ? item.end <= (made.scrollOffset ?? 0) : item.start < (made.scrollOffset ?? 0)
-    return made
-  })
-  list.setOptions(options)
-
-  useLayoutEffect(() => list._didMount(), [])
-  useLayoutEffect(() => {
-    list._willUpdate()
-    isDrawing.current = false
-  })
-  useLayoutEffect(() => {
-    if (stickToEnd) list.scrollToEnd()
-    props.handle?.({
-      scrollToEnd: () => list.scrollToEnd(),
-      scrollToKey: (key) => {
-        const index = indexOf(key)
-        if (index >= 0) list.scrollToIndex(index, { align: "start" })
-      },
-      isAtEnd: () => isNearEnd(list)
-    })
-  }, [])
-
+  const [place] = useState(() => new Place(props, () => draw(undefined)))
+  const { heights } = place
   const rendered = useRendered(props.render)
-  const shown = list.getVirtualItems()
-  const place = (start: number) => ({ top: `${start}px` })
+  place.sticks = stickToEnd
+  const drawn = place.draw(items)
+  let end = 0
+
+  useLayoutEffect(() => {
+    props.handle?.({ scrollToEnd: () => place.jump(), scrollToKey: place.jump, isAtEnd: place.isAtEnd })
+    return place.watch(place.scroller.current)
+  }, [])
+  useLayoutEffect(place.sync)
+
   return (
     <div
-      ref={scroller}
+      ref={place.scroller}
       class={`virtual ${props.class ?? ""}`}
       tabIndex={0}
       role="region"
       aria-label={label}
+      onScroll={place.sync}
     >
-      <div class="virtual-all" style={{ height: `${list.getTotalSize()}px` }}>
-        {first === 1 && <div ref={list.measureElement} data-index={0} style={place(0)}>{lead}</div>}
-        <div
-          class="virtual-items"
-          role={items.length === 0 ? undefined : listRole}
-          aria-label={items.length === 0 ? undefined : label}
-        >
-          {shown.map(({ index, start }) => {
-            const item = items[index - first]
-            if (item === undefined) return null
-            const key = keyOf(item)
-            return (
-              <div
-                key={key}
-                ref={list.measureElement}
-                data-index={index}
-                data-key={key}
-                role={listRole === "feed" ? "article" : "listitem"}
-                aria-setsize={items.length}
-                aria-posinset={index - first + 1}
-                style={place(start)}
-              >
-                {rendered(key, item, index - first)}
-              </div>
-            )
-          })}
-        </div>
+      {lead && <div ref={place.watch}>{lead}</div>}
+      <div
+        ref={place.list}
+        role={items.length === 0 ? undefined : listRole}
+        aria-label={items.length === 0 ? undefined : label}
+        class="virtual-items"
+        style={{ paddingBottom: `${heights.startOf(items.length) - heights.startOf((drawn.at(-1) ?? -1) + 1)}px` }}
+      >
+        {drawn.map((index) => {
+          const item = items[index] as A
+          const key = keyOf(item)
+          const marginTop = `${heights.startOf(index) - end}px`
+          end = heights.startOf(index + 1)
+          return (
+            <div
+              key={key}
+              ref={place.watch}
+              data-key={key}
+              role={listRole === "feed" ? "article" : "listitem"}
+              aria-setsize={items.length}
+              aria-posinset={index + 1}
+              style={{ marginTop }}
+            >
+              {rendered(key, item, index)}
+            </div>
+          )
+        })}
       </div>
     </div>
   )

@@ -71,12 +71,13 @@ const Link = ({ address, children }: { readonly address: string; readonly childr
 )
 
 const link = (token: Tokens.Link): ComponentChild => {
-  const address = token.autolink === true ? token.href : decode(token.href)
+  // references in an address that is not in brackets are literal, so its text is not decoded either
+  const isBare = !token.raw.startsWith("[")
+  const address = isBare ? token.href : decode(token.href)
   const safe = safeAddress(address)
-  // references in a bare address are literal, so its text is not decoded either
-  const words = token.autolink === true ? token.text : inlines(token.tokens, true)
+  const words = isBare ? token.text : inlines(token.tokens, true)
   if (safe !== undefined) return <Link address={safe}>{words}</Link>
-  return token.autolink === true ? token.text : <>{words} ({shownAddress(address)})</>
+  return isBare ? words : <>{words} ({shownAddress(address)})</>
 }
 
 const image = (token: Tokens.Image, inLink: boolean): ComponentChild => {

@@ -113,7 +113,11 @@ class Reading {
   }
 
   #push(tokens: ReadonlyArray<Token>): void {
-    for (const token of tokens) if (token.type !== "space") this.blocks.push({ token })
+    for (const token of tokens) {
+      // the lexer has the line ends after a block of code in it, or has not
+      if (token.type === "code") token.raw = token.raw.trimEnd()
+      if (token.type !== "space") this.blocks.push({ token })
+    }
   }
 
   #finish(tokens: ReadonlyArray<Token>, end: number): true {
@@ -140,9 +144,7 @@ class Reading {
     const source = this.#source
     fenceStart.lastIndex = this.offset
     const match = fenceStart.exec(source)
-    if (match === null || (this.#streaming && fenceStart.lastIndex === source.length && !match[0].endsWith("\n"))) {
-      return undefined
-    }
+    if (match === null) return undefined
     const mark = match[2] ?? match[4] ?? ""
     const start = fenceStart.lastIndex
     const code = (end: number, raw: number): ReadonlyArray<Token> => {
@@ -251,17 +253,13 @@ const readWhole = (source: string, lexed: number): Blocks => {
   return isKnownLate ? read({ ...start, links: first.links, lexed: first.lexed }, source, false) : first
 }
 
-const sameField = (a: Tokens.Generic | undefined, b: Tokens.Generic, name: string): boolean => a?.[name] === b[name]
-
-/** `next`, with the blocks of `before` where they are the same. */
+/** `next`, with the finished blocks of `before` where they are the same. */
 const keep = (before: Blocks, next: Blocks): Blocks => ({
   ...next,
   blocks: next.blocks.map((block, index) => {
-    const old = before.blocks[index]
-    // a fenced block has one raw text with, and one without, the line end after it
-    const key = block.token.type === "code" ? "text" : "raw"
-    const isSame = [key, "type", "lang"].every((name) => sameField(old?.token, block.token, name))
-    return isSame && old !== undefined && Object.keys(next.links).length === 0 ? old : block
+    const old = index < before.finished ? before.blocks[index] : undefined
+    const isSame = old?.token.raw === block.token.raw && old.token.type === block.token.type
+    return isSame && Object.keys(next.links).length === 0 ? old : block
   })
 })
 
@@ -271,7 +269,8 @@ export const update = (state: Blocks, text: string, streaming: boolean): Blocks 
   // the second half of a line end may be on its way
   const source = streaming && text.endsWith("\r") ? lines.slice(0, -1) : lines
   if (source === state.source && streaming === state.streaming) return state
-  const isContinued = state.streaming && source.startsWith(state.source)
+  // `empty` is shared, and must not come to know links
+  const isContinued = state !== empty && state.streaming && source.startsWith(state.source)
   if (!streaming) return keep(state, readWhole(source, isContinued ? state.lexed : 0))
   return read(isContinued ? state : { ...empty, links: noLinks() }, source, true)
 }

@@ -70,7 +70,9 @@ const blockStart = (text: string): number => {
 export const mend = (text: string): string => {
   const far = text.slice(0, -reachMax)
   const near = withoutMarkLine(text.slice(far.length))
-  if ((near.match(fence)?.length ?? 0) % 2 === 1) return text
+  const fences = [...near.matchAll(fence)]
+  // the lexer takes a line for the start of code once it has ended
+  if (fences.length % 2 === 1) return near.includes("\n", fences.at(-1)?.index) ? text : `${text}\n`
   const start = blockStart(near)
   const head = near.slice(start).trimEnd()
   if (/^ {0,3}\|[^\n]+$/.test(head)) return far + near.slice(0, start) + mendHead(head)

@@ -1,35 +1,48 @@
 /**
  * What marked leaves to whoever writes the HTML: character references, and which addresses may be followed.
  *
- * marked 18 hands over text with its numeric references resolved (and `&amp;` where a resolved one could be read twice)
- * and its named ones as written; addresses and titles with all of them as written; code, raw HTML and bare addresses
- * literally. So text and addresses are decoded here, once, and nothing else is.
+ * marked 17 hands over text, addresses and titles with their references as written; code, raw HTML and addresses that
+ * are not in brackets are literal. So text and bracketed addresses are decoded here, once, and nothing else is.
  */
-const names = [
-  "amp&lt<gt>quot\"apos'nbsp\u00a0copy©reg®trade™hellip…mdash—ndash–lsquo‘rsquo’ldquo“rdquo”laquo«raquo»bull•middot·",
-  "times×divide÷plusmn±minus−deg°microµpara¶sect§euro€pound£yen¥cent¢larr←rarr→uarr↑darr↓harr↔rArr⇒hArr⇔le≤ge≥ne≠",
-  "asymp≈equiv≡infin∞sum∑prod∏radic√part∂int∫isin∈forall∀exist∃alphaαbetaβgammaγdeltaδepsilonεlambdaλmuμpiπsigmaσ",
-  "phiφomegaωDeltaΔOmegaΩfrac12½check✓"
-].join("")
+/** Of those that models write; a longer name could be one of every object's own. */
+const names: Readonly<Record<string, string>> = {
+  amp: "&",
+  lt: "<",
+  gt: ">",
+  quot: '"',
+  apos: "'",
+  nbsp: "\u00a0",
+  copy: "©",
+  reg: "®",
+  trade: "™",
+  hellip: "…",
+  mdash: "—",
+  ndash: "–",
+  lsquo: "‘",
+  rsquo: "’",
+  ldquo: "“",
+  rdquo: "”",
+  laquo: "«",
+  raquo: "»",
+  bull: "•",
+  middot: "·",
+  times: "×",
+  deg: "°",
+  euro: "€",
+  rarr: "→",
+  larr: "←"
+}
 
-const named: ReadonlyMap<string, string> = new Map(
-  Array.from(names.matchAll(/([a-z]+(?:12)?)([^a-z0-9])/gi), ([, name = "", character = ""]) => [name, character])
-)
-
-const numeric = (code: number): string =>
+const character = (code: number): string =>
   code === 0 || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff) ? "\ufffd" : String.fromCodePoint(code)
 
 /** Text with its character references resolved; those of rare names stay as written. */
 export const decode = (text: string): string =>
-  text.includes("&")
-    ? text.replace(
-      /&(?:#(\d{1,7})|#[xX]([\da-fA-F]{1,6})|([a-zA-Z][\da-zA-Z]{1,31}));/g,
-      (reference, decimal?: string, hex?: string, name?: string) =>
-        name === undefined
-          ? numeric(decimal === undefined ? Number.parseInt(hex ?? "", 16) : Number(decimal))
-          : named.get(name) ?? reference
-    )
-    : text
+  text.replace(
+    /&(?:#(\d{1,7}|[xX][\da-fA-F]{1,6})|([a-z]{2,6}));/g,
+    (reference, code: string | undefined, name: string) =>
+      code === undefined ? names[name] ?? reference : character(Number(code.replace(/^x/i, "0x")))
+  )
 
 /**
  * The address as the browser will read it, where a person may follow it: an absolute one of the web, without a user name
