@@ -24,7 +24,12 @@ const lexerOfMarked = {
     const hung = body.filter(hangsOn)
     if (hung.length === 0) throw new Error("marked is made in another way now: see .ci/build-page.mjs")
     const alone = hung.reduceRight((text, { end, start }) => `${text.slice(0, start)};${text.slice(end)}`, code)
-    return { code: alone.replaceAll("=new ", "=/*@__PURE__*/new "), map: null }
+    const settled = alone
+      .replace(/\bthis\.options\.(pedantic|breaks)\b/g, "false")
+      .replace(/\bthis\.options\.gfm\b/g, "true")
+      .replace(/\bthis\.options\.extensions\b/g, "(void 0)")
+      .replace(/static get rules\(\)\{.*?\}\}/, "")
+    return { code: settled.replaceAll("=new ", "=/*@__PURE__*/new "), map: null }
   }
 }
 
@@ -34,7 +39,7 @@ export const buildPage = () =>
     configFile: false,
     logLevel: "warn",
     plugins: [lexerOfMarked],
-    esbuild: { jsx: "automatic", jsxImportSource: "preact", legalComments: "none" },
+    esbuild: { jsx: "transform", jsxFactory: "h", jsxFragment: "Fragment", jsxInject: "import { h, Fragment } from 'preact'", legalComments: "none" },
     build: {
       outDir: `${root}dist/workbench`,
       emptyOutDir: true,
