@@ -39,7 +39,13 @@ export const buildPage = () =>
     configFile: false,
     logLevel: "warn",
     plugins: [lexerOfMarked],
-    esbuild: { jsx: "transform", jsxFactory: "h", jsxFragment: "Fragment", jsxInject: "import { h, Fragment } from 'preact'", legalComments: "none" },
+    esbuild: {
+      jsx: "transform",
+      jsxFactory: "h",
+      jsxFragment: "Fragment",
+      jsxInject: "import { h, Fragment } from 'preact'",
+      legalComments: "none"
+    },
     build: {
       outDir: `${root}dist/workbench`,
       emptyOutDir: true,

@@ -5,6 +5,7 @@
 import { type Signal, useSignal } from "@preact/signals"
 import { useEffect } from "preact/hooks"
 import type { Server } from "../server/Server.ts"
+import { LogNotes } from "../session/LogNotes.tsx"
 import { type Looking, type Panel, panels } from "../session/Looking.ts"
 import type { OpenSession } from "../session/OpenSession.ts"
 import type { TurnEntry } from "../session/TurnEntry.ts"
@@ -108,17 +109,7 @@ const TurnPanel = ({ choice, entry, looking, server, session }: {
   const isRead = log.state === "folded" || log.state === "whole"
   return (
     <>
-      {!isPreviewed(looking) &&
-        InspectorText.logNotes(log, facts).map((note) => (
-          <div key={note.text} class={`note ${note.tone}`}>
-            <p>{note.text}</p>
-            {note.isRetryable && (
-              <button type="button" class="small" onClick={() => session.readEvents(entry)}>
-                Read the events again
-              </button>
-            )}
-          </div>
-        ))}
+      {!isPreviewed(looking) && <LogNotes all entry={entry} session={session} />}
       {panel === "events" && (
         <EventsPanel looking={looking} log={log} isRunning={facts.status === "running"} choice={choice} />
       )}

@@ -7,6 +7,7 @@ import { useEffect } from "preact/hooks"
 import { Action } from "../kit/Action.tsx"
 import { Named } from "../kit/Named.tsx"
 import type { Verb } from "../server/Server.ts"
+import { LogNotes } from "../session/LogNotes.tsx"
 import type { OpenSession } from "../session/OpenSession.ts"
 import type { TurnEntry } from "../session/TurnEntry.ts"
 import type { TurnFacts } from "../session/TurnFacts.ts"
@@ -102,24 +103,6 @@ const Note = ({ note, children }: { readonly note: TurnView.Note; readonly child
   </div>
 )
 
-/** What is not here of the turn, and what is done about it. */
-const Gap = ({ entry, session }: Pick<Props, "entry" | "session">) => {
-  const { fault, missing, state } = entry.log.value
-  if (state === "broken") {
-    const text = `${fault ?? "They do not fold."} What is shown may not be all of it.`
-    return (
-      <Note note={{ tone: "bad", title: "The events of this turn could not be read", text }}>
-        <button type="button" onClick={() => session.readEvents(entry)}>Read them again</button>
-      </Note>
-    )
-  }
-  // a turn that ended shows its summary until all of its events are here
-  if (missing === undefined || entry.facts.value.status !== "running") return null
-  const range = missing.from === missing.to ? missing.from : `${missing.from} to ${missing.to}`
-  const text = `Seq ${range} did not reach this page, and is being read from the journal.`
-  return <Note note={{ tone: "warn", title: "Gap", text }} />
-}
-
 /** The way on without the variables that are missing: the same message, to a provider that needs none. */
 const UseDeterministic = (
   { text, workbench }: { readonly text: string | undefined; readonly workbench: Workbench }
@@ -150,7 +133,7 @@ const Notes = ({ entry, facts, session, workbench }: Props & { readonly facts: T
         )}
       </Note>
     ))}
-    <Gap entry={entry} session={session} />
+    <LogNotes all={false} entry={entry} session={session} />
   </>
 )
 

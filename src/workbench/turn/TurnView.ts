@@ -6,6 +6,7 @@ import type { Turn } from "../../domain/Resources.ts"
 import type { TurnErrorInfo } from "../../domain/TurnError.ts"
 import type { Usage } from "../../domain/Usage.ts"
 import type { Verb } from "../server/Server.ts"
+import type { TurnLog } from "../session/TurnEntry.ts"
 import type { TurnFacts } from "../session/TurnFacts.ts"
 
 /** How a status is coloured; the icon and the word say the same. */
@@ -141,6 +142,15 @@ const endNote = (facts: TurnFacts): ReadonlyArray<Note> => {
   }
 }
 
+const foldedNote = ({ foldedAt }: TurnFacts): ReadonlyArray<Note> =>
+  foldedAt === undefined ? [] : [{
+    tone: "",
+    title: "Folded",
+    text: `Retention removed the deltas of this turn at ${
+      foldedAt.slice(0, 16).replace("T", " ")
+    } UTC. Its messages and what it used are kept.`
+  }]
+
 /** What a reader should know beside the answer: failed attempts, what became of the turn, what is not shown. */
 export const notesOf = (facts: TurnFacts): ReadonlyArray<Note> => {
   const failed = facts.failures.filter(({ data }) => data.retryInMs !== undefined).map(({ data }) => ({
@@ -148,20 +158,31 @@ export const notesOf = (facts: TurnFacts): ReadonlyArray<Note> => {
     title: `Attempt ${data.attempt} failed`,
     text: data.error.message
   }))
-  const folded = facts.foldedAt === undefined ? [] : [{
-    tone: "" as const,
-    title: "Folded",
-    text: `Retention removed the deltas of this turn at ${
-      facts.foldedAt.slice(0, 16).replace("T", " ")
-    } UTC; its messages are kept.`
-  }]
   const long = facts.whole ? [] : [{
     tone: "" as const,
     title: "A long answer",
     text: `${facts.textChars > 0 ? `${facts.textChars.toLocaleString("en")} characters are` : "It is"} ` +
       `more than this page shows. GET /v1/turns/${facts.id} has the whole.`
   }]
-  return [...failed, ...endNote(facts), ...folded, ...long]
+  return [...failed, ...endNote(facts), ...foldedNote(facts), ...long]
+}
+
+/** What is not here of the events. `all`: also what belongs to reading a turn that ended, and is no fault. */
+export const logNotes = (log: TurnLog, facts: TurnFacts, all: boolean): ReadonlyArray<Note> => {
+  const held = log.events.length
+  if (log.state === "broken") {
+    const where = held === 0 ? "" : `The events after seq ${held.toLocaleString("en")} are not here. `
+    return [{ tone: "bad", title: "The events could not be read", text: where + (log.fault ?? "") }]
+  }
+  if (log.state === "folded") return all ? foldedNote(facts) : []
+  if (log.missing !== undefined && facts.status === "running" && held > 0) {
+    const { from, to } = log.missing
+    const text = `Seq ${
+      from === to ? from : `${from}–${to}`
+    } did not reach this page, and is being read from the journal.`
+    return [{ tone: "warn", title: "Gap", text }]
+  }
+  return all && log.missing !== undefined ? [{ tone: "", title: "Reading the events …", text: "" }] : []
 }
 
 /** How this turn relates to others, by their numbers. */
