@@ -55,7 +55,7 @@ class Place<A> {
   readonly heights: Heights<A>
   sticks: boolean
   readonly #draw: () => void
-  readonly #observer = new ResizeObserver(() => this.sync())
+  #observer: ResizeObserver | undefined
   /** The indexes of what is in the page, and from where to where it is without gaps. */
   #drawn: ReadonlyArray<number> = []
   #from = 0
@@ -83,10 +83,11 @@ class Place<A> {
   /** A ref. What comes while sizes are reported is observed in the next frame: else the browser reports a loop. */
   readonly watch = (element: Element | null) => {
     if (element === null) return
-    const id = requestAnimationFrame(() => this.#observer.observe(element))
+    const observer = this.#observer ??= new ResizeObserver(this.sync)
+    const id = requestAnimationFrame(() => observer.observe(element))
     return () => {
       cancelAnimationFrame(id)
-      this.#observer.unobserve(element)
+      observer.unobserve(element)
     }
   }
 
@@ -113,7 +114,7 @@ class Place<A> {
     const [from, to] = this.#range(overscan)
     this.#from = from
     this.#to = to
-    const focused = document.activeElement?.closest<HTMLElement>("[data-key]")
+    const focused = list.current === null ? undefined : document.activeElement?.closest<HTMLElement>("[data-key]")
     const held = list.current?.contains(focused ?? null) === true ? heights.indexOf(focused?.dataset["key"]) : -1
     const drawn = items.slice(from, to + 1).map((_, index) => from + index)
     if (held >= 0 && held < from) drawn.unshift(held)
