@@ -6,7 +6,7 @@
  * - The item that holds the focus stays in the page wherever it is scrolled to. Items are in the page in their order.
  * - Each says its place and how many there are, as their number in the page says nothing. What `render` gives is put
  *   into an element with the role: it need not be an `article` or `li` itself. Space between items is theirs (padding).
- * - `lead` is drawn above the items, always in the page, and may change its height too.
+ * - `lead` is drawn above the items, always, and may change its height too.
  * - What `render` gave is kept until the item, its index or `render` itself is another one, so that a frame of scrolling
  *   draws only what comes into view.
  * - Positions and heights are set through CSSOM alone. Nothing scrolls smoothly.
@@ -220,8 +220,7 @@ export function VirtualList<A>(props: Props<A>) {
       {lead && <div ref={place.watch}>{lead}</div>}
       <div
         ref={place.list}
-        role={items.length === 0 ? undefined : listRole}
-        aria-label={items.length === 0 ? undefined : label}
+        {...(items.length > 0 && { role: listRole, "aria-label": label })}
         class="virtual-items"
         style={{ paddingBottom: `${heights.startOf(items.length) - heights.startOf((drawn.at(-1) ?? -1) + 1)}px` }}
       >
