@@ -1,9 +1,9 @@
 /** What a turn was sent, or what the next message would be: slots in their order, tokens, and the hashes that prove it. */
 import type { ContextManifest, Slot } from "../../domain/Context.ts"
+import { CopyButton } from "../kit/CopyButton.tsx"
 import type { Looking, Preview } from "../session/Looking.ts"
 import type { TurnFacts } from "../session/TurnFacts.ts"
 import * as ContextText from "./ContextText.ts"
-import { CopyButton } from "./CopyButton.tsx"
 import { Gauge } from "./Gauge.tsx"
 
 const shortHash = (hash: string): string => hash.slice(0, 12)

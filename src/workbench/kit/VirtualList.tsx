@@ -6,7 +6,7 @@
  * - The item that holds the focus stays in the page wherever it is scrolled to. Items are in the page in their order.
  * - Each says its place and how many there are, as their number in the page says nothing. What `render` gives is put
  *   into an element with the role: it need not be an `article` or `li` itself. Space between items is theirs (padding).
- * - `lead` is drawn above the items, always in the page, and may change its height too.
+ * - `lead` is drawn above the items, always, and may change its height too.
  * - What `render` gave is kept until the item, its index or `render` itself is another one, so that a frame of scrolling
  *   draws only what comes into view.
  * - Positions and heights are set through CSSOM alone. Nothing scrolls smoothly.
@@ -55,7 +55,7 @@ class Place<A> {
   readonly heights: Heights<A>
   sticks: boolean
   readonly #draw: () => void
-  readonly #observer = new ResizeObserver(() => this.sync())
+  #observer: ResizeObserver | undefined
   /** The indexes of what is in the page, and from where to where it is without gaps. */
   #drawn: ReadonlyArray<number> = []
   #from = 0
@@ -83,10 +83,11 @@ class Place<A> {
   /** A ref. What comes while sizes are reported is observed in the next frame: else the browser reports a loop. */
   readonly watch = (element: Element | null) => {
     if (element === null) return
-    const id = requestAnimationFrame(() => this.#observer.observe(element))
+    const observer = this.#observer ??= new ResizeObserver(this.sync)
+    const id = requestAnimationFrame(() => observer.observe(element))
     return () => {
       cancelAnimationFrame(id)
-      this.#observer.unobserve(element)
+      observer.unobserve(element)
     }
   }
 
@@ -113,7 +114,7 @@ class Place<A> {
     const [from, to] = this.#range(overscan)
     this.#from = from
     this.#to = to
-    const focused = document.activeElement?.closest<HTMLElement>("[data-key]")
+    const focused = list.current === null ? undefined : document.activeElement?.closest<HTMLElement>("[data-key]")
     const held = list.current?.contains(focused ?? null) === true ? heights.indexOf(focused?.dataset["key"]) : -1
     const drawn = items.slice(from, to + 1).map((_, index) => from + index)
     if (held >= 0 && held < from) drawn.unshift(held)
@@ -219,8 +220,7 @@ export function VirtualList<A>(props: Props<A>) {
       {lead && <div ref={place.watch}>{lead}</div>}
       <div
         ref={place.list}
-        role={items.length === 0 ? undefined : listRole}
-        aria-label={items.length === 0 ? undefined : label}
+        {...(items.length > 0 && { role: listRole, "aria-label": label })}
         class="virtual-items"
         style={{ paddingBottom: `${heights.startOf(items.length) - heights.startOf((drawn.at(-1) ?? -1) + 1)}px` }}
       >

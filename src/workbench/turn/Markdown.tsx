@@ -9,7 +9,8 @@
  */
 import type { MarkedToken, Token, Tokens } from "marked"
 import type { ComponentChild, ComponentChildren, VNode } from "preact"
-import { useEffect, useRef, useState } from "preact/hooks"
+import { useRef } from "preact/hooks"
+import { CopyButton } from "../kit/CopyButton.tsx"
 import { type Block, empty, update } from "./MarkdownBlocks.ts"
 import { decode, safeAddress, shownAddress } from "./MarkdownText.ts"
 import "./markdown.css"
@@ -41,24 +42,12 @@ const Written = ({ text }: { readonly text: string }) => <div class="written">{p
 
 const Code = ({ lang, text }: { readonly lang: string; readonly text: string }) => {
   const pre = useRef<HTMLPreElement>(null)
-  const [said, setSaid] = useState("Copy")
-  useEffect(() => {
-    if (said === "Copy") return
-    const id = setTimeout(() => setSaid("Copy"), 2_000)
-    return () => clearTimeout(id)
-  }, [said])
-  // the clipboard is not there without TLS, away from localhost
   const select = () => {
     if (pre.current !== null) getSelection()?.selectAllChildren(pre.current)
-    setSaid("Selected")
-  }
-  const copy = () => {
-    if (navigator.clipboard === undefined) select()
-    else navigator.clipboard.writeText(text).then(() => setSaid("Copied"), select)
   }
   return (
     <div class="code-block">
-      <button type="button" class="plain" aria-label={`${said} code`} onClick={copy}>{said}</button>
+      <CopyButton what="code" text={() => text} select={select} />
       <pre ref={pre} tabIndex={0} role="group" aria-label={`Code, ${lang === "" ? "text" : lang}`}>
         <code>{pieces(text)}</code>
       </pre>

@@ -77,35 +77,21 @@ const lastLineStart = (text: string): number => {
   return 0
 }
 
+type Draft = { -readonly [Name in keyof Blocks]: Blocks[Name] } & { blocks: Array<Block> }
+
 /** One reading of the text from `state.offset` on. */
 class Reading {
-  readonly blocks: Array<Block>
-  finished: number
-  offset: number
-  searched: number
-  nodes: number
-  lexed: number
-  readonly #source: string
-  readonly #streaming: boolean
-  readonly #links: Links
+  readonly next: Draft
 
   constructor(state: Blocks, source: string, streaming: boolean) {
-    this.blocks = state.blocks.slice(0, state.finished)
-    this.finished = state.finished
-    this.offset = state.offset
-    this.searched = state.searched
-    this.nodes = state.nodes
-    this.lexed = state.lexed
-    this.#source = source
-    this.#streaming = streaming
-    this.#links = state.links
+    this.next = { ...state, source, streaming, blocks: state.blocks.slice(0, state.finished) }
   }
 
   run(): void {
-    while (this.offset < this.#source.length) {
-      blankLines.lastIndex = this.offset
-      if (blankLines.test(this.#source)) {
-        this.offset = blankLines.lastIndex
+    while (this.next.offset < this.next.source.length) {
+      blankLines.lastIndex = this.next.offset
+      if (blankLines.test(this.next.source)) {
+        this.next.offset = blankLines.lastIndex
         continue
       }
       if (!(this.#fence() ?? this.#window())) return
@@ -116,33 +102,33 @@ class Reading {
     for (const token of tokens) {
       // the lexer has the line ends after a block of code in it, or has not
       if (token.type === "code") token.raw = token.raw.trimEnd()
-      if (token.type !== "space") this.blocks.push({ token })
+      if (token.type !== "space") this.next.blocks.push({ token })
     }
   }
 
   #finish(tokens: ReadonlyArray<Token>, end: number): true {
     for (const token of tokens) {
-      if (token.type === "def") this.#links[token["tag"]] ??= { href: token["href"], title: token["title"] }
+      if (token.type === "def") this.next.links[token["tag"]] ??= { href: token["href"], title: token["title"] }
     }
     this.#push(tokens)
-    this.nodes += nodesOf(tokens)
-    this.finished = this.blocks.length
-    this.offset = end
-    this.searched = end
+    this.next.nodes += nodesOf(tokens)
+    this.next.finished = this.next.blocks.length
+    this.next.offset = end
+    this.next.searched = end
     return true
   }
 
   /** The rest, which is not finished while text may follow. */
   #rest(tokens: ReadonlyArray<Token>): boolean {
-    if (!this.#streaming) return this.#finish(tokens, this.#source.length)
+    if (!this.next.streaming) return this.#finish(tokens, this.next.source.length)
     this.#push(tokens)
     return false
   }
 
   /** A fenced block at the offset; undefined where there is none, false where it is still open. */
   #fence(): boolean | undefined {
-    const source = this.#source
-    fenceStart.lastIndex = this.offset
+    const source = this.next.source
+    fenceStart.lastIndex = this.next.offset
     const match = fenceStart.exec(source)
     if (match === null) return undefined
     const mark = match[2] ?? match[4] ?? ""
@@ -151,38 +137,48 @@ class Reading {
       const written = source.slice(start, Math.max(start, end))
       const indent = match[1]?.length ?? 0
       const text = indent === 0 ? written : written.replace(new RegExp(`^ {1,${indent}}`, "gm"), "")
-      return [{ type: "code", raw: source.slice(this.offset, raw), lang: (match[3] ?? match[5] ?? "").trim(), text }]
+      return [{
+        type: "code",
+        raw: source.slice(this.next.offset, raw),
+        lang: (match[3] ?? match[5] ?? "").trim(),
+        text
+      }]
     }
     const close = new RegExp(`^ {0,3}${mark[0]}{${mark.length},} *$`, "gm")
-    close.lastIndex = Math.max(start, this.searched)
+    close.lastIndex = Math.max(start, this.next.searched)
     const found = close.exec(source)
     const end = found === null ? source.length : found.index + found[0].length
-    if (found !== null && (end < source.length || !this.#streaming)) {
+    if (found !== null && (end < source.length || !this.next.streaming)) {
       return this.#finish(code(found.index - 1, end), Math.min(end + 1, source.length))
     }
     const lastLine = source.lastIndexOf("\n") + 1
-    this.searched = Math.max(start, lastLine)
-    const half = this.#streaming && new RegExp(`^ {0,3}${mark[0]}+ *$`).test(source.slice(lastLine, lastLine + 100))
+    this.next.searched = Math.max(start, lastLine)
+    const half = this.next.streaming && new RegExp(`^ {0,3}${mark[0]}+ *$`).test(source.slice(lastLine, lastLine + 100))
     return this.#rest(code(half || lastLine === source.length ? lastLine - 1 : source.length, source.length))
   }
 
   #window(): boolean {
-    const source = this.#source
-    if (this.offset >= markdownMax || this.nodes >= nodesMax) return this.#rest([plain(source.slice(this.offset))])
-    const end = Math.min(this.offset + windowMax, source.length)
-    const window = source.slice(this.offset, end)
+    const source = this.next.source
+    if (this.next.offset >= markdownMax || this.next.nodes >= nodesMax) {
+      return this.#rest([plain(source.slice(this.next.offset))])
+    }
+    const end = Math.min(this.next.offset + windowMax, source.length)
+    const window = source.slice(this.next.offset, end)
     const isLast = end === source.length
-    const text = isLast && this.#streaming ? mend(window) : window
+    const text = isLast && this.next.streaming ? mend(window) : window
     // a definition of which half is there must not stay
-    const tokens = this.#lex(text, isLast && this.#streaming ? Object.assign(noLinks(), this.#links) : this.#links)
-    if (isLast && !this.#streaming) return this.#finish(tokens, end)
+    const tokens = this.#lex(
+      text,
+      isLast && this.next.streaming ? Object.assign(noLinks(), this.next.links) : this.next.links
+    )
+    if (isLast && !this.next.streaming) return this.#finish(tokens, end)
     const cut = this.#cutOf(tokens, window, text)
-    if (cut !== undefined) return this.#finish(tokens.slice(0, cut.count), this.offset + cut.length)
+    if (cut !== undefined) return this.#finish(tokens.slice(0, cut.count), this.next.offset + cut.length)
     return isLast ? this.#rest(tokens) : this.#force(window)
   }
 
   #lex(text: string, links: Links): ReadonlyArray<Token> {
-    this.lexed += text.length
+    this.next.lexed += text.length
     try {
       return lex(text, links)
     } catch {
@@ -218,31 +214,21 @@ class Reading {
     if (line === 0) {
       const space = window.lastIndexOf(" ")
       const length = space > windowMax / 2 ? space + 1 : window.length
-      return this.#finish([plain(window.slice(0, length))], this.offset + length)
+      return this.#finish([plain(window.slice(0, length))], this.next.offset + length)
     }
-    const tokens = this.#lex(window.slice(0, line), this.#links)
-    const end = this.offset + line
+    const tokens = this.#lex(window.slice(0, line), this.next.links)
+    const end = this.next.offset + line
     if (tokens.at(-1)?.type !== "table") return this.#finish(tokens, end)
-    const blank = this.#source.slice(end).search(/\n[ \t]*(?:\n|$)/)
-    const tableEnd = blank < 0 ? this.#source.length : end + blank
-    return this.#finish([...tokens, plain(this.#source.slice(end, tableEnd))], tableEnd)
+    const blank = this.next.source.slice(end).search(/\n[ \t]*(?:\n|$)/)
+    const tableEnd = blank < 0 ? this.next.source.length : end + blank
+    return this.#finish([...tokens, plain(this.next.source.slice(end, tableEnd))], tableEnd)
   }
 }
 
 const read = (state: Blocks, source: string, streaming: boolean): Blocks => {
   const reading = new Reading(state, source, streaming)
   reading.run()
-  return {
-    source,
-    streaming,
-    blocks: reading.blocks,
-    finished: reading.finished,
-    offset: reading.offset,
-    searched: reading.searched,
-    links: state.links,
-    nodes: reading.nodes,
-    lexed: reading.lexed
-  }
+  return reading.next
 }
 
 /** The whole text, with every link definition known before its first use. */

@@ -1,7 +1,7 @@
 /** Copies a text and says on itself whether that worked: a page that is not served securely may not. */
 import { useSignal } from "@preact/signals"
 import { useEffect } from "preact/hooks"
-import * as Clock from "../kit/Clock.ts"
+import * as Clock from "./Clock.ts"
 
 const saidMs = 2_000
 
@@ -9,9 +9,11 @@ export interface Props {
   /** What is copied, for who does not see it beside the button. */
   readonly what: string
   readonly text: () => string
+  /** Instead, where the page may not. */
+  readonly select?: () => void
 }
 
-export const CopyButton = ({ text, what }: Props) => {
+export const CopyButton = ({ select, text, what }: Props) => {
   const said = useSignal("")
   useEffect(() => said.value === "" ? undefined : Clock.timer(saidMs, () => said.value = ""), [said.value])
 
@@ -20,7 +22,8 @@ export const CopyButton = ({ text, what }: Props) => {
       await navigator.clipboard.writeText(text())
       said.value = "Copied"
     } catch {
-      said.value = "Not allowed here; select it instead"
+      select?.()
+      said.value = select === undefined ? "Not allowed here; select it instead" : "Selected"
     }
   }
 
