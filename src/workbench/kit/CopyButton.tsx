@@ -6,8 +6,8 @@ import * as Clock from "./Clock.ts"
 const saidMs = 2_000
 
 export interface Props {
-  /** What is copied, for who does not see it beside the button. */
-  readonly what: string
+  /** What is copied, for who does not see it beside the button; absent where it is what the button belongs to. */
+  readonly what?: string
   readonly text: () => string
   /** Instead, where the page may not. */
   readonly select?: () => void
@@ -28,7 +28,12 @@ export const CopyButton = ({ select, text, what }: Props) => {
   }
 
   return (
-    <button type="button" class="small" aria-label={said.value === "" ? `Copy ${what}` : said.value} onClick={copy}>
+    <button
+      type="button"
+      class="small"
+      aria-label={said.value === "" && what !== undefined ? `Copy ${what}` : undefined}
+      onClick={copy}
+    >
       {said.value === "" ? "Copy" : said.value}
     </button>
   )

@@ -2,9 +2,9 @@
  * One turn of the conversation: what was asked, how it stands, what was answered, what can be done now. It shows what
  * the journal says and nothing that was only clicked.
  */
-import { useSignal } from "@preact/signals"
 import { useEffect } from "preact/hooks"
 import { Action } from "../kit/Action.tsx"
+import { CopyButton } from "../kit/CopyButton.tsx"
 import { Named } from "../kit/Named.tsx"
 import type { Verb } from "../server/Server.ts"
 import { LogNotes } from "../session/LogNotes.tsx"
@@ -137,23 +137,6 @@ const Notes = ({ entry, facts, session, workbench }: Props & { readonly facts: T
   </>
 )
 
-const CopyButton = ({ text, workbench }: { readonly text: string; readonly workbench: Workbench }) => {
-  const isCopied = useSignal(false)
-  const why = "clipboard" in navigator
-    ? undefined
-    : "The browser lets a page copy only over https or from this machine."
-  const copy = async (): Promise<void> => {
-    try {
-      await navigator.clipboard.writeText(text)
-      isCopied.value = true
-      workbench.say("The answer was copied.")
-    } catch {
-      workbench.say("The browser did not let the page copy.")
-    }
-  }
-  return <Action why={why} onClick={() => void copy()}>{isCopied.value ? "Copied" : "Copy"}</Action>
-}
-
 const Verbs = ({ earlier, entry, facts, session, workbench }: Props & {
   readonly facts: TurnFacts
   readonly earlier: boolean
@@ -186,7 +169,7 @@ const Verbs = ({ earlier, entry, facts, session, workbench }: Props & {
             {verbLabel[verb]}
           </Action>
         ))}
-        {facts.text !== "" && facts.status !== "running" && <CopyButton text={facts.text} workbench={workbench} />}
+        {facts.text !== "" && facts.status !== "running" && <CopyButton text={() => facts.text} />}
         <button
           type="button"
           class="number"
