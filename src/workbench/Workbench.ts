@@ -10,6 +10,7 @@ import type { Session } from "../domain/Resources.ts"
 import { titleOf } from "./composer/ComposerView.ts"
 import * as Draft from "./composer/Draft.ts"
 import * as Clock from "./kit/Clock.ts"
+import * as Words from "./kit/Words.ts"
 import { type Connection, delayMs } from "./server/Follower.ts"
 import * as Server from "./server/Server.ts"
 import * as Looking from "./session/Looking.ts"
@@ -111,7 +112,7 @@ export const make = (): Workbench => {
     if (error instanceof Server.Refused && error.status === 401) return askForToken()
     // a refused turn is in the journal: its own card says why
     if (error instanceof Server.Refused && error.turnId !== undefined) return
-    notice.value = error instanceof Error ? error.message : "The page failed. Reload it."
+    notice.value = Words.messageOf(error)
     say(notice.value)
   }
 
@@ -216,7 +217,7 @@ export const make = (): Workbench => {
       if (error instanceof Server.Refused && error.status === 401) return askForToken()
       failedStarts++
       const wait = delayMs(failedStarts)
-      setOwn({ state: "offline", reason: error instanceof Error ? error.message : "", delayMs: wait })
+      setOwn({ state: "offline", reason: Words.messageOf(error), delayMs: wait })
       const calm = Clock.timer(wait, () => void start())
       wake = () => {
         calm()
@@ -278,7 +279,7 @@ export const make = (): Workbench => {
         try {
           looking.showPreview({ state: "known", manifest: await server.preview(id, body) })
         } catch (error) {
-          looking.showPreview({ state: "refused", message: error instanceof Error ? error.message : String(error) })
+          looking.showPreview({ state: "refused", message: Words.messageOf(error) })
         }
       })
     },

@@ -12,6 +12,7 @@ import type { OpenSession } from "../session/OpenSession.ts"
 import type { TurnEntry } from "../session/TurnEntry.ts"
 import type { Workbench } from "../Workbench.ts"
 import "./composer.css"
+import * as Words from "../kit/Words.ts"
 import * as ComposerView from "./ComposerView.ts"
 import { choiceOf, ProviderPicker } from "./ProviderPicker.tsx"
 
@@ -22,9 +23,7 @@ const PreviewLine = ({ workbench }: { readonly workbench: Workbench }) => {
     ? "Building the context …"
     : preview.state === "refused"
     ? preview.message
-    : `Would send ${preview.manifest.total.toLocaleString("en")} of ${
-      preview.manifest.budget.toLocaleString("en")
-    } tokens`
+    : `Would send ${Words.number(preview.manifest.total)} of ${Words.number(preview.manifest.budget)} tokens`
   return (
     <p class="quiet number">
       {text}

@@ -1,4 +1,5 @@
 /** How the connection is, in words. Pure. */
+import * as Words from "../kit/Words.ts"
 import { seconds } from "../turn/TurnView.ts"
 import type { ShownConnection } from "../Workbench.ts"
 
@@ -35,7 +36,7 @@ export const view = (connection: ShownConnection, lastSeq: number, nowMs: number
         ...calm,
         tone: "good",
         text: connection.replayed > 0 && nowMs - connection.sinceMs < replayedMs
-          ? `Replayed ${connection.replayed.toLocaleString("en")}`
+          ? `Replayed ${Words.number(connection.replayed)}`
           : lastSeq === 0
           ? "Live"
           : `Live · seq ${lastSeq}`

@@ -4,6 +4,7 @@ import { useEffect } from "preact/hooks"
 import type { Checkpoint } from "../../domain/Resources.ts"
 import type { CheckpointMark } from "../../domain/TurnState.ts"
 import { CopyButton } from "../kit/CopyButton.tsx"
+import * as Words from "../kit/Words.ts"
 import type { Server } from "../server/Server.ts"
 import type { Looking } from "../session/Looking.ts"
 import type { OpenSession } from "../session/OpenSession.ts"
@@ -33,8 +34,7 @@ const Saved = ({ mark, server, turnId }: {
     put({ state: "reading" })
     server.checkpoint(turnId, mark.checkpoint).then(
       (checkpoint) => put({ state: "read", checkpoint }),
-      (error: unknown) =>
-        put({ state: "refused", message: error instanceof Error ? error.message : "It could not be read." })
+      (error: unknown) => put({ state: "refused", message: Words.messageOf(error) })
     )
     return () => {
       isLeft = true
@@ -101,7 +101,7 @@ export const CheckpointPanel = ({ entry, facts, isRead, looking, server, session
         <dt>Phase</dt>
         <dd>{facts.phase}</dd>
         <dt>Seq</dt>
-        <dd class="number">{facts.lastSeq.toLocaleString("en")}</dd>
+        <dd class="number">{Words.number(facts.lastSeq)}</dd>
         <dt>Text</dt>
         <dd>{CheckpointText.partialText(facts)}</dd>
         <dt>Resume</dt>
@@ -123,7 +123,7 @@ export const CheckpointPanel = ({ entry, facts, isRead, looking, server, session
                   >
                     <span class="number">{mark.checkpoint}</span>
                     <span>{mark.phase}</span>
-                    <span class="quiet number">seq {mark.seq.toLocaleString("en")}</span>
+                    <span class="quiet number">seq {Words.number(mark.seq)}</span>
                     {mark === newest && <span class="quiet">newest</span>}
                   </button>
                 </li>

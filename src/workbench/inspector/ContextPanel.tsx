@@ -1,6 +1,7 @@
 /** What a turn was sent, or what the next message would be: slots in their order, tokens, and the hashes that prove it. */
 import type { ContextManifest, Slot } from "../../domain/Context.ts"
 import { CopyButton } from "../kit/CopyButton.tsx"
+import * as Words from "../kit/Words.ts"
 import type { Looking, Preview } from "../session/Looking.ts"
 import type { TurnFacts } from "../session/TurnFacts.ts"
 import * as ContextText from "./ContextText.ts"
@@ -14,7 +15,7 @@ const SlotItem = ({ part, slot }: { readonly slot: Slot; readonly part: number |
       <summary>
         <i class={part === undefined ? "key" : `key part-${part % 4}`} aria-hidden="true" />
         <span>{ContextText.titleOf(slot.slot)}</span>
-        <span class="number">{slot.tokens.toLocaleString("en")}</span>
+        <span class="number">{Words.number(slot.tokens)}</span>
         <span class="quiet slot-why">
           {ContextText.actionText(slot)}
           {slot.action !== "omitted" && <code title={slot.hash}>{shortHash(slot.hash)}</code>}

@@ -1,34 +1,23 @@
 /** A context manifest in words and percents. Pure. */
 import type { ContextManifest, Slot, SlotName } from "../../domain/Context.ts"
+import * as Words from "../kit/Words.ts"
 import type { TurnFacts } from "../session/TurnFacts.ts"
 
 /** Where compaction would start, in percent of the window: what `ContextManifest.compaction` tells of. */
 export const compactionPercent = 70
 
-const titles: Readonly<Record<SlotName, string>> = {
-  instructions: "Instructions",
-  memory: "Memory",
-  skills: "Skills",
-  team: "Team",
-  history: "Earlier messages",
-  attachments: "Attachments",
-  message: "This message"
-}
-
-export const titleOf = (slot: SlotName): string => titles[slot]
-
-const actions = { included: "Included", clipped: "Clipped", omitted: "Omitted" } as const
-
-const number = (value: number): string => value.toLocaleString("en")
+export const titleOf = (slot: SlotName): string =>
+  slot === "history" ? "Earlier messages" : slot === "message" ? "This message" : Words.capital(slot)
 
 /** What became of a slot, and why. */
 export const actionText = ({ action, reason }: Pick<Slot, "action" | "reason">): string =>
-  reason === undefined ? actions[action] : `${actions[action]}: ${reason}`
+  Words.capital(action) + (reason === undefined ? "" : `: ${reason}`)
 
-export const sumText = ({ budget, total }: ContextManifest): string => `${number(total)} of ${number(budget)} tokens`
+export const sumText = ({ budget, total }: ContextManifest): string =>
+  `${Words.number(total)} of ${Words.number(budget)} tokens`
 
 export const windowText = ({ reserve, window }: ContextManifest): string =>
-  `A window of ${number(window)}, of which ${number(reserve)} are kept free for the answer.`
+  `A window of ${Words.number(window)}, of which ${Words.number(reserve)} are kept free for the answer.`
 
 export const compactionText = ({ compaction, total, window }: ContextManifest): string => {
   const used = window <= 0 ? "" : ` (${Math.round((total / window) * 1000) / 10} % used)`
@@ -40,9 +29,9 @@ export const compactionText = ({ compaction, total, window }: ContextManifest): 
 /** The bar for who does not see it. */
 export const barText = (manifest: ContextManifest): string => {
   const parts = manifest.slots.filter(({ tokens }) => tokens > 0).map(({ slot, tokens }) =>
-    `${titleOf(slot)} ${number(tokens)}`
+    `${titleOf(slot)} ${Words.number(tokens)}`
   )
-  return `${sumText(manifest)}, window ${number(manifest.window)}, reserve ${number(manifest.reserve)}: ${
+  return `${sumText(manifest)}, window ${Words.number(manifest.window)}, reserve ${Words.number(manifest.reserve)}: ${
     parts.length === 0 ? "nothing" : parts.join(", ")
   }`
 }

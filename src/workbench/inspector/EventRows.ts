@@ -1,6 +1,6 @@
 /**
- * The events of a turn as rows: a run of deltas of one kind is one row, or one row a delta where it is unfolded. The rows
- * that a choice shows cover every seq that it lets pass exactly once, in order.
+ * The events of a turn as rows: a run of deltas of one kind is one row, or a row each where that is chosen. The rows that
+ * a choice shows cover every seq that it lets pass exactly once, in order.
  *
  * Built to grow: `take` is given the same array again, longer, and looks only at what is new. A row that was given does
  * not change; that of the open run is replaced. Rows hold numbers, their words are made where they are drawn (`EventText`).
@@ -22,8 +22,6 @@ export interface EventRow {
   readonly toMs: number
   /** Of deltas: characters. */
   readonly chars: number
-  /** Of a delta: the first seq of its run. */
-  readonly runFrom: number | undefined
 }
 
 /** What the reader wants to see. */
@@ -31,22 +29,11 @@ export interface Choice {
   readonly group: Group | "all"
   /** What a row's type or content holds, in whatever case; empty for any. */
   readonly words: string
-  /** One row a delta, and not one a run ... */
+  /** One row a delta, and not one a run. */
   readonly isEach: boolean
-  /** ... but for the runs that begin at these seqs, which are the other way round. */
-  readonly others: ReadonlySet<number>
 }
 
-export const everything: Choice = { group: "all", words: "", isEach: false, others: new Set() }
-
-/** The same with the run that begins at this seq folded where it was unfolded, and unfolded where it was folded. */
-export const turnRun = (choice: Choice, runFrom: number): Choice => {
-  const others = new Set(choice.others)
-  if (!others.delete(runFrom)) others.add(runFrom)
-  return { ...choice, others }
-}
-
-export const isUnfolded = (choice: Choice, runFrom: number): boolean => choice.isEach !== choice.others.has(runFrom)
+export const everything: Choice = { group: "all", words: "", isEach: false }
 
 export interface Shown {
   readonly rows: ReadonlyArray<EventRow>
@@ -68,7 +55,6 @@ interface Run {
   readonly first: TurnEvent
   readonly kind: string
   readonly toolCallId: string | undefined
-  readonly isUnfolded: boolean
   last: TurnEvent
   chars: number
   /** Its row's place among the rows; undefined while nothing of it matches. */
@@ -90,7 +76,7 @@ export const make = (choice: Choice): EventRows => {
 
   const msOf = (event: TurnEvent): number => Date.parse(event.at) - beginMs
 
-  const rowOf = (first: TurnEvent, last: TurnEvent, chars: number, runFrom: number | undefined): EventRow => ({
+  const rowOf = (first: TurnEvent, last: TurnEvent, chars: number): EventRow => ({
     key: String(first.seq),
     type: first.type,
     group: groupOf(first.type),
@@ -98,8 +84,7 @@ export const make = (choice: Choice): EventRows => {
     toSeq: last.seq,
     fromMs: msOf(first),
     toMs: msOf(last),
-    chars,
-    runFrom
+    chars
   })
 
   const isIn = (group: Group): boolean => choice.group === "all" || choice.group === group
@@ -109,49 +94,37 @@ export const make = (choice: Choice): EventRows => {
 
   /** The row of the open run, as far as the run has come. */
   const putRun = (): void => {
-    if (run === undefined || run.isUnfolded || !run.isMatch) return
+    if (run === undefined || !run.isMatch) return
     run.place ??= rows.length
-    rows[run.place] = rowOf(run.first, run.last, run.chars, run.first.seq)
+    rows[run.place] = rowOf(run.first, run.last, run.chars)
   }
 
   const takeDelta = (event: Extract<TurnEvent, { readonly type: "model.delta" }>): void => {
     const { kind, text, toolCallId } = event.data
     if (run === undefined || run.kind !== kind || run.toolCallId !== toolCallId) {
       putRun()
-      run = {
-        first: event,
-        last: event,
-        kind,
-        toolCallId,
-        isUnfolded: isUnfolded(choice, event.seq),
-        chars: 0,
-        place: undefined,
-        isMatch: words === "" || event.type.includes(words) || kind.includes(words),
-        tail: ""
-      }
+      run = { first: event, last: event, kind, toolCallId, chars: 0, place: undefined, isMatch: false, tail: "" }
     }
     run.last = event
     run.chars += text.length
-    if (run.isUnfolded) {
-      if (holdsWords(event)) rows.push(rowOf(event, event, text.length, run.first.seq))
-    } else if (!run.isMatch) {
-      const near = run.tail + text.toLowerCase()
-      run.isMatch = near.includes(words)
-      run.tail = near.slice(Math.max(0, near.length - words.length + 1))
-    }
+    if (run.isMatch) return
+    const near = run.tail + text.toLowerCase()
+    run.isMatch = holdsWords(event) || near.includes(words)
+    run.tail = near.slice(Math.max(0, near.length - words.length + 1))
   }
 
   const takeOne = (event: TurnEvent): void => {
     const group = groupOf(event.type)
     counts.all += 1
     counts[group] += 1
-    if (event.type === "model.delta") {
+    if (event.type === "model.delta" && !choice.isEach) {
       if (isIn(group)) takeDelta(event)
       return
     }
     putRun()
     run = undefined
-    if (isIn(group) && holdsWords(event)) rows.push(rowOf(event, event, 0, undefined))
+    const chars = event.type === "model.delta" ? event.data.text.length : 0
+    if (isIn(group) && holdsWords(event)) rows.push(rowOf(event, event, chars))
   }
 
   return {

@@ -4,6 +4,7 @@
  */
 import type { TurnEvent } from "../../domain/TurnEvent.ts"
 import type { Usage, UsageSource } from "../../domain/Usage.ts"
+import * as Words from "../kit/Words.ts"
 
 /** Characters of a value in a row. */
 const detailMax = 120
@@ -11,22 +12,19 @@ const detailMax = 120
 /** Characters of one string in JSON that is drawn: far more than is read, far less than slows a page. */
 const valueMax = 4_000
 
-const number = (value: number): string => value.toLocaleString("en")
-
 const cut = (text: string): string => text.length <= detailMax ? text : `${text.slice(0, detailMax)}…`
 
 /** One seq, or the first and the last. */
 export const span = (from: number, to: number): string => from === to ? String(from) : `${from}–${to}`
 
 const usageText = (usage: Usage, source: UsageSource): string => {
-  const count = (tokens: number | null) => tokens === null ? "unknown" : number(tokens)
+  const count = (tokens: number | null) => tokens === null ? "unknown" : Words.number(tokens)
   return usage.inputTokens === null && usage.outputTokens === null && usage.totalTokens === null
     ? `tokens unknown (${source})`
     : `${count(usage.inputTokens)} in, ${count(usage.outputTokens)} out, ${count(usage.totalTokens)} total (${source})`
 }
 
-const deltaText = (kind: string, chars: number): string =>
-  `${kind}, ${number(chars)} ${chars === 1 ? "character" : "characters"}`
+const deltaText = (kind: string, chars: number): string => `${kind}, ${Words.characters(chars)}`
 
 const detailOfEvent = (event: TurnEvent): string => {
   switch (event.type) {
@@ -36,11 +34,13 @@ const detailOfEvent = (event: TurnEvent): string => {
       return `${provider} / ${model}${parent}`
     }
     case "context.built":
-      return `${number(event.data.total)} of ${number(event.data.budget)} tokens, hash ${event.data.hash.slice(0, 12)}`
+      return `${Words.number(event.data.total)} of ${Words.number(event.data.budget)} tokens, hash ${
+        event.data.hash.slice(0, 12)
+      }`
     case "attempt.started":
       return `attempt ${event.data.attempt}, ${event.data.provider} / ${event.data.model}`
     case "attempt.failed": {
-      const again = event.data.retryInMs === undefined ? "" : `, again in ${number(event.data.retryInMs)} ms`
+      const again = event.data.retryInMs === undefined ? "" : `, again in ${Words.number(event.data.retryInMs)} ms`
       return cut(`attempt ${event.data.attempt}${again}: ${event.data.error.message}`)
     }
     case "model.delta":
@@ -80,7 +80,7 @@ export const joined = (events: ReadonlyArray<TurnEvent>, fromSeq: number, toSeq:
 export const short = (text: string): string =>
   text.length <= valueMax
     ? text
-    : `${text.slice(0, valueMax)}… and ${number(text.length - valueMax)} characters more; Copy gives all of it`
+    : `${text.slice(0, valueMax)}… and ${Words.number(text.length - valueMax)} characters more; Copy gives all of it`
 
 export const json = (value: unknown): string => JSON.stringify(value, null, 2)
 

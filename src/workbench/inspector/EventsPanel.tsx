@@ -7,6 +7,7 @@ import { useEffect, useMemo, useRef } from "preact/hooks"
 import type { TurnEvent } from "../../domain/TurnEvent.ts"
 import { CopyButton } from "../kit/CopyButton.tsx"
 import { type Handle, VirtualList } from "../kit/VirtualList.tsx"
+import * as Words from "../kit/Words.ts"
 import type { Looking } from "../session/Looking.ts"
 import type { TurnLog } from "../session/TurnEntry.ts"
 import * as TurnView from "../turn/TurnView.ts"
@@ -20,8 +21,6 @@ const rowEstimate = 53
 /** Rows that are seen before the one that the slider has come to. */
 const rowsBefore = 3
 
-const groupNames = { all: "All", turn: "Turn", model: "Model", state: "State" } as const
-
 interface RowProps {
   readonly row: EventRows.EventRow
   readonly events: ReadonlyArray<TurnEvent>
@@ -29,12 +28,10 @@ interface RowProps {
   readonly isOpen: boolean
   /** After the seq at which the turn is shown. */
   readonly isLater: boolean
-  readonly isUnfolded: boolean
   readonly toggle: () => void
-  readonly turnRun: () => void
 }
 
-const Detail = ({ events, isUnfolded, row, turnRun }: RowProps) => {
+const Detail = ({ events, row }: RowProps) => {
   const count = row.toSeq - row.fromSeq + 1
   const first = events[row.fromSeq - 1]
   const what = count === 1 ? `event ${row.fromSeq}` : `the text of ${count} deltas`
@@ -44,14 +41,7 @@ const Detail = ({ events, isUnfolded, row, turnRun }: RowProps) => {
       <pre class="json" tabIndex={0} role="group" aria-label={`Content of ${what}`}>
         {count === 1 ? EventText.shownJson(first) : EventText.short(whole())}
       </pre>
-      <div class="row">
-        <CopyButton what={what} text={whole} />
-        {row.runFrom !== undefined && (count > 1 || isUnfolded) && (
-          <button type="button" class="small" onClick={turnRun}>
-            {isUnfolded ? "Fold this run" : `Show its ${count.toLocaleString("en")} deltas`}
-          </button>
-        )}
-      </div>
+      <CopyButton what={what} text={whole} />
     </div>
   )
 }
@@ -68,7 +58,7 @@ const Row = (props: RowProps) => {
         <span class="number quiet">{EventText.span(row.fromSeq, row.toSeq)}</span>
         <span class="event-type">
           {row.type}
-          {count > 1 && <b class="number">{` ×${count.toLocaleString("en")}`}</b>}
+          {count > 1 && <b class="number">{` ×${Words.number(count)}`}</b>}
         </span>
         <span class="number quiet">+{TurnView.milliseconds(row.fromMs)}</span>
         <span class="event-text quiet">{EventText.detailOf(first, row.chars)}</span>
@@ -99,7 +89,7 @@ const Tools = ({ choice, counts }: ToolsProps) => {
             aria-pressed={group === name}
             onClick={() => choice.value = { ...choice.peek(), group: name }}
           >
-            {groupNames[name]} <span class="number">{counts[name].toLocaleString("en")}</span>
+            {Words.capital(name)} <span class="number">{Words.number(counts[name])}</span>
           </button>
         ))}
       </div>
@@ -117,7 +107,7 @@ const Tools = ({ choice, counts }: ToolsProps) => {
           class="small"
           aria-pressed={isEach}
           title="One row for each delta, and not one for each run of them"
-          onClick={() => choice.value = { ...choice.peek(), isEach: !isEach, others: new Set() }}
+          onClick={() => choice.value = { ...choice.peek(), isEach: !isEach }}
         >
           Each delta
         </button>
@@ -184,12 +174,6 @@ export const EventsPanel = ({ choice, isRunning, log, looking }: Props) => {
     if (!next.delete(key)) next.add(key)
     opened.value = next
   }
-  const turnRun = (runFrom: number) => {
-    const next = new Set(opened.peek())
-    next.delete(String(runFrom))
-    opened.value = next
-    choice.value = EventRows.turnRun(choice.peek(), runFrom)
-  }
   const isOpen = opened.value
 
   if (events.length === 0) return null
@@ -223,9 +207,7 @@ export const EventsPanel = ({ choice, isRunning, log, looking }: Props) => {
                 totalMs={totalMs}
                 isOpen={isOpen.has(row.key)}
                 isLater={at !== undefined && row.fromSeq > at}
-                isUnfolded={row.runFrom !== undefined && EventRows.isUnfolded(chosen, row.runFrom)}
                 toggle={() => toggle(row.key)}
-                turnRun={() => turnRun(row.runFrom ?? row.fromSeq)}
               />
             )}
           />

@@ -14,18 +14,12 @@ import { ContextPanel } from "./ContextPanel.tsx"
 import * as EventRows from "./EventRows.ts"
 import { EventsPanel } from "./EventsPanel.tsx"
 import "./inspector.css"
+import * as Words from "../kit/Words.ts"
 import * as InspectorText from "./InspectorText.ts"
 import { UsagePanel } from "./UsagePanel.tsx"
 
 const panelId = "inspector-panel"
 const tabId = (panel: Panel): string => `inspector-${panel}`
-
-const names: Readonly<Record<Panel, string>> = {
-  events: "Events",
-  context: "Context",
-  checkpoint: "Checkpoint",
-  usage: "Usage"
-}
 
 /** The tab to go to by this key; undefined where it is no such key. */
 export const tabByKey = (key: string, from: Panel): Panel | undefined => {
@@ -67,7 +61,7 @@ const Tabs = ({ looking }: { readonly looking: Looking }) => {
           tabIndex={panel === shown ? 0 : -1}
           onClick={() => looking.showPanel(panel)}
         >
-          {names[panel]}
+          {Words.capital(panel)}
         </button>
       ))}
     </div>
@@ -147,11 +141,6 @@ export const Inspector = ({ looking, server }: Props) => {
   useEffect(() => {
     if (entry !== undefined) session?.readEvents(entry)
   }, [session, entry, isSummary])
-
-  // the runs that were unfolded are of the turn before
-  useEffect(() => {
-    if (choice.peek().others.size > 0) choice.value = { ...choice.peek(), others: new Set() }
-  }, [entry])
 
   return (
     <aside class="inspector" aria-label="Turn inspector" tabIndex={-1}>

@@ -1,4 +1,5 @@
 /** What the inspector says of the turn that it shows: which one, and how much of it is here. Pure. */
+import * as Words from "../kit/Words.ts"
 
 /** Stands in the place of the turn while a preview is shown. */
 export const previewLine = "The next message, not sent yet"
@@ -14,4 +15,4 @@ export const emptyText = (session: "none" | "loading" | "loaded"): string => {
 
 /** Where the slider stands. */
 export const placeText = (at: number | undefined, last: number): string =>
-  `${(at ?? last).toLocaleString("en")} of ${last.toLocaleString("en")}`
+  `${Words.number(at ?? last)} of ${Words.number(last)}`

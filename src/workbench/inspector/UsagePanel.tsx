@@ -4,6 +4,7 @@ import { useEffect } from "preact/hooks"
 import type { AttemptUsage } from "../../domain/TurnState.ts"
 import type { Usage } from "../../domain/Usage.ts"
 import * as UsageSum from "../../domain/UsageSum.ts"
+import * as Words from "../kit/Words.ts"
 import type { Server, UsageRow } from "../server/Server.ts"
 import type { Looking } from "../session/Looking.ts"
 import type { OpenSession } from "../session/OpenSession.ts"
@@ -58,7 +59,6 @@ type Totals =
 /** Read when it is opened, and again when a turn begins or ends. */
 const SessionTotals = ({ server, session }: { readonly server: Server; readonly session: OpenSession }) => {
   const totals = useSignal<Totals>({ state: "reading" })
-  const again = useSignal(0)
   const running = session.running.value?.id
   useEffect(() => {
     let isLeft = false
@@ -67,13 +67,12 @@ const SessionTotals = ({ server, session }: { readonly server: Server; readonly 
     }
     server.sessionUsage(session.id).then(
       (row) => put({ state: "read", row }),
-      (error: unknown) =>
-        put({ state: "refused", message: error instanceof Error ? error.message : "It could not be read." })
+      (error: unknown) => put({ state: "refused", message: Words.messageOf(error) })
     )
     return () => {
       isLeft = true
     }
-  }, [server, session, running, again.value])
+  }, [server, session, running])
 
   const now = totals.value
   return (
@@ -81,19 +80,14 @@ const SessionTotals = ({ server, session }: { readonly server: Server; readonly 
       <h3>
         Session {now.state === "read" && now.row !== null && (
           <span class="quiet">
-            {now.row.turns.toLocaleString("en")} {now.row.turns === 1 ? "turn" : "turns"} with usage
+            {Words.number(now.row.turns)} {now.row.turns === 1 ? "turn" : "turns"} with usage
           </span>
         )}
       </h3>
       {now.state === "reading"
         ? <p class="quiet">Reading what the session used …</p>
         : now.state === "refused"
-        ? (
-          <div class="note bad">
-            <p>What the session used could not be read. {now.message}</p>
-            <button type="button" class="small" onClick={() => again.value += 1}>Read it again</button>
-          </div>
-        )
+        ? <p class="note bad">What the session used could not be read. {now.message}</p>
         : now.row === null
         ? <p class="quiet">No turn of this session used anything yet.</p>
         : <Counts usage={now.row.usage} cost={now.row.cost} />}

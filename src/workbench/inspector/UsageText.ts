@@ -1,7 +1,7 @@
 /** What turns used, in words. Pure. A count that nobody gave is "unknown" and never 0. */
-import type { FinishReason } from "../../domain/TurnEvent.ts"
 import type { AttemptUsage } from "../../domain/TurnState.ts"
 import type { Usage, UsageSource } from "../../domain/Usage.ts"
+import * as Words from "../kit/Words.ts"
 import type { TurnFacts } from "../session/TurnFacts.ts"
 import * as ContextText from "./ContextText.ts"
 
@@ -13,7 +13,7 @@ const sources: Readonly<Record<UsageSource, string>> = {
 
 export const sourceText = (source: UsageSource): string => sources[source]
 
-const tokens = (count: number | null): string => count === null ? "unknown" : count.toLocaleString("en")
+const tokens = (count: number | null): string => count === null ? "unknown" : Words.number(count)
 
 /** Each count with its name. Input holds what the cache gave and took, output holds reasoning. */
 export const countsOf = (usage: Usage): ReadonlyArray<readonly [name: string, count: string]> => [
@@ -41,26 +41,15 @@ export const percentOf = (usages: ReadonlyArray<Pick<AttemptUsage, "contextPerce
   usages.findLast(({ contextPercent }) => contextPercent !== null)?.contextPercent ?? null
 
 export const windowText = (percent: number | null, window: number | undefined): string => {
-  const size = window === undefined ? "the window" : `a window of ${window.toLocaleString("en")} tokens`
+  const size = window === undefined ? "the window" : `a window of ${Words.number(window)} tokens`
   if (percent === null) return `How much of ${size} is in use is unknown.`
   const mark = ContextText.compactionPercent
   const where = percent >= mark ? "past" : "below"
-  return `${percent.toLocaleString("en")} % of ${size}, ${where} the mark at ${mark} %.`
+  return `${Words.number(percent)} % of ${size}, ${where} the mark at ${mark} %.`
 }
 
-const finishes: Readonly<Record<FinishReason, string>> = {
-  stop: "stop: the model ended its answer",
-  length: "length: the answer reached its limit",
-  "tool-calls": "tool-calls: the model asked for tools",
-  "content-filter": "content-filter: the provider's policy ended it",
-  unknown: "unknown: the provider gave no reason that is known here"
-}
-
-export const finishText = (facts: TurnFacts): string => {
-  if (facts.finishReason !== undefined) return finishes[facts.finishReason]
-  if (facts.status === "running") return "none yet: the turn runs"
-  return facts.error === undefined ? "none" : `none: the turn ended as ${facts.error._tag}`
-}
+export const finishText = (facts: TurnFacts): string =>
+  facts.finishReason ?? (facts.status === "running" ? "none yet: the turn runs" : facts.error?._tag ?? "none")
 
 /** Why nothing was used. */
 export const noUsage = (facts: TurnFacts): string => {

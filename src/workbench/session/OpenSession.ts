@@ -10,6 +10,7 @@ import type { Turn } from "../../domain/Resources.ts"
 import type { TurnEvent } from "../../domain/TurnEvent.ts"
 import * as Clock from "../kit/Clock.ts"
 import * as Frames from "../kit/Frames.ts"
+import * as Words from "../kit/Words.ts"
 import * as Follower from "../server/Follower.ts"
 import { Refused, type Server, type Verb } from "../server/Server.ts"
 import * as TurnView from "../turn/TurnView.ts"
@@ -172,7 +173,7 @@ export const open = (options: Options): OpenSession => {
       entry.setState("reading")
       show(entry)
       void readAll(entry).catch((error: unknown) => {
-        entry.setState("broken", error instanceof Error ? error.message : "The events could not be read.")
+        entry.setState("broken", Words.messageOf(error))
       }).finally(() => {
         readings.delete(entry)
         if (entry.facts.peek().status !== "running") held.add(entry)

@@ -5,6 +5,7 @@
 import type { Turn } from "../../domain/Resources.ts"
 import type { TurnErrorInfo } from "../../domain/TurnError.ts"
 import type { Usage } from "../../domain/Usage.ts"
+import * as Words from "../kit/Words.ts"
 import type { Verb } from "../server/Server.ts"
 import type { TurnLog } from "../session/TurnEntry.ts"
 import type { TurnFacts } from "../session/TurnFacts.ts"
@@ -39,7 +40,7 @@ const status = (tone: Tone, icon: string, word: string, detail = ""): Status => 
 export const seconds = (ms: number): string => `${Math.max(0, Math.ceil(ms / 1000))} s`
 
 export const milliseconds = (ms: number): string =>
-  ms < 10_000 ? `${Math.round(ms).toLocaleString("en")} ms` : `${(ms / 1000).toFixed(1)} s`
+  ms < 10_000 ? `${Words.number(Math.round(ms))} ms` : `${(ms / 1000).toFixed(1)} s`
 
 const retryingDetail = (facts: TurnFacts, nowMs: number): string => {
   const last = facts.failures.at(-1)
@@ -125,7 +126,7 @@ export interface Note {
 }
 
 const keptText = (facts: TurnFacts): string =>
-  facts.textChars === 0 ? "No text had come." : `${facts.textChars.toLocaleString("en")} characters are kept.`
+  facts.textChars === 0 ? "No text had come." : `${Words.characters(facts.textChars)} kept.`
 
 const endNote = (facts: TurnFacts): ReadonlyArray<Note> => {
   const { error } = facts
@@ -147,8 +148,8 @@ const foldedNote = ({ foldedAt }: TurnFacts): ReadonlyArray<Note> =>
     tone: "",
     title: "Folded",
     text: `Retention removed the deltas of this turn at ${
-      foldedAt.slice(0, 16).replace("T", " ")
-    } UTC. Its messages and what it used are kept.`
+      Words.minute(foldedAt)
+    }. Its messages and what it used are kept.`
   }]
 
 /** What a reader should know beside the answer: failed attempts, what became of the turn, what is not shown. */
@@ -161,8 +162,7 @@ export const notesOf = (facts: TurnFacts): ReadonlyArray<Note> => {
   const long = facts.whole ? [] : [{
     tone: "" as const,
     title: "A long answer",
-    text: `${facts.textChars > 0 ? `${facts.textChars.toLocaleString("en")} characters are` : "It is"} ` +
-      `more than this page shows. GET /v1/turns/${facts.id} has the whole.`
+    text: `It is longer than this page shows. GET /v1/turns/${facts.id} has the whole.`
   }]
   return [...failed, ...endNote(facts), ...foldedNote(facts), ...long]
 }
@@ -171,7 +171,7 @@ export const notesOf = (facts: TurnFacts): ReadonlyArray<Note> => {
 export const logNotes = (log: TurnLog, facts: TurnFacts, all: boolean): ReadonlyArray<Note> => {
   const held = log.events.length
   if (log.state === "broken") {
-    const where = held === 0 ? "" : `The events after seq ${held.toLocaleString("en")} are not here. `
+    const where = held === 0 ? "" : `The events after seq ${Words.number(held)} are not here. `
     return [{ tone: "bad", title: "The events could not be read", text: where + (log.fault ?? "") }]
   }
   if (log.state === "folded") return all ? foldedNote(facts) : []
@@ -201,7 +201,7 @@ export const relationsOf = (
 }
 
 const count = (tokens: number | null, what: string): ReadonlyArray<string> =>
-  tokens === null ? [] : [`${tokens.toLocaleString("en")} ${what}`]
+  tokens === null ? [] : [`${Words.number(tokens)} ${what}`]
 
 /** Tokens in few words; empty where nobody counted. */
 export const usageText = (usage: Usage | null): string =>
@@ -234,7 +234,7 @@ export const announcement = (number: number, facts: TurnFacts, { detail, word }:
 /** What the server confirmed about a cancel: the end that it committed. */
 export const cancelConfirmed = (turn: Pick<Turn, "status" | "text" | "error">): string => {
   if (turn.error?._tag === "Cancelled") {
-    return `The server confirmed the cancel; ${turn.text.length.toLocaleString("en")} characters are kept.`
+    return `The server confirmed the cancel; ${Words.characters(turn.text.length)} kept.`
   }
   return turn.status === "completed"
     ? "The server answered that the turn had completed before the cancel."

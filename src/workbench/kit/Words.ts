@@ -1,0 +1,14 @@
+/** Numbers and names as they are written everywhere on the page. */
+
+export const number = (value: number): string => value.toLocaleString("en")
+
+export const characters = (count: number): string => `${number(count)} ${count === 1 ? "character" : "characters"}`
+
+export const capital = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1)
+
+/** A time of the server, to the minute. */
+export const minute = (at: string): string => `${at.slice(0, 16).replace("T", " ")} UTC`
+
+/** What was thrown, in words that can be shown. */
+export const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : "The page failed. Reload it."
