@@ -11,7 +11,7 @@ export const brokenLoad = /^console: Failed to load resource/
 
 /** A turn by its number, in that state where one is named. */
 export const card = (page: Page, number: number, status?: string): Locator =>
-  page.getByRole("article", { name: new RegExp(`^Turn ${number}, ${status === undefined ? "" : `${status}$`}`) })
+  page.getByLabel(new RegExp(`^Turn ${number}, ${status === undefined ? "" : `${status}$`}`))
 
 export const seeCard = (page: Page, number: number, status: string): Promise<void> =>
   card(page, number, status).waitFor()
@@ -46,7 +46,7 @@ export const tokensOf = async (locator: Locator): Promise<ReadonlyArray<string>>
 /** Waits until a card shows that many tokens; how many it then shows. */
 export const seeTokens = async (page: Page, number: number, count: number): Promise<number> => {
   const seen = await page.waitForFunction(([label, count]) => {
-    const card = [...document.querySelectorAll("article")].find((one) => one.ariaLabel?.startsWith(`Turn ${label}, `))
+    const card = document.querySelector<HTMLElement>(`[aria-label^="Turn ${label}, "]`)
     const shown = (card?.innerText.match(/\b\d{7}\b/g) ?? []).length
     return shown >= count ? { shown } : undefined
   }, [number, count] as const)

@@ -54,6 +54,7 @@ browsing("a provider without its key", ({ open }) => {
     const card = Chat.card(page, 1)
     await card.getByText("ACME_API_KEY", { exact: true }).first().waitFor()
     assert.notInclude(await Chat.textOf(card), "OTHER_API_KEY")
+    await card.getByText("Will this be sent?", { exact: true }).waitFor()
     await Chat.button(card, "Use deterministic").click()
     assert.strictEqual(await Chat.message(page).inputValue(), "Will this be sent?")
     await Chat.button(page, "Send").click()

@@ -114,7 +114,8 @@ browsing("cancelling a turn", ({ cut, open }) => {
     // the answer still grows
     const before = (await Chat.textOf(card)).length
     await page.waitForFunction(
-      (before) => [...document.querySelectorAll("article")].some(({ innerText }) => innerText.length > before + 100),
+      (before) =>
+        (document.querySelector<HTMLElement>('[aria-label^="Turn 1, "]')?.innerText.length ?? 0) > before + 100,
       before
     )
     await Chat.seeCard(page, 1, "Streaming")

@@ -103,6 +103,8 @@ browsing("the page by keys alone", ({ open, stage }) => {
     await Chat.button(Chat.card(page, 1), /^Events 1–/).waitFor()
     await page.reload()
     await Chat.seeCard(page, 1, "Completed")
+    // the inspector has read them too
+    await page.getByRole("complementary").getByText("turn.completed").first().waitFor()
     const expected = await tabbable(page)
     const visited = await walk(page)
     assert.deepStrictEqual(visited.map(({ name }) => name), expected)
@@ -245,7 +247,7 @@ browsing("the page by keys alone", ({ open, stage }) => {
       await cancel.waitFor({ state: "detached" })
       await keepsFocus(page, `the end of the turn whose Cancel in the ${where} had it`)
       // and it is near to where it was
-      const inCard = await page.evaluate(() => document.activeElement?.closest("article") !== null)
+      const inCard = await page.evaluate(() => document.activeElement?.closest('[aria-label^="Turn "]') !== null)
       assert.strictEqual(inCard, where === "card")
     }
   })

@@ -25,8 +25,8 @@ export const make = (options: {
   readonly onFailed: (error: unknown) => void
 }): SessionMessages => {
   const known = new Set<string>()
-  const texts = new Map<string, string>()
-  const version = signal(0)
+  /** A map that grows in place, in a signal that is set for each page. */
+  const texts = signal({ byId: new Map<string, string>() })
   const imported = signal<ReadonlyArray<Message>>([])
   let cursor: string | undefined
   let hasMore = false
@@ -37,11 +37,11 @@ export const make = (options: {
     for (const message of fresh) {
       known.add(message.id)
       // answers come with their turns
-      if (message.role === "user") texts.set(message.id, messageText(message))
+      if (message.role === "user") texts.peek().byId.set(message.id, messageText(message))
     }
     const loose = fresh.filter(({ turnId }) => turnId === null)
     if (loose.length > 0) imported.value = [...imported.value, ...loose]
-    if (fresh.length > 0) version.value++
+    if (fresh.length > 0) texts.value = { ...texts.peek() }
   }
 
   const readAll = async (): Promise<void> => {
@@ -62,12 +62,8 @@ export const make = (options: {
   }
 
   return {
-    textOf: (messageId) => {
-      const text = texts.get(messageId)
-      // who asks for what is not there yet is told when it comes
-      if (text === undefined) void version.value
-      return text
-    },
+    // who asks for what is not there yet is told when it comes
+    textOf: (messageId) => texts.peek().byId.get(messageId) ?? texts.value.byId.get(messageId),
     imported,
     refresh: () => {
       hasMore = true
