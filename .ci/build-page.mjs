@@ -51,10 +51,9 @@ export const buildPage = () =>
       emptyOutDir: true,
       target: "es2022",
       minify: "terser",
-      terserOptions: { module: true, compress: { passes: 3, ecma: 2020, unsafe_arrows: true, pure_getters: true } },
+      terserOptions: { module: true, compress: { passes: 3, ecma: 2020, unsafe_arrows: true } },
       modulePreload: { polyfill: false },
       // a file as small as the icon would be put into the page as data:, which its policy refuses
-      assetsInlineLimit: 0,
-      rollupOptions: { treeshake: { propertyReadSideEffects: false } }
+      assetsInlineLimit: 0
     }
   })

@@ -32,8 +32,7 @@ const bodies = FastCheck.array(
 const choices = FastCheck.record({
   group: FastCheck.constantFrom("all" as const, ...EventRows.groups),
   words: FastCheck.constantFrom("", "AB", "model", "hash", "ec"),
-  isEach: FastCheck.boolean(),
-  others: FastCheck.uniqueArray(FastCheck.integer({ min: 1, max: 60 })).map((seqs) => new Set(seqs))
+  isEach: FastCheck.boolean()
 })
 
 const seqsOf = (rows: ReadonlyArray<EventRows.EventRow>): ReadonlyArray<number> =>
@@ -52,10 +51,10 @@ const many = (count: number): ReadonlyArray<TurnEvent> => {
 }
 
 describe("the rows of events", () => {
-  it("cover every seq exactly once and in order, whatever the events and the runs that are unfolded", () => {
-    FastCheck.assert(FastCheck.property(bodies, choices, (list, { isEach, others }) => {
+  it("cover every seq exactly once and in order, whatever the events, folded or not", () => {
+    FastCheck.assert(FastCheck.property(bodies, choices, (list, { isEach }) => {
       const events = Events.turn("t1", list)
-      assert.deepStrictEqual(seqsOf(rowsOf(events, { isEach, others }).rows), events.map(({ seq }) => seq))
+      assert.deepStrictEqual(seqsOf(rowsOf(events, { isEach }).rows), events.map(({ seq }) => seq))
     }))
   })
 
@@ -129,22 +128,10 @@ describe("the rows of events", () => {
     assert.isTrue(before.rows.every((row, index) => row === rows[index]))
   })
 
-  it("fold and unfold one run at a time", () => {
+  it("are one a run of deltas, or one a delta", () => {
     const events = Events.plain("t1")
-    const unfolded = EventRows.turnRun(EventRows.everything, 4)
     assert.deepStrictEqual(rowsOf(events).rows.map(({ key }) => key), ["1", "2", "3", "4", "6", "7", "8"])
-    assert.deepStrictEqual(rowsOf(events, unfolded).rows.map(({ key }) => key), [
-      "1",
-      "2",
-      "3",
-      "4",
-      "5",
-      "6",
-      "7",
-      "8"
-    ])
-    assert.deepStrictEqual(EventRows.turnRun(unfolded, 4), EventRows.everything)
-    assert.lengthOf(rowsOf(events, EventRows.turnRun({ ...EventRows.everything, isEach: true }, 4)).rows, 7)
+    assert.lengthOf(rowsOf(events, { isEach: true }).rows, 8)
   })
 
   it("are found by a seq", () => {

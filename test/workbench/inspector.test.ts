@@ -137,7 +137,7 @@ describe("the inspector", () => {
   it("names the seqs that are missing", () => {
     const events = Events.plain("t1")
     const { text } = stage({ events: [...events.slice(0, 3), ...events.slice(6)] })
-    assert.include(text(), "Seq 4–8 are not here yet; they are being read.")
+    assert.include(text(), "Gap Seq 4–6 did not reach this page")
   })
 
   it("says why events could not be read, and offers to read them again", () => {
@@ -146,7 +146,7 @@ describe("the inspector", () => {
     entry.setState("broken", "The server does not answer.")
     model.touch(entry)
     model.publish()
-    assert.include(text(), "The events could not be read. The server does not answer. Read the events again")
+    assert.include(text(), "The events could not be read The server does not answer. Read the events again")
   })
 
   it("tells a folded turn from one whose events are on their way", () => {
@@ -231,7 +231,7 @@ describe("the checkpoint panel", () => {
       "Possible: the answer goes on after the 3 characters that are kept."
     )
     const early = [Events.started(), Events.failed(Events.cancelled)]
-    assert.include(resume(Events.turn("t1", early)), "Possible: no text had come")
+    assert.include(resume(Events.turn("t1", early)), "Possible: from the beginning")
     const refused = [Events.started(), Events.failed(Events.blocked)]
     assert.include(resume(Events.turn("t1", refused)), "Not offered")
     const child = Events.turn("t2", [Events.started({ resumedFrom: "t1" })])
@@ -292,6 +292,6 @@ describe("the usage panel", () => {
   it("says why nothing was used", () => {
     const { text } = stage({ events: Events.turn("t1", [Events.started(), Events.failed(Events.blocked)]) })
     assert.include(text("usage"), "No provider was called, so nothing was used.")
-    assert.include(text("usage"), "none: the turn ended as ProviderBlocked")
+    assert.include(text("usage"), "Finish reason ProviderBlocked")
   })
 })

@@ -135,7 +135,7 @@ describe("turn view", () => {
 
   it("a cancel is told as the server ended it", () => {
     const turn = { text: "abc", status: "failed" as const }
-    assert.include(TurnView.cancelConfirmed({ ...turn, error: Events.cancelled }), "3 characters are kept")
+    assert.include(TurnView.cancelConfirmed({ ...turn, error: Events.cancelled }), "3 characters kept")
     assert.include(TurnView.cancelConfirmed({ text: "", status: "completed" }), "had completed before the cancel")
     assert.include(TurnView.cancelConfirmed({ ...turn, error: Events.failure }), Events.failure.message)
   })

@@ -1,8 +1,7 @@
 /** The named states of a turn: the newest, those before it, whether it can go on from them, and each as the server has it. */
 import { useSignal } from "@preact/signals"
-import { useEffect } from "preact/hooks"
-import type { Checkpoint } from "../../domain/Resources.ts"
 import type { CheckpointMark } from "../../domain/TurnState.ts"
+import { useAsked } from "../kit/Asked.ts"
 import { CopyButton } from "../kit/CopyButton.tsx"
 import * as Words from "../kit/Words.ts"
 import type { Server } from "../server/Server.ts"
@@ -14,51 +13,23 @@ import * as TurnView from "../turn/TurnView.ts"
 import * as CheckpointText from "./CheckpointText.ts"
 import * as EventText from "./EventText.ts"
 
-type Reading =
-  | { readonly state: "reading" }
-  | { readonly state: "read"; readonly checkpoint: Checkpoint }
-  | { readonly state: "refused"; readonly message: string }
-
 const Saved = ({ mark, server, turnId }: {
   readonly server: Server
   readonly turnId: string
   readonly mark: CheckpointMark
 }) => {
-  const reading = useSignal<Reading>({ state: "reading" })
-  const again = useSignal(0)
-  useEffect(() => {
-    let isLeft = false
-    const put = (next: Reading) => {
-      if (!isLeft) reading.value = next
-    }
-    put({ state: "reading" })
-    server.checkpoint(turnId, mark.checkpoint).then(
-      (checkpoint) => put({ state: "read", checkpoint }),
-      (error: unknown) => put({ state: "refused", message: Words.messageOf(error) })
-    )
-    return () => {
-      isLeft = true
-    }
-  }, [server, turnId, mark.checkpoint, again.value])
-
-  const now = reading.value
-  if (now.state === "reading") return <p class="quiet">Reading checkpoint {mark.checkpoint} …</p>
-  if (now.state === "refused") {
-    return (
-      <div class="note bad">
-        <p>Checkpoint {mark.checkpoint} could not be read. {now.message}</p>
-        <button type="button" class="small" onClick={() => again.value += 1}>Read it again</button>
-      </div>
-    )
-  }
+  const answer = useAsked(() => server.checkpoint(turnId, mark.checkpoint), [server, turnId, mark.checkpoint])
+  if (answer === undefined) return <p class="quiet">Reading checkpoint {mark.checkpoint} …</p>
+  if ("refused" in answer) return <p class="note bad">Checkpoint {mark.checkpoint}: {answer.refused}</p>
+  const checkpoint = answer.value
   return (
     <>
       <div class="row">
-        <p class="quiet grow">{CheckpointText.savedText(now.checkpoint)}</p>
-        <CopyButton what={`checkpoint ${mark.checkpoint}`} text={() => EventText.json(now.checkpoint)} />
+        <p class="quiet grow">{CheckpointText.savedText(checkpoint)}</p>
+        <CopyButton what={`checkpoint ${mark.checkpoint}`} text={() => EventText.json(checkpoint)} />
       </div>
       <pre class="json" tabIndex={0} role="group" aria-label={`Checkpoint ${mark.checkpoint} as JSON`}>
-        {EventText.shownJson(now.checkpoint)}
+        {EventText.shownJson(checkpoint)}
       </pre>
     </>
   )

@@ -28,12 +28,7 @@ const SlotItem = ({ part, slot }: { readonly slot: Slot; readonly part: number |
         </dd>
         <dt>Hash</dt>
         <dd>
-          <code>{slot.hash}</code>{" "}
-          <CopyButton
-            what={`the hash of ${ContextText.titleOf(slot.slot)}`}
-            text={() =>
-              slot.hash}
-          />
+          <code>{slot.hash}</code>
         </dd>
       </dl>
     </details>

@@ -1,11 +1,10 @@
 /** What a turn used: how full the window is, each attempt by who counted it, and the sums of the turn and its session. */
-import { useSignal } from "@preact/signals"
-import { useEffect } from "preact/hooks"
 import type { AttemptUsage } from "../../domain/TurnState.ts"
 import type { Usage } from "../../domain/Usage.ts"
 import * as UsageSum from "../../domain/UsageSum.ts"
+import { useAsked } from "../kit/Asked.ts"
 import * as Words from "../kit/Words.ts"
-import type { Server, UsageRow } from "../server/Server.ts"
+import type { Server } from "../server/Server.ts"
 import type { Looking } from "../session/Looking.ts"
 import type { OpenSession } from "../session/OpenSession.ts"
 import type { TurnFacts } from "../session/TurnFacts.ts"
@@ -51,46 +50,19 @@ const Window = ({ percent, window }: { readonly percent: number | null; readonly
   )
 }
 
-type Totals =
-  | { readonly state: "reading" }
-  | { readonly state: "read"; readonly row: UsageRow | null }
-  | { readonly state: "refused"; readonly message: string }
-
 /** Read when it is opened, and again when a turn begins or ends. */
 const SessionTotals = ({ server, session }: { readonly server: Server; readonly session: OpenSession }) => {
-  const totals = useSignal<Totals>({ state: "reading" })
-  const running = session.running.value?.id
-  useEffect(() => {
-    let isLeft = false
-    const put = (next: Totals) => {
-      if (!isLeft) totals.value = next
-    }
-    server.sessionUsage(session.id).then(
-      (row) => put({ state: "read", row }),
-      (error: unknown) => put({ state: "refused", message: Words.messageOf(error) })
-    )
-    return () => {
-      isLeft = true
-    }
-  }, [server, session, running])
-
-  const now = totals.value
+  const answer = useAsked(() => server.sessionUsage(session.id), [server, session, session.running.value])
+  if (answer === undefined) return <p class="quiet">Reading what the session used …</p>
+  if ("refused" in answer) return <p class="note bad">What the session used: {answer.refused}</p>
+  const row = answer.value
+  if (row === null) return <p class="quiet">No turn of this session used anything yet.</p>
   return (
     <section class="used">
       <h3>
-        Session {now.state === "read" && now.row !== null && (
-          <span class="quiet">
-            {Words.number(now.row.turns)} {now.row.turns === 1 ? "turn" : "turns"} with usage
-          </span>
-        )}
+        Session <span class="quiet">{Words.number(row.turns)} {row.turns === 1 ? "turn" : "turns"} with usage</span>
       </h3>
-      {now.state === "reading"
-        ? <p class="quiet">Reading what the session used …</p>
-        : now.state === "refused"
-        ? <p class="note bad">What the session used could not be read. {now.message}</p>
-        : now.row === null
-        ? <p class="quiet">No turn of this session used anything yet.</p>
-        : <Counts usage={now.row.usage} cost={now.row.cost} />}
+      <Counts usage={row.usage} cost={row.cost} />
     </section>
   )
 }
