@@ -91,6 +91,7 @@ export const App = ({ workbench }: Props) => {
       <Header workbench={workbench} />
       <main>
         <section class="chat" aria-label="Conversation">
+          <h2 class="unseen">Conversation</h2>
           <Conversation workbench={workbench} />
           <div>
             <Notice workbench={workbench} />

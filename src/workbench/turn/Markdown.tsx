@@ -132,10 +132,9 @@ const block = (token: MarkedToken | Plain): ComponentChild => {
   switch (token.type) {
     case "paragraph":
       return <p>{inlines(token.tokens)}</p>
-    case "heading": {
-      const Heading = `h${Math.min(6, token.depth + 2)}` as "h3"
-      return <Heading>{inlines(token.tokens)}</Heading>
-    }
+    case "heading":
+      // of one level: an answer may leave some out, and no outline of a page may
+      return <h3 class={`depth-${token.depth}`}>{inlines(token.tokens)}</h3>
     case "code":
       return <Code lang={decode(/^\S*/.exec(token.lang ?? "")?.[0] ?? "")} text={token.text.replace(/\n$/, "")} />
     case "blockquote":
