@@ -91,8 +91,8 @@ const Turns = ({ session, workbench }: Props & { readonly session: OpenSession }
         : <Imported message={item.message} />,
     [session, workbench]
   )
-  const wanted = workbench.wantsEnd.value
-  useEffect(() => list.current?.scrollToEnd(), [wanted])
+  const { value: sent } = workbench.sent
+  useEffect(() => list.current?.scrollToEnd(), [sent])
   return (
     <VirtualList
       items={items.value}

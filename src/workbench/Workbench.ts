@@ -7,16 +7,17 @@
  */
 import { computed, type ReadonlySignal, signal } from "@preact/signals"
 import type { Session } from "../domain/Resources.ts"
-import { titleOf } from "./composer/ComposerView.ts"
 import * as Draft from "./composer/Draft.ts"
+import * as Sending from "./composer/Sending.ts"
 import * as Clock from "./kit/Clock.ts"
+import * as Kept from "./kit/Kept.ts"
 import * as Words from "./kit/Words.ts"
 import { type Connection, delayMs } from "./server/Follower.ts"
 import * as Server from "./server/Server.ts"
 import * as Looking from "./session/Looking.ts"
 import * as OpenSession from "./session/OpenSession.ts"
 
-const tokenKey = "turnstream.token"
+const tokenKey = "token"
 
 /** A stream is dead when it misses this many heartbeats. */
 const heartbeatsMissed = 3
@@ -24,7 +25,7 @@ const heartbeatsMissed = 3
 /** A connection as it is shown: `sinceMs` is when it became so, by this machine's clock. */
 export type ShownConnection = (Connection | { readonly state: "ready" | "unauthorized" }) & { readonly sinceMs: number }
 
-export interface Workbench {
+export interface Workbench extends Omit<Sending.Sending, "opened"> {
   readonly server: Server.Server
   readonly bootstrap: ReadonlySignal<Server.Bootstrap | undefined>
   readonly sessions: ReadonlySignal<ReadonlyArray<Session>>
@@ -44,15 +45,9 @@ export interface Workbench {
   /** Undefined: no token is asked for. */
   readonly tokenWanted: ReadonlySignal<{ readonly wasRefused: boolean } | undefined>
   readonly giveToken: (token: string) => void
-  /** The message box wants the focus, or the conversation its end: counts up each time. */
+  /** The message box wants the focus: counts up each time. */
   readonly wantsFocus: ReadonlySignal<number>
-  readonly wantsEnd: ReadonlySignal<number>
   readonly focusComposer: () => void
-  readonly draft: ReadonlySignal<Draft.Draft>
-  readonly setDraft: (change: Partial<Draft.Draft>) => void
-  readonly isSending: ReadonlySignal<boolean>
-  readonly send: (body: Server.TurnRequest) => Promise<void>
-  readonly preview: (body: Omit<Server.TurnRequest, "onBusy">) => Promise<void>
   readonly openSession: (id: string | undefined) => void
   readonly renameSession: (title: string) => Promise<void>
   readonly deleteSession: () => Promise<void>
@@ -70,7 +65,7 @@ const download = (content: Blob, name: string): void => {
 }
 
 export const make = (): Workbench => {
-  const server = Server.make(() => sessionStorage.getItem(tokenKey))
+  const server = Server.make(() => Kept.tab.read(tokenKey))
   const bootstrap = signal<Server.Bootstrap | undefined>(undefined)
   const sessions = signal<ReadonlyArray<Session>>([])
   const sessionId = signal<string | undefined>(new URLSearchParams(location.search).get("session") ?? undefined)
@@ -81,13 +76,12 @@ export const make = (): Workbench => {
   const said = signal("")
   const tokenWanted = signal<{ readonly wasRefused: boolean } | undefined>(undefined)
   const wantsFocus = signal(0)
-  const wantsEnd = signal(0)
-  const draft = signal(Draft.read(sessionId.peek()))
-  const isSending = signal(false)
   const looking = Looking.make(session)
   let clockAheadMs = 0
   let failedStarts = 0
+  /** Ends the wait for the next start. */
   let wake = (): void => {}
+  let listings = 0
 
   const setOwn = (connection: Connection | { readonly state: "ready" | "unauthorized" }): void => {
     own.value = { ...connection, sinceMs: Clock.nowMs() }
@@ -96,24 +90,29 @@ export const make = (): Workbench => {
   const connection = computed<ShownConnection>(() => session.value?.connection.value ?? own.value)
 
   const say = (text: string): void => {
-    said.value = text
+    // the same words again are news as well
+    said.value = text === said.peek() ? `${text}\u00a0` : text
   }
 
   const askForToken = (): void => {
     session.value?.close()
     session.value = undefined
     setOwn({ state: "unauthorized" })
-    const wasRefused = sessionStorage.getItem(tokenKey) !== null
-    sessionStorage.removeItem(tokenKey)
+    const wasRefused = Kept.tab.read(tokenKey) !== undefined
+    Kept.tab.write(tokenKey, undefined)
     tokenWanted.value = { wasRefused }
+  }
+
+  const tell = (text: string): void => {
+    notice.value = text
+    say(text)
   }
 
   const showRefusal = (error: unknown): void => {
     if (error instanceof Server.Refused && error.status === 401) return askForToken()
     // a refused turn is in the journal: its own card says why
     if (error instanceof Server.Refused && error.turnId !== undefined) return
-    notice.value = Words.messageOf(error)
-    say(notice.value)
+    tell(Words.messageOf(error))
   }
 
   /** Runs what a person asked for; true where it worked. */
@@ -129,7 +128,10 @@ export const make = (): Workbench => {
   }
 
   const reloadSessions = async (): Promise<void> => {
-    sessions.value = await server.sessions()
+    const listing = ++listings
+    const list = await server.sessions()
+    // answers may overtake each other
+    if (listing === listings) sessions.value = list
   }
 
   const follow = (id: string): OpenSession.OpenSession =>
@@ -141,9 +143,9 @@ export const make = (): Workbench => {
       onEnd: (why) => {
         if (why === "unauthorized") return askForToken()
         openSession(undefined)
-        void attempt(reloadSessions).then(() => {
-          notice.value = "That session is not on this server (any more). Choose another one, or begin a new one."
-        })
+        void attempt(reloadSessions).then(() =>
+          tell("That session is not on this server (any more). Choose another one, or begin a new one.")
+        )
       },
       onRefused: showRefusal
     })
@@ -154,58 +156,27 @@ export const make = (): Workbench => {
     looking.rewind(undefined)
     looking.showPreview(undefined)
     sessionId.value = id
-    draft.value = Draft.read(id)
+    sending.opened()
     notice.value = ""
     history.replaceState(null, "", id === undefined ? "/" : `/?session=${encodeURIComponent(id)}`)
-    session.value = id === undefined ? undefined : follow(id)
-    if (id === undefined) setOwn({ state: "ready" })
+    // before the first answer of the server it is not known how to follow, nor whether there is one
+    const isStarted = bootstrap.peek() !== undefined
+    session.value = id === undefined || !isStarted ? undefined : follow(id)
+    if (id === undefined && isStarted) setOwn({ state: "ready" })
   }
 
-  const setDraft = (change: Partial<Draft.Draft>): void => {
-    draft.value = { ...draft.peek(), ...change }
-    Draft.write(sessionId.peek(), draft.peek())
-    looking.showPreview(undefined)
-  }
-
-  /** The open session; one is made where there is none, and the draft goes with it. */
-  const ensureSession = async (message: string): Promise<string> => {
-    const open = sessionId.peek()
-    if (open !== undefined) return open
-    const made = await server.createSession(titleOf(message))
-    const kept = draft.peek()
-    Draft.write(undefined, { ...Draft.empty, provider: kept.provider, model: kept.model })
-    Draft.write(made.id, kept)
-    openSession(made.id)
-    await reloadSessions()
-    return made.id
-  }
-
-  const send = async (body: Server.TurnRequest): Promise<void> => {
-    const { unanswered } = Draft.sending(draft.peek(), JSON.stringify(body))
-    const isSent = { ...draft.peek(), unanswered }
-    draft.value = isSent
-    isSending.value = true
-    await attempt(async () => {
-      try {
-        const id = await ensureSession(body.message)
-        Draft.write(id, isSent)
-        await server.start(id, body, unanswered.key)
-        // what was written meanwhile is the next message
-        setDraft({ unanswered: undefined, ...(draft.peek().text === body.message ? { text: "" } : {}) })
-        looking.chooseTurn(undefined)
-        looking.rewind(undefined)
-      } catch (error) {
-        const isAnswered = error instanceof Server.Refused && error.status >= 400 && error.status < 500
-        if (isAnswered) setDraft({ unanswered: undefined })
-        throw error
-      } finally {
-        isSending.value = false
-        wantsEnd.value++
-      }
-    })
-  }
+  const sending = Sending.make({
+    server,
+    sessionId,
+    looking,
+    onMade: (id, isOpened) => {
+      if (isOpened) openSession(id)
+      void reloadSessions().catch(showRefusal)
+    }
+  })
 
   const start = async (): Promise<void> => {
+    wake = () => {}
     try {
       const { ahead, answer } = await server.bootstrap()
       bootstrap.value = answer
@@ -256,32 +227,25 @@ export const make = (): Workbench => {
     say,
     tokenWanted,
     giveToken: (token) => {
-      sessionStorage.setItem(tokenKey, token)
+      Kept.tab.write(tokenKey, token)
       tokenWanted.value = undefined
       setOwn({ state: "loading" })
       void start()
     },
     wantsFocus,
-    wantsEnd,
     focusComposer: () => {
       looking.showPane("chat")
       wantsFocus.value++
     },
-    draft,
-    setDraft,
-    isSending,
-    send,
+    draft: sending.draft,
+    setDraft: sending.setDraft,
+    isSending: sending.isSending,
+    sent: sending.sent,
+    send: async (body) => {
+      await attempt(() => sending.send(body))
+    },
     preview: async (body) => {
-      await attempt(async () => {
-        const id = await ensureSession(body.message)
-        looking.showPreview({ state: "asking" })
-        looking.showPanel("context")
-        try {
-          looking.showPreview({ state: "known", manifest: await server.preview(id, body) })
-        } catch (error) {
-          looking.showPreview({ state: "refused", message: Words.messageOf(error) })
-        }
-      })
+      await attempt(() => sending.preview(body))
     },
     openSession,
     renameSession: async (title) => {
@@ -303,8 +267,14 @@ export const make = (): Workbench => {
         Draft.forget(id)
         say("The session was deleted.")
       })
-      if (isDeleted) await attempt(reloadSessions)
-      else openSession(id)
+      if (isDeleted) return void await attempt(reloadSessions)
+      if (tokenWanted.peek() !== undefined) {
+        sessionId.value = id
+        return
+      }
+      const why = notice.peek()
+      openSession(id)
+      notice.value = why
     },
     exportSession: async () => {
       await attempt(async () => {

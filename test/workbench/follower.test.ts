@@ -195,12 +195,12 @@ describe("follower", () => {
     assert.deepStrictEqual(at.timers, [])
   })
 
-  it("says Offline after three failures in a row, goes on trying, and is live again", async () => {
+  it("says Offline after four failures in a row, goes on trying, and is live again", async () => {
     const at = stage()
     at.follow()
     const waits: Array<number> = []
     for (let failures = 1; failures <= 7; failures++) {
-      const said = at.says(failures >= 3 ? "offline" : "reconnecting")
+      const said = at.says(failures >= 4 ? "offline" : "reconnecting")
       ;(await at.request()).refuse(new Refused(0, "Unreachable", "no answer"))
       await said
       waits.push(at.pass())
@@ -208,8 +208,8 @@ describe("follower", () => {
     assert.deepStrictEqual(waits, [500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000])
     await connect(at)
     assert.deepStrictEqual(
-      at.heard.filter((what) => what !== "trying").slice(0, 6),
-      ["loading", "begin", "reconnecting", "reconnecting", "offline", "offline"]
+      at.heard.filter((what) => what !== "trying").slice(0, 7),
+      ["loading", "begin", "reconnecting", "reconnecting", "reconnecting", "offline", "offline"]
     )
   })
 
@@ -230,6 +230,22 @@ describe("follower", () => {
     assert.strictEqual(at.pass(), 45_000)
     await reconnecting
     assert.isTrue(request.signal.aborted)
+  })
+
+  it("P18: a beginning that nobody answers is given up too", async () => {
+    const at = stage()
+    let aborted: AbortSignal | undefined
+    at.follow({
+      begin: (signal) =>
+        new Promise((_, reject) => {
+          aborted = signal
+          signal.addEventListener("abort", () => reject(new Error("aborted")))
+        })
+    })
+    const reconnecting = at.says("reconnecting")
+    assert.strictEqual(at.pass(), 45_000)
+    await reconnecting
+    assert.strictEqual(aborted?.aborted, true)
   })
 
   it("P18: a server that takes the request and says nothing is given up too", async () => {
@@ -268,20 +284,22 @@ describe("follower", () => {
     })
   }
 
-  it("P16: a place that the server does not know is given up: it begins again", async () => {
-    const at = stage()
-    const { request } = await live(at)
-    let reconnecting = at.says("reconnecting")
-    request.end()
-    await reconnecting
-    at.pass()
-    reconnecting = at.says("reconnecting")
-    ;(await at.request()).refuse(new Refused(400, "InvalidRequest", "names no event"))
-    await reconnecting
-    at.pass()
-    assert.strictEqual((await at.request()).after, "")
-    assert.strictEqual(at.heard.filter((what) => what === "begin").length, 2)
-  })
+  for (const status of [400, 410]) {
+    it(`P16: a place that the server does not know or keep (${status}) is given up: it begins again`, async () => {
+      const at = stage()
+      const { request } = await live(at)
+      let reconnecting = at.says("reconnecting")
+      request.end()
+      await reconnecting
+      at.pass()
+      reconnecting = at.says("reconnecting")
+      ;(await at.request()).refuse(new Refused(status, "x", "names no event"))
+      await reconnecting
+      at.pass()
+      assert.strictEqual((await at.request()).after, "")
+      assert.strictEqual(at.heard.filter((what) => what === "begin").length, 2)
+    })
+  }
 
   it("P13: stopping aborts the request and is followed by nothing", async () => {
     const at = stage()

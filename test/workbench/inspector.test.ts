@@ -143,7 +143,7 @@ describe("the inspector", () => {
   it("says why events could not be read, and offers to read them again", () => {
     const { model, text } = stage({ summaries: [summary] })
     const entry = model.turn("t1") ?? assert.fail("no turn")
-    entry.setState("broken", "The server does not answer.")
+    entry.setBroken("The server does not answer.")
     model.touch(entry)
     model.publish()
     assert.include(text(), "The events could not be read The server does not answer. Read the events again")
@@ -201,8 +201,6 @@ describe("the context panel", () => {
     const { looking, text } = stage()
     looking.showPreview({ state: "asking" })
     assert.include(text("context"), "Preview of the next message Close preview Asking")
-    looking.showPreview({ state: "refused", message: "It is too long. Shorten it." })
-    assert.include(text("context"), "It is too long. Shorten it.")
     looking.showPreview({ state: "known", manifest: { ...manifest, compaction: false, total: 100 } })
     assert.include(text("context"), "100 of 900 tokens")
     assert.include(text("context"), "Below 70 %")

@@ -1,11 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
-import * as Schema from "effect/Schema"
-import { Turn } from "../../src/domain/Resources.ts"
 import type { TurnEvent } from "../../src/domain/TurnEvent.ts"
 import * as TurnState from "../../src/domain/TurnState.ts"
 import * as SessionModel from "../../src/workbench/session/SessionModel.ts"
 import * as Events from "./events.ts"
+import { summary } from "./resources.ts"
 
 const after = (events: Iterable<TurnEvent>) => {
   const model = SessionModel.make()
@@ -15,24 +14,6 @@ const after = (events: Iterable<TurnEvent>) => {
 }
 
 const entryOf = (model: SessionModel.SessionModel, id = "t1") => model.turn(id) ?? assert.fail(`no turn ${id}`)
-
-const summary = (id: string, lastSeq: number, more: object = {}): Turn =>
-  Schema.decodeUnknownSync(Turn)({
-    id,
-    sessionId: "s1",
-    status: "completed",
-    phase: "completed",
-    text: "Hello",
-    reasoning: "",
-    usage: null,
-    lastSeq,
-    provider: "deterministic",
-    model: "echo",
-    attempts: 1,
-    userMessageId: "m1",
-    startedAt: "2026-01-01T00:00:00.000Z",
-    ...more
-  })
 
 describe("session model", () => {
   it("a turn on the page is the same fold as the server's", () => {
@@ -107,6 +88,23 @@ describe("session model", () => {
       [],
       "Hello"
     ])
+  })
+
+  it("a turn of which the server says more than its events do is shown as the server says", () => {
+    const model = after(Events.plain("t1").slice(0, 5))
+    model.addSummaries([summary("t1", 8)])
+    model.publish()
+    const entry = entryOf(model)
+    assert.deepStrictEqual([entry.facts.value.status, entry.isBehind()], ["completed", true])
+  })
+
+  it("a turn that retention folds lets go of its events, and is not behind", () => {
+    const model = after(Events.plain("t1"))
+    model.addSummaries([summary("t1", 8, { foldedAt: "2026-02-01T00:00:00.000Z" })])
+    model.publish()
+    const { facts, isBehind, log } = entryOf(model)
+    assert.deepStrictEqual([log.value.state, log.value.events, isBehind()], ["folded", [], false])
+    assert.strictEqual(facts.value.foldedAt, "2026-02-01T00:00:00.000Z")
   })
 
   it("a folded turn asks for nothing more", () => {

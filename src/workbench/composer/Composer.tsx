@@ -21,8 +21,6 @@ const PreviewLine = ({ workbench }: { readonly workbench: Workbench }) => {
   if (preview === undefined) return null
   const text = preview.state === "asking"
     ? "Building the context …"
-    : preview.state === "refused"
-    ? preview.message
     : `Would send ${Words.number(preview.manifest.total)} of ${Words.number(preview.manifest.budget)} tokens`
   return (
     <p class="quiet number">

@@ -37,21 +37,21 @@ const parse = (json: string): Draft => {
 /** What another version of the page, or a person, wrote there may be anything: it is an empty draft then. */
 export const read = (sessionId: string | undefined): Draft => {
   try {
-    return parse(Kept.read(keyOf(sessionId)) ?? "{}")
+    return parse(Kept.local.read(keyOf(sessionId)) ?? "{}")
   } catch {
     return empty
   }
 }
 
 export const write = (sessionId: string | undefined, draft: Draft): void =>
-  Kept.write(
+  Kept.local.write(
     keyOf(sessionId),
     draft.text === "" && draft.provider === undefined && draft.unanswered === undefined
       ? undefined
       : JSON.stringify(draft)
   )
 
-export const forget = (sessionId: string): void => Kept.write(keyOf(sessionId), undefined)
+export const forget = (sessionId: string): void => Kept.local.write(keyOf(sessionId), undefined)
 
 const newKey = (): string =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("")

@@ -73,8 +73,6 @@ const Previewed = ({ close, preview }: { readonly preview: Preview; readonly clo
     </div>
     {preview.state === "asking"
       ? <p class="quiet">Asking what it would be sent with …</p>
-      : preview.state === "refused"
-      ? <p class="note bad">{preview.message}</p>
       : <Manifest manifest={preview.manifest} />}
   </>
 )

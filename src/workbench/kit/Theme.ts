@@ -6,7 +6,7 @@ const themes = ["system", "light", "dark"] as const
 export type Theme = typeof themes[number]
 
 const key = "theme"
-const chosen = signal<Theme>(themes.find((name) => name === Kept.read(key)) ?? "system")
+const chosen = signal<Theme>(themes.find((name) => name === Kept.local.read(key)) ?? "system")
 
 const apply = (): void => {
   if (chosen.value === "system") delete document.documentElement.dataset["theme"]
@@ -17,7 +17,7 @@ export const theme: ReadonlySignal<Theme> = chosen
 
 export const next = (): void => {
   chosen.value = themes[(themes.indexOf(chosen.value) + 1) % themes.length] ?? "system"
-  Kept.write(key, chosen.value)
+  Kept.local.write(key, chosen.value)
   apply()
 }
 

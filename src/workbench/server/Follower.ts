@@ -43,7 +43,7 @@ export interface Follower {
 
 const delayMinMs = 500
 const delayMaxMs = 10_000
-const offlineAfter = 3
+const offlineAfter = 4
 
 /** The wait before the next attempt: doubled after each failure. */
 export const delayMs = (failures: number): number => Math.min(delayMaxMs, delayMinMs * 2 ** Math.max(0, failures - 1))
@@ -99,7 +99,8 @@ export const follow = (options: Options): Follower => {
     if (after === undefined) {
       const controller = new AbortController()
       abort = () => controller.abort()
-      after = await options.begin(controller.signal)
+      const calm = timer(options.silentMs, abort)
+      after = await options.begin(controller.signal).finally(calm)
     }
     if (stopped) return
     const replayed = await read(false, () => {})
@@ -115,8 +116,8 @@ export const follow = (options: Options): Follower => {
     const status = error instanceof Refused ? error.status : 0
     if (status === 404) options.onEnd("gone")
     else if (status === 401) options.onEnd("unauthorized")
-    // the server does not know this place (any more): from the beginning
-    else if (status === 400) after = undefined
+    // the server does not know this place, or does not keep it any more: from the beginning
+    else if (status === 400 || status === 410) after = undefined
     return status === 404 || status === 401
   }
 

@@ -38,6 +38,10 @@ export interface UsageRow {
   readonly cost?: number
 }
 
+/** Ids may come from the address of the page: anybody's text. */
+const sessionPath = (id: string): string => `/v1/sessions/${encodeURIComponent(id)}`
+const turnPath = (id: string): string => `/v1/turns/${encodeURIComponent(id)}`
+
 /** The largest page that a list gives. */
 const pageMax = 10_000
 
@@ -79,14 +83,14 @@ interface Call {
 }
 
 /** `token` is asked at each request: it may be entered later. */
-export const make = (token: () => string | null) => {
+export const make = (token: () => string | undefined) => {
   const call = async (path: string, options: Call = {}): Promise<Response> => {
     const secret = token()
     const response = await fetch(path, {
       method: options.method ?? "GET",
       headers: {
         accept: "application/json",
-        ...(secret === null ? {} : { authorization: `Bearer ${secret}` }),
+        ...(secret === undefined ? {} : { authorization: `Bearer ${secret}` }),
         ...(options.body === undefined ? {} : { "content-type": "application/json" }),
         ...options.headers
       },
@@ -108,7 +112,7 @@ export const make = (token: () => string | null) => {
       )
       items.push(...page.items)
       if (page.nextCursor === undefined) return items
-      after = `&after=${page.nextCursor}`
+      after = `&after=${encodeURIComponent(page.nextCursor)}`
     }
   }
 
@@ -125,39 +129,39 @@ export const make = (token: () => string | null) => {
     sessions: () => all<Session>("/v1/sessions"),
     createSession: (title: string) => json<Session>("/v1/sessions", { method: "POST", body: { title } }),
     renameSession: (id: string, title: string) =>
-      json<Session>(`/v1/sessions/${id}`, { method: "PATCH", body: { title: title === "" ? null : title } }),
-    deleteSession: (id: string) => call(`/v1/sessions/${id}`, { method: "DELETE" }),
+      json<Session>(sessionPath(id), { method: "PATCH", body: { title: title === "" ? null : title } }),
+    deleteSession: (id: string) => call(sessionPath(id), { method: "DELETE" }),
     /** The session as a file that `POST /v1/sessions/import` takes. */
-    exportSession: async (id: string) => (await call(`/v1/sessions/${id}/export`)).blob(),
-    turns: (sessionId: string, signal: AbortSignal) => all<Turn>(`/v1/sessions/${sessionId}/turns`, signal),
-    turn: (id: string) => json<Turn>(`/v1/turns/${id}`),
+    exportSession: async (id: string) => (await call(`${sessionPath(id)}/export`)).blob(),
+    turns: (sessionId: string, signal: AbortSignal) => all<Turn>(`${sessionPath(sessionId)}/turns`, signal),
+    turn: (id: string) => json<Turn>(turnPath(id)),
     /** A page of a turn's events after a seq; `nextCursor` is the seq to go on from. */
     turnEvents: (id: string, after: number) =>
-      json<Page<TurnEvent>>(`/v1/turns/${id}/events?limit=${pageMax}&after=${after}`),
+      json<Page<TurnEvent>>(`${turnPath(id)}/events?limit=${pageMax}&after=${after}`),
     checkpoint: (turnId: string, checkpoint: number) =>
-      json<Checkpoint>(`/v1/turns/${turnId}/checkpoints/${checkpoint}`),
+      json<Checkpoint>(`${turnPath(turnId)}/checkpoints/${checkpoint}`),
     preview: (sessionId: string, body: Omit<TurnRequest, "onBusy">) =>
-      json<ContextManifest>(`/v1/sessions/${sessionId}/context/preview`, { method: "POST", body }),
+      json<ContextManifest>(`${sessionPath(sessionId)}/context/preview`, { method: "POST", body }),
     /** What the session used in all; null where no turn used anything yet. */
     sessionUsage: async (sessionId: string) =>
-      (await json<Page<UsageRow>>(`/v1/usage?by=session&session=${sessionId}`)).items[0] ?? null,
+      (await json<Page<UsageRow>>(`/v1/usage?by=session&session=${encodeURIComponent(sessionId)}`)).items[0] ?? null,
     messages: (id: string, after: string | undefined) =>
       json<Page<Message>>(
-        `/v1/sessions/${id}/messages?limit=${pageMax}${after === undefined ? "" : `&after=${after}`}`
+        `${sessionPath(id)}/messages${after === undefined ? "" : `?after=${encodeURIComponent(after)}`}`
       ),
     start: (sessionId: string, body: TurnRequest, idempotencyKey: string) =>
-      json<Turn>(`/v1/sessions/${sessionId}/turns`, {
+      json<Turn>(`${sessionPath(sessionId)}/turns`, {
         method: "POST",
         body,
         headers: { "idempotency-key": idempotencyKey }
       }),
-    command: (turnId: string, verb: Verb) => json<Turn>(`/v1/turns/${turnId}/${verb}`, { method: "POST" }),
+    command: (turnId: string, verb: Verb) => json<Turn>(`${turnPath(turnId)}/${verb}`, { method: "POST" }),
     /** The session's events as server-sent events. */
     events: (
       sessionId: string,
       request: { readonly after: string; readonly live: boolean; readonly signal: AbortSignal }
     ) =>
-      call(`/v1/sessions/${sessionId}/events${request.live ? "" : "?live=false"}`, {
+      call(`${sessionPath(sessionId)}/events${request.live ? "" : "?live=false"}`, {
         headers: {
           accept: "text/event-stream",
           ...(request.after === "" ? {} : { "last-event-id": request.after })

@@ -7,7 +7,7 @@ import type { ContextManifest } from "../../domain/Context.ts"
 import { makeFold } from "../../domain/TurnState.ts"
 import type { TurnState } from "../../domain/TurnState.ts"
 import type { OpenSession } from "./OpenSession.ts"
-import type { TurnEntry } from "./TurnEntry.ts"
+import { heldCharsMax, type TurnEntry } from "./TurnEntry.ts"
 import * as TurnFacts from "./TurnFacts.ts"
 
 export const panels = ["events", "context", "checkpoint", "usage"] as const
@@ -17,7 +17,6 @@ export type Panel = typeof panels[number]
 export type Preview =
   | { readonly state: "asking" }
   | { readonly state: "known"; readonly manifest: ContextManifest }
-  | { readonly state: "refused"; readonly message: string }
 
 export interface Looking {
   readonly session: ReadonlySignal<OpenSession | undefined>
@@ -43,7 +42,7 @@ export interface Looking {
 }
 
 const foldTo = (entry: TurnEntry, seq: number): TurnState | undefined => {
-  const fold = makeFold()
+  const fold = makeFold(undefined, heldCharsMax)
   for (const event of entry.log.value.events) {
     if (event.seq > seq) break
     fold.add(event)

@@ -10,19 +10,13 @@ import type { Turn } from "../../domain/Resources.ts"
 import type { TurnEvent } from "../../domain/TurnEvent.ts"
 import * as Clock from "../kit/Clock.ts"
 import * as Frames from "../kit/Frames.ts"
-import * as Words from "../kit/Words.ts"
 import * as Follower from "../server/Follower.ts"
 import { Refused, type Server, type Verb } from "../server/Server.ts"
 import * as TurnView from "../turn/TurnView.ts"
+import * as EventReads from "./EventReads.ts"
 import * as SessionMessages from "./SessionMessages.ts"
 import * as SessionModel from "./SessionModel.ts"
 import type { TurnEntry } from "./TurnEntry.ts"
-
-/** Events of ended turns that are held; beyond it those that were looked at longest ago are let go. */
-const heldEventsMax = 100_000
-
-/** Ended turns whose events are read at the same time. */
-const readsMax = 4
 
 /** What was asked of a turn, and what came of it. */
 export interface Asked {
@@ -49,8 +43,11 @@ export interface OpenSession {
   readonly before: (entry: TurnEntry) => number
   readonly asked: (entry: TurnEntry) => Asked
   readonly command: (entry: TurnEntry, verb: Verb) => Promise<void>
-  /** Reads the events of a turn that has only its summary, or whose reading failed. */
-  readonly readEvents: (entry: TurnEntry) => void
+  /**
+   * Somebody looks at this turn: its events are read where only its summary is here, or reading them failed. The answer
+   * takes that back.
+   */
+  readonly readEvents: (entry: TurnEntry) => () => void
   readonly retryNow: () => void
   readonly close: () => void
 }
@@ -124,6 +121,9 @@ export const open = (options: Options): OpenSession => {
       if (fresh.length > 0 || open.length !== unfinished.peek().length) unfinished.value = open
       running.value = open[0]
       lastSeq.value = seq
+      for (const entry of changed) {
+        if (entry.facts.peek().status !== "running" && entry.heldSeq() > 0) reads.keep(entry)
+      }
       const words = changed.map(announcementOf).filter((text) => text !== "")
       if (isLive && words.length > 0) options.announce(words.join(" "))
     })
@@ -132,72 +132,31 @@ export const open = (options: Options): OpenSession => {
   const frames = Frames.make(publish)
   const before = (entry: TurnEntry): number => Math.max(0, unfinished.value.indexOf(entry))
 
-  // --- the events of one turn
-
-  const readings = new Set<TurnEntry>()
-  const waiting: Array<TurnEntry> = []
-  /** Ended turns with events, those that were looked at last at the end. */
-  const held = new Set<TurnEntry>()
-
-  const show = (entry: TurnEntry): void => {
-    model.touch(entry)
-    frames.request()
-  }
-
-  const letGo = (): void => {
-    let events = [...held].reduce((sum, entry) => sum + entry.heldSeq(), 0)
-    for (const entry of held) {
-      if (events <= heldEventsMax || held.size === 1) return
-      events -= entry.heldSeq()
-      held.delete(entry)
-      entry.release()
-      show(entry)
+  const reads = EventReads.make({
+    server,
+    onChanged: (entry) => {
+      model.touch(entry)
+      frames.request()
     }
-  }
+  })
 
-  const readAll = async (entry: TurnEntry): Promise<void> => {
-    for (;;) {
-      const page = await server.turnEvents(entry.id, entry.heldSeq())
-      if (isClosed) return
-      page.items.forEach(entry.take)
-      if (page.nextCursor === undefined || page.items.length === 0) return
-    }
-  }
-
-  const pump = (): void => {
-    while (readings.size < readsMax && !isClosed) {
-      // what was asked for last is what is looked at
-      const entry = waiting.pop()
-      if (entry === undefined) return
-      readings.add(entry)
-      entry.setState("reading")
-      show(entry)
-      void readAll(entry).catch((error: unknown) => {
-        entry.setState("broken", Words.messageOf(error))
-      }).finally(() => {
-        readings.delete(entry)
-        if (entry.facts.peek().status !== "running") held.add(entry)
-        letGo()
-        show(entry)
-        pump()
-      })
-    }
-  }
-
-  const read = (entry: TurnEntry): void => {
-    if (readings.has(entry) || waiting.includes(entry)) return
-    waiting.push(entry)
-    pump()
-  }
+  const discovering = new Set<string>()
 
   /** A turn whose beginning this page never saw. */
-  const discover = (turnId: string): void => {
-    void server.turn(turnId).then((turn) => {
-      model.addSummaries([turn])
+  const discover = async (turnId: string): Promise<void> => {
+    if (discovering.has(turnId)) return
+    discovering.add(turnId)
+    try {
+      model.addSummaries([await server.turn(turnId)])
+      publish()
       const entry = model.turn(turnId)
-      if (entry !== undefined && turn.status === "running") read(entry)
-      frames.request()
-    }, refused)
+      if (entry !== undefined) reads.read(entry)
+      void messages.refresh()
+    } catch (error) {
+      refused(error)
+    } finally {
+      discovering.delete(turnId)
+    }
   }
 
   // --- the session's stream
@@ -205,9 +164,11 @@ export const open = (options: Options): OpenSession => {
   const take = (event: TurnEvent): void => {
     seq = event.seq
     const behind = model.take(event)
-    if (typeof behind === "string") discover(behind)
-    else if (behind !== undefined) read(behind)
-    if (event.type === "turn.started") void messages.refresh()
+    if (typeof behind === "string") void discover(behind)
+    else if (behind !== undefined) reads.read(behind)
+    if (event.type === "turn.started" && messages.textOf(event.data.userMessageId) === undefined) {
+      void messages.refresh()
+    }
     frames.request()
   }
 
@@ -215,10 +176,11 @@ export const open = (options: Options): OpenSession => {
     begin: async (signal) => {
       const turns = await server.turns(sessionId, signal)
       model.addSummaries(turns)
-      void messages.refresh()
       seq = Math.max(seq, turns.at(-1)?.lastSeq ?? 0)
       publish()
       isLoaded.value = true
+      // begun again: of turns that were here already the stream brings only what is not ended
+      for (const entry of model.turns.peek()) if (entry.heldSeq() > 0 && entry.isBehind()) reads.read(entry)
       return placeAfter(turns)
     },
     open: (request) => server.events(sessionId, request),
@@ -229,7 +191,8 @@ export const open = (options: Options): OpenSession => {
       if (now.state === "live") {
         publish()
         isLive = true
-        for (const entry of unfinished.peek()) if (entry.log.peek().state === "broken") read(entry)
+        reads.retry()
+        void messages.refresh()
       }
       connection.value = { ...now, sinceMs: Clock.nowMs() }
     },
@@ -267,17 +230,12 @@ export const open = (options: Options): OpenSession => {
         if (error instanceof Refused && error.status === 401) refused(error)
       }
     },
-    readEvents: (entry) => {
-      const { state } = entry.log.peek()
-      if (held.delete(entry)) held.add(entry)
-      // from the first event again: what does not fold may not be what the server has
-      if (state === "broken") entry.release()
-      if (state === "summary" || state === "broken") read(entry)
-    },
+    readEvents: reads.look,
     retryNow: follower.retryNow,
     close: () => {
       isClosed = true
       frames.stop()
+      reads.close()
       follower.stop()
     }
   }

@@ -10,7 +10,7 @@ import * as TurnEntry from "./TurnEntry.ts"
 export interface SessionModel {
   readonly turns: ReadonlySignal<ReadonlyArray<TurnEntry.TurnEntry>>
   readonly turn: (id: string) => TurnEntry.TurnEntry | undefined
-  /** Turns that are not known yet are added, the others left as they are. */
+  /** Turns that are not known yet are added; of the others it is heard how they stand. */
   readonly addSummaries: (turns: ReadonlyArray<Turn>) => void
   /** The turn of this event where earlier events of it have to be read; its id alone where the page never saw it begin. */
   readonly take: (event: TurnEvent) => TurnEntry.TurnEntry | string | undefined
@@ -44,7 +44,14 @@ export const make = (): SessionModel => {
     turns,
     turn: (id) => byId.get(id),
     addSummaries: (summaries) => {
-      for (const summary of summaries) if (!byId.has(summary.id)) begin(summary.id, summary, summary)
+      for (const summary of summaries) {
+        const known = byId.get(summary.id)
+        if (known === undefined) begin(summary.id, summary, summary)
+        else {
+          known.summarize(summary)
+          changed.add(known)
+        }
+      }
     },
     take: (event) => {
       const known = byId.get(event.turnId)

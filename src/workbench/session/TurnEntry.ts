@@ -12,7 +12,7 @@ import { type Fold, makeFold, type TurnState } from "../../domain/TurnState.ts"
 import * as TurnFacts from "./TurnFacts.ts"
 
 /** Characters of an answer that the page holds and draws: what the server holds as one. */
-const heldCharsMax = 1_048_576
+export const heldCharsMax = 1_048_576
 
 /**
  * - `summary`: no events are here, nobody asked for them
@@ -47,23 +47,45 @@ export interface TurnEntry {
   readonly take: (event: TurnEvent) => boolean
   /** The last seq up to which all events are here. */
   readonly heldSeq: () => number
-  readonly setState: (state: LogState, fault?: string) => void
+  /** Whether there are events that are not here, and that could be. */
+  readonly isBehind: () => boolean
+  /** The server says again how the turn stands. */
+  readonly summarize: (turn: Turn) => void
+  readonly setReading: () => void
+  readonly setBroken: (fault: string) => void
   /** Lets go of the events of a turn that ended; its card keeps what it shows. */
   readonly release: () => void
   readonly child: (kind: "retry" | "resume", number: number) => void
   readonly publish: () => void
 }
 
-export const make = (id: string, number: number, summary: Turn | undefined): TurnEntry => {
+export const make = (id: string, number: number, first: Turn | undefined): TurnEntry => {
+  let summary = first
   let events: Array<TurnEvent> = []
   let fold: Fold = makeFold(undefined, heldCharsMax)
   let failures: ReadonlyArray<TurnFacts.AttemptFailure> = []
   const ahead = new Map<number, TurnEvent>()
-  let lastKnown = summary?.lastSeq ?? 0
-  let state: LogState = summary?.foldedAt === undefined ? "summary" : "folded"
+  let lastKnown = 0
+  let state: LogState = "summary"
   let fault: string | undefined
   /** An event came that the protocol does not allow here: nothing after it can be folded. */
   let isWrong = false
+
+  const clear = (next: LogState): void => {
+    events = []
+    fold = makeFold(undefined, heldCharsMax)
+    failures = []
+    ahead.clear()
+    isWrong = false
+    state = next
+    fault = undefined
+  }
+
+  const summarize = (turn: Turn): void => {
+    summary = turn
+    lastKnown = Math.max(lastKnown, turn.lastSeq)
+    if (turn.foldedAt !== undefined) clear("folded")
+  }
 
   const put = (event: TurnEvent): void => {
     const wrong = fold.add(event)
@@ -77,8 +99,10 @@ export const make = (id: string, number: number, summary: Turn | undefined): Tur
     if (event.type === "attempt.failed") failures = [...failures, event]
   }
 
+  const isBehind = (): boolean => events.length < lastKnown && state !== "folded" && !isWrong
+
   const missingNow = (): TurnLog["missing"] => {
-    if (events.length >= lastKnown || state === "folded") return undefined
+    if (!isBehind()) return undefined
     let to = lastKnown
     for (const seq of ahead.keys()) to = Math.min(to, seq - 1)
     return { from: events.length + 1, to }
@@ -86,17 +110,19 @@ export const make = (id: string, number: number, summary: Turn | undefined): Tur
 
   const logNow = (): TurnLog => ({ state, fault, events, folded: fold.state(), missing: missingNow() })
 
-  const factsNow = (before: TurnFacts.TurnFacts | undefined): TurnFacts.TurnFacts => {
+  /** Whichever knows more of the fold, the summary and what was shown before; where they know the same, the fold. */
+  const factsNow = (before: TurnFacts.TurnFacts | undefined): TurnFacts.TurnFacts | undefined => {
     const folded = fold.state()
-    // while an old turn is read again from its beginning, the summary says more than the fold
-    if (folded !== undefined && (before === undefined || folded.lastSeq >= before.lastSeq)) {
-      return TurnFacts.ofState(folded, failures)
-    }
-    // an entry is made of a summary or of a first event
-    return before ?? TurnFacts.ofTurn(summary as Turn)
+    const isNews = summary !== undefined &&
+      (before === undefined || summary.lastSeq > before.lastSeq || summary.foldedAt !== before.foldedAt)
+    const shown = isNews && summary !== undefined ? TurnFacts.ofTurn(summary) : before
+    return folded !== undefined && folded.lastSeq >= (shown?.lastSeq ?? 0)
+      ? TurnFacts.ofState(folded, failures)
+      : shown
   }
 
-  const facts = signal<TurnFacts.TurnFacts | undefined>(summary === undefined ? undefined : TurnFacts.ofTurn(summary))
+  if (first !== undefined) summarize(first)
+  const facts = signal(factsNow(undefined))
   const log = signal(logNow())
   const retriedIn = signal<number | undefined>(undefined)
   const resumedIn = signal<number | undefined>(undefined)
@@ -110,6 +136,8 @@ export const make = (id: string, number: number, summary: Turn | undefined): Tur
     retriedIn,
     resumedIn,
     heldSeq: () => events.length,
+    isBehind,
+    summarize,
     take: (event) => {
       lastKnown = Math.max(lastKnown, event.seq)
       if (event.seq <= events.length || isWrong || state === "folded") return true
@@ -124,25 +152,21 @@ export const make = (id: string, number: number, summary: Turn | undefined): Tur
         put(next)
         if (isWrong) break
       }
-      if (!isWrong && ahead.size === 0 && events.length === lastKnown) {
+      if (!isWrong && !isBehind()) {
         state = "whole"
         fault = undefined
       }
       return true
     },
-    setState: (next, reason) => {
-      state = next
-      fault = reason
-    },
-    release: () => {
-      events = []
-      fold = makeFold(undefined, heldCharsMax)
-      failures = []
-      ahead.clear()
-      isWrong = false
-      state = "summary"
+    setReading: () => {
+      state = "reading"
       fault = undefined
     },
+    setBroken: (reason) => {
+      state = "broken"
+      fault = reason
+    },
+    release: () => clear("summary"),
     child: (kind, number) => {
       if (kind === "retry") retriedIn.value = number
       else resumedIn.value = number

@@ -80,7 +80,8 @@ export const ofTurn = (turn: Turn): TurnFacts => ({
   provider: turn.provider,
   model: turn.model,
   attempts: turn.attempts,
-  attemptOpen: turn.phase !== "calling-model",
+  // a summary does not tell whether the next attempt waits
+  attemptOpen: true,
   failures: [],
   text: turn.text,
   reasoning: turn.reasoning,
