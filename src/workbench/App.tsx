@@ -21,7 +21,7 @@ const isForPage = (event: KeyboardEvent): boolean => {
   const target = event.target
   const isOtherField = target instanceof HTMLElement && target.id !== "message" &&
     target.matches("input, select, textarea")
-  return event.key === "Escape" && !event.defaultPrevented && !event.isComposing && !isOtherField &&
+  return event.key === "Escape" && !event.repeat && !event.defaultPrevented && !event.isComposing && !isOtherField &&
     document.querySelector("dialog[open], [popover]:popover-open") === null
 }
 

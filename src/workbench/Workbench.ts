@@ -111,7 +111,7 @@ export const make = (): Workbench => {
   const showRefusal = (error: unknown): void => {
     if (error instanceof Server.Refused && error.status === 401) return askForToken()
     // a refused turn is in the journal: its own card says why
-    if (error instanceof Server.Refused && error.turnId !== undefined) return
+    if (error instanceof Server.Refused && error.isRecorded) return
     tell(Words.messageOf(error))
   }
 
@@ -142,7 +142,10 @@ export const make = (): Workbench => {
       announce: say,
       onEnd: (why) => {
         if (why === "unauthorized") return askForToken()
+        const { text } = sending.draft.peek()
         openSession(undefined)
+        // what was written goes along
+        if (text !== "" && sending.draft.peek().text === "") sending.setDraft({ text })
         void attempt(reloadSessions).then(() =>
           tell("That session is not on this server (any more). Choose another one, or begin a new one.")
         )
@@ -162,6 +165,7 @@ export const make = (): Workbench => {
     // before the first answer of the server it is not known how to follow, nor whether there is one
     const isStarted = bootstrap.peek() !== undefined
     session.value = id === undefined || !isStarted ? undefined : follow(id)
+    if (document.visibilityState === "hidden") session.peek()?.rest()
     if (id === undefined && isStarted) setOwn({ state: "ready" })
   }
 
@@ -205,8 +209,12 @@ export const make = (): Workbench => {
 
   window.addEventListener("online", retryNow)
   document.addEventListener("visibilitychange", () => {
+    const open = session.peek()
+    if (open === undefined) return
+    if (document.visibilityState === "hidden") return open.rest()
+    open.retryNow()
     // other pages may have made sessions meanwhile
-    if (document.visibilityState === "visible" && session.peek() !== undefined) void reloadSessions().catch(() => {})
+    void reloadSessions().catch(() => {})
   })
   void start()
 

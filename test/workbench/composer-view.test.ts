@@ -50,6 +50,8 @@ describe("composer view", () => {
   it("a session is titled by the first line of its first message", () => {
     assert.strictEqual(ComposerView.titleOf("  one\ntwo"), "one")
     assert.strictEqual(ComposerView.titleOf("x".repeat(100)).length, 60)
+    // no character is cut in two
+    assert.isTrue(ComposerView.titleOf(`${"x".repeat(58)}😀${"x".repeat(20)}`).endsWith("😀…"))
   })
 
   it("a session is listed by its title and its time", () => {

@@ -5,7 +5,7 @@ const kept = new Map<string, string>()
 
 beforeEach(() => {
   kept.clear()
-  vi.stubGlobal("localStorage", {
+  vi.stubGlobal("sessionStorage", {
     getItem: (key: string) => kept.get(key) ?? null,
     setItem: (key: string, value: string) => void kept.set(key, value),
     removeItem: (key: string) => void kept.delete(key)
@@ -50,7 +50,7 @@ describe("draft", () => {
   })
 
   it("lives as long as the page where the browser keeps nothing", () => {
-    vi.stubGlobal("localStorage", undefined)
+    vi.stubGlobal("sessionStorage", undefined)
     Draft.write("s3", draft)
     assert.deepStrictEqual(Draft.read("s3"), draft)
   })

@@ -75,8 +75,8 @@ const stage = (place = "") => {
       hear(
         connection.state === "live"
           ? `live, ${connection.replayed} replayed`
-          : connection.state === "loading"
-          ? "loading"
+          : connection.state === "loading" || connection.state === "resting"
+          ? connection.state
           : connection.delayMs === 0
           ? "trying"
           : connection.state
@@ -221,6 +221,49 @@ describe("follower", () => {
     await reconnecting
     follower.retryNow()
     assert.strictEqual((await at.request()).after, "t1.2")
+  })
+
+  it("an attempt that hangs is given up on request, and made again at once", async () => {
+    const at = stage()
+    const follower = at.follow()
+    const hanging = await at.request()
+    follower.retryNow()
+    assert.isTrue(hanging.signal.aborted)
+    await connect(at)
+    assert.notInclude(at.heard, "reconnecting")
+  })
+
+  it("a page that nobody sees gives its stream up, and goes on where it was", async () => {
+    const at = stage()
+    const { follower, request } = await live(at)
+    const resting = at.says("resting")
+    follower.rest()
+    await resting
+    assert.isTrue(request.signal.aborted)
+    assert.deepStrictEqual(at.timers, [])
+    follower.retryNow()
+    const { history } = await connect(at, [frame(2)])
+    assert.strictEqual(history.after, "t1.2")
+    assert.notInclude(at.heard, "reconnecting")
+  })
+
+  it("a page that nobody sees from the beginning reads what there is, and opens no stream", async () => {
+    const at = stage()
+    at.follow().rest()
+    const history = await at.request()
+    history.send(frame(0))
+    const resting = at.says("resting")
+    history.end()
+    await resting
+    assert.deepStrictEqual(at.heard, ["loading", "begin", "event 1", "resting"])
+  })
+
+  it("a session whose id no server takes is gone", async () => {
+    const at = stage()
+    const ended = at.says("gone")
+    at.follow({ begin: () => Promise.reject(new Refused(400, "InvalidRequest", "no id")) })
+    await ended
+    assert.deepStrictEqual(at.timers, [])
   })
 
   it("P18: a stream that is silent beyond the limit is given up and taken up again", async () => {

@@ -18,7 +18,7 @@ const settle = async () => {
 }
 
 const stage = (open: string | undefined) => {
-  vi.stubGlobal("localStorage", undefined)
+  vi.stubGlobal("sessionStorage", undefined)
   const sessionId = signal(open)
   const starts: Array<Start> = []
   const made: Array<string> = []

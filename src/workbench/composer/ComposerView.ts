@@ -58,7 +58,8 @@ export const previewRefusal = askRefusal
 /** The title of a session that begins with this message: its first line. */
 export const titleOf = (message: string): string => {
   const line = message.trim().split("\n")[0] ?? ""
-  return line.length <= titleMax ? line : `${line.slice(0, titleMax - 1)}…`
+  const characters = [...line]
+  return characters.length <= titleMax ? line : `${characters.slice(0, titleMax - 1).join("")}…`
 }
 
 /** A session in the picker; its time is the server's, in UTC. */

@@ -1,6 +1,6 @@
 /**
- * What is written and not sent yet, one for each session and one for a session to come; kept in this browser, so that it
- * survives a reload, a crash and a refusal.
+ * What is written and not sent yet, one for each session and one for a session to come; kept until the tab is closed, so
+ * that it survives a reload and a refusal, and is this tab's own.
  *
  * A message that was sent without an answer keeps its idempotency key: sending it again unchanged, also after a reload,
  * gives the same turn.
@@ -37,21 +37,21 @@ const parse = (json: string): Draft => {
 /** What another version of the page, or a person, wrote there may be anything: it is an empty draft then. */
 export const read = (sessionId: string | undefined): Draft => {
   try {
-    return parse(Kept.local.read(keyOf(sessionId)) ?? "{}")
+    return parse(Kept.tab.read(keyOf(sessionId)) ?? "{}")
   } catch {
     return empty
   }
 }
 
 export const write = (sessionId: string | undefined, draft: Draft): void =>
-  Kept.local.write(
+  Kept.tab.write(
     keyOf(sessionId),
     draft.text === "" && draft.provider === undefined && draft.unanswered === undefined
       ? undefined
       : JSON.stringify(draft)
   )
 
-export const forget = (sessionId: string): void => Kept.local.write(keyOf(sessionId), undefined)
+export const forget = (sessionId: string): void => Kept.tab.write(keyOf(sessionId), undefined)
 
 const newKey = (): string =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("")

@@ -29,6 +29,8 @@ export const view = (connection: ShownConnection, lastSeq: number, nowMs: number
       return { ...calm, tone: "waiting", text: "Loading" }
     case "ready":
       return { ...calm, tone: "good", text: "Ready" }
+    case "resting":
+      return { ...calm, tone: "waiting", text: "Resting" }
     case "unauthorized":
       return { ...calm, tone: "bad", text: "Token needed" }
     case "live":

@@ -3,8 +3,9 @@ import { type ReadonlySignal, signal } from "@preact/signals"
 
 const tickMs = 500
 
-/** Milliseconds since 1970 by this machine's clock, which may differ from the server's. */
-export const nowMs = (): number => performance.timeOrigin + performance.now()
+/** Milliseconds since 1970 by this machine's clock, which may differ from the server's; goes on while it sleeps. */
+// @effect-diagnostics-next-line globalDate:off
+export const nowMs = (): number => Date.now()
 
 /** Runs `task` after `ms`; the answer calls it off. */
 export type Timer = (ms: number, task: () => void) => () => void

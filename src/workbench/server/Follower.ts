@@ -17,6 +17,8 @@ export type Connection =
   | { readonly state: "loading" }
   /** `replayed`: events that had been missed, and came before the live ones. */
   | { readonly state: "live"; readonly replayed: number }
+  /** Nobody sees the page: the stream is given up until somebody does, as a browser has few connections for all tabs. */
+  | { readonly state: "resting" }
   /** `delayMs`: the wait before the next attempt; 0 while one is under way. */
   | { readonly state: "reconnecting" | "offline"; readonly reason: string; readonly delayMs: number }
 
@@ -37,8 +39,10 @@ export interface Options {
 
 export interface Follower {
   readonly stop: () => void
-  /** Ends a wait between two attempts. */
+  /** Ends a wait between two attempts, and an attempt that hangs. */
   readonly retryNow: () => void
+  /** Gives the stream up until `retryNow`. */
+  readonly rest: () => void
 }
 
 const delayMinMs = 500
@@ -61,6 +65,10 @@ export const follow = (options: Options): Follower => {
   let after: string | undefined
   let failures = 0
   let reason = ""
+  let isLive = false
+  let isResting = false
+  /** The next attempt is made at once. */
+  let hurries = false
   let abort = (): void => {}
   let wake = (): void => {}
 
@@ -104,9 +112,10 @@ export const follow = (options: Options): Follower => {
     }
     if (stopped) return
     const replayed = await read(false, () => {})
-    if (stopped) return
+    if (stopped || isResting) return
     await read(true, () => {
       failures = 0
+      isLive = true
       options.onConnection({ state: "live", replayed })
     })
   }
@@ -116,9 +125,14 @@ export const follow = (options: Options): Follower => {
     const status = error instanceof Refused ? error.status : 0
     if (status === 404) options.onEnd("gone")
     else if (status === 401) options.onEnd("unauthorized")
+    // that session cannot be
+    else if (status === 400 && after === undefined) options.onEnd("gone")
     // the server does not know this place, or does not keep it any more: from the beginning
-    else if (status === 400 || status === 410) after = undefined
-    return status === 404 || status === 401
+    else if (status === 400 || status === 410) {
+      after = undefined
+      return false
+    }
+    return status === 404 || status === 401 || status === 400
   }
 
   const say = (delayMs: number): void =>
@@ -137,6 +151,11 @@ export const follow = (options: Options): Follower => {
     })
   }
 
+  const rested = (): Promise<void> => {
+    options.onConnection({ state: "resting" })
+    return new Promise((resolve) => wake = resolve)
+  }
+
   const run = async (): Promise<void> => {
     options.onConnection({ state: "loading" })
     for (;;) {
@@ -147,10 +166,14 @@ export const follow = (options: Options): Follower => {
         if (stopped || isFinal(error)) return
         reason = error instanceof Refused ? error.message : "The connection broke off."
       }
+      isLive = false
       if (stopped) return
-      await pause()
+      const wasResting = isResting
+      if (wasResting) await rested()
+      else if (!hurries) await pause()
+      hurries = false
       if (stopped) return
-      say(0)
+      if (!wasResting) say(0)
     }
   }
 
@@ -161,6 +184,17 @@ export const follow = (options: Options): Follower => {
       abort()
       wake()
     },
-    retryNow: () => wake()
+    retryNow: () => {
+      isResting = false
+      if (!isLive) {
+        hurries = true
+        abort()
+      }
+      wake()
+    },
+    rest: () => {
+      isResting = true
+      if (isLive) abort()
+    }
   }
 }

@@ -42,6 +42,9 @@ export interface UsageRow {
 const sessionPath = (id: string): string => `/v1/sessions/${encodeURIComponent(id)}`
 const turnPath = (id: string): string => `/v1/turns/${encodeURIComponent(id)}`
 
+/** A server that says nothing for this long says nothing more: a cancel that it commits takes far less. */
+const answerMs = 30_000
+
 /** The largest page that a list gives. */
 const pageMax = 10_000
 
@@ -52,10 +55,13 @@ export class Refused extends Error {
     readonly status: number,
     readonly code: string,
     message: string,
-    /** The turn whose journal records the refusal. */
     readonly turnId?: string
   ) {
     super(message)
+  }
+  /** The refusal is the end of a turn, whose own card says why. */
+  get isRecorded(): boolean {
+    return this.status === 422 && this.turnId !== undefined
   }
 }
 
@@ -95,7 +101,7 @@ export const make = (token: () => string | undefined) => {
         ...options.headers
       },
       ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
-      ...(options.signal === undefined ? {} : { signal: options.signal })
+      signal: options.signal ?? AbortSignal.timeout(answerMs)
     }).catch(() => Promise.reject(unreachable()))
     return response.ok ? response : Promise.reject(await refusalOf(response))
   }
@@ -132,7 +138,8 @@ export const make = (token: () => string | undefined) => {
       json<Session>(sessionPath(id), { method: "PATCH", body: { title: title === "" ? null : title } }),
     deleteSession: (id: string) => call(sessionPath(id), { method: "DELETE" }),
     /** The session as a file that `POST /v1/sessions/import` takes. */
-    exportSession: async (id: string) => (await call(`${sessionPath(id)}/export`)).blob(),
+    exportSession: async (id: string) =>
+      (await call(`${sessionPath(id)}/export`, { signal: new AbortController().signal })).blob(),
     turns: (sessionId: string, signal: AbortSignal) => all<Turn>(`${sessionPath(sessionId)}/turns`, signal),
     turn: (id: string) => json<Turn>(turnPath(id)),
     /** A page of a turn's events after a seq; `nextCursor` is the seq to go on from. */

@@ -49,6 +49,8 @@ export interface OpenSession {
    */
   readonly readEvents: (entry: TurnEntry) => () => void
   readonly retryNow: () => void
+  /** Nobody sees the page, until `retryNow`. */
+  readonly rest: () => void
   readonly close: () => void
 }
 
@@ -177,6 +179,8 @@ export const open = (options: Options): OpenSession => {
       const turns = await server.turns(sessionId, signal)
       model.addSummaries(turns)
       seq = Math.max(seq, turns.at(-1)?.lastSeq ?? 0)
+      // imported ones belong to no turn
+      if (turns.length === 0 && !await messages.refresh()) throw new Error("The messages could not be read.")
       publish()
       isLoaded.value = true
       // begun again: of turns that were here already the stream brings only what is not ended
@@ -224,7 +228,7 @@ export const open = (options: Options): OpenSession => {
         setAsked(entry, { pending: undefined, note: verb === "cancel" ? TurnView.cancelConfirmed(turn) : "" })
       } catch (error) {
         // a refused child is in the journal: its own card says why
-        const isRecorded = error instanceof Refused && error.turnId !== undefined
+        const isRecorded = error instanceof Refused && error.isRecorded
         const note = error instanceof Error && !isRecorded ? error.message : ""
         setAsked(entry, { pending: undefined, note })
         if (error instanceof Refused && error.status === 401) refused(error)
@@ -232,6 +236,7 @@ export const open = (options: Options): OpenSession => {
     },
     readEvents: reads.look,
     retryNow: follower.retryNow,
+    rest: follower.rest,
     close: () => {
       isClosed = true
       frames.stop()

@@ -11,8 +11,8 @@ export interface SessionMessages {
   readonly textOf: (messageId: string) => string | undefined
   /** Messages of no turn: they were imported. */
   readonly imported: ReadonlySignal<ReadonlyArray<Message>>
-  /** Completes when everything that the server had at this call is known, or a read failed. */
-  readonly refresh: () => Promise<void>
+  /** True once everything that the server had at this call is known; false where a read failed. */
+  readonly refresh: () => Promise<boolean>
 }
 
 export const messageText = (message: Pick<Message, "parts">): string =>
@@ -30,7 +30,7 @@ export const make = (options: {
   const imported = signal<ReadonlyArray<Message>>([])
   let cursor: string | undefined
   let hasMore = false
-  let reading: Promise<void> | undefined
+  let reading: Promise<boolean> | undefined
 
   const take = (page: Page<Message>): void => {
     const fresh = page.items.filter(({ id }) => !known.has(id))
@@ -44,7 +44,7 @@ export const make = (options: {
     if (fresh.length > 0) texts.value = { ...texts.peek() }
   }
 
-  const readAll = async (): Promise<void> => {
+  const readAll = async (): Promise<boolean> => {
     try {
       while (hasMore) {
         hasMore = false
@@ -54,8 +54,10 @@ export const make = (options: {
         cursor = page.nextCursor
         hasMore = true
       }
+      return true
     } catch (error) {
       options.onFailed(error)
+      return false
     } finally {
       reading = undefined
     }
