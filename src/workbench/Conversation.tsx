@@ -3,6 +3,7 @@ import { useComputed } from "@preact/signals"
 import { useCallback, useEffect, useRef } from "preact/hooks"
 import type { Message } from "../domain/Message.ts"
 import "./conversation.css"
+import { Skeleton } from "./kit/Skeleton.tsx"
 import { type Handle, VirtualList } from "./kit/VirtualList.tsx"
 import type { OpenSession } from "./session/OpenSession.ts"
 import { messageText } from "./session/SessionMessages.ts"
@@ -61,11 +62,7 @@ const Empty = ({ workbench }: Props) => {
 const Loading = () => (
   <div class="empty">
     <p class="quiet">Loading …</p>
-    <p class="waiting" aria-hidden="true">
-      <i />
-      <i />
-      <i />
-    </p>
+    <Skeleton />
   </div>
 )
 

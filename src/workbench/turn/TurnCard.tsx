@@ -6,6 +6,7 @@ import { useEffect } from "preact/hooks"
 import { Action } from "../kit/Action.tsx"
 import { CopyButton } from "../kit/CopyButton.tsx"
 import { Named } from "../kit/Named.tsx"
+import { Skeleton } from "../kit/Skeleton.tsx"
 import type { Verb } from "../server/Server.ts"
 import { LogNotes } from "../session/LogNotes.tsx"
 import type { OpenSession } from "../session/OpenSession.ts"
@@ -82,13 +83,7 @@ const Answer = ({ facts }: { readonly facts: TurnFacts }) => {
           {`${call.toolName} ${JSON.stringify(call.arguments, null, 2)}`}
         </pre>
       ))}
-      {isRunning && !hasCome && (
-        <p class="waiting" aria-hidden="true">
-          <i />
-          <i />
-          <i />
-        </p>
-      )}
+      {isRunning && !hasCome && <Skeleton />}
     </>
   )
 }
