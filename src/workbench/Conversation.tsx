@@ -2,6 +2,7 @@
 import { useComputed } from "@preact/signals"
 import { useCallback, useEffect, useRef } from "preact/hooks"
 import type { Message } from "../domain/Message.ts"
+import { offlineProvider } from "./composer/ComposerView.ts"
 import "./conversation.css"
 import { Skeleton } from "./kit/Skeleton.tsx"
 import { type Handle, VirtualList } from "./kit/VirtualList.tsx"
@@ -9,7 +10,7 @@ import type { OpenSession } from "./session/OpenSession.ts"
 import { messageText } from "./session/SessionMessages.ts"
 import type { TurnEntry } from "./session/TurnEntry.ts"
 import { Markdown } from "./turn/Markdown.tsx"
-import { TurnCard } from "./turn/TurnCard.tsx"
+import { nameId, TurnCard } from "./turn/TurnCard.tsx"
 import type { Workbench } from "./Workbench.ts"
 
 interface Props {
@@ -19,9 +20,9 @@ interface Props {
 /** Pixels of a card of a few lines; each is measured once it is there. */
 const cardEstimate = 260
 
-type Item =
-  | { readonly key: string; readonly kind: "message"; readonly message: Message }
-  | { readonly key: string; readonly kind: "turn"; readonly entry: TurnEntry }
+type Item = Message | TurnEntry
+
+const isTurn = (item: Item): item is TurnEntry => "facts" in item
 
 /** Messages that each show one thing that a turn can do, all of them offline. */
 const suggestions = [
@@ -32,7 +33,7 @@ const suggestions = [
 ]
 
 const Empty = ({ workbench }: Props) => {
-  const known = workbench.bootstrap.value?.providers.find(({ id }) => id === "deterministic")
+  const known = workbench.bootstrap.value?.providers.find(({ id }) => id === offlineProvider)
   const offered = suggestions.filter(({ model }) => known?.models.some(({ id }) => id === model))
   return (
     <div class="empty">
@@ -47,7 +48,7 @@ const Empty = ({ workbench }: Props) => {
             key={model}
             type="button"
             onClick={() => {
-              workbench.setDraft({ text, provider: "deterministic", model })
+              workbench.setDraft({ text, provider: offlineProvider, model })
               workbench.focusComposer()
             }}
           >
@@ -67,8 +68,8 @@ const Loading = () => (
 )
 
 const Imported = ({ message }: { readonly message: Message }) => (
-  <div role="group" class="turn" aria-label={`Imported message of the ${message.role}`}>
-    <p class="facts">{message.role === "user" ? "You" : "Assistant"}, imported</p>
+  <div class="turn">
+    <p class="facts" id={nameId(message)}>{message.role === "user" ? "You" : "Assistant"}, imported</p>
     {message.role === "user"
       ? <p class="asked">{messageText(message)}</p>
       : <Markdown text={messageText(message)} streaming={false} />}
@@ -77,15 +78,12 @@ const Imported = ({ message }: { readonly message: Message }) => (
 
 const Turns = ({ session, workbench }: Props & { readonly session: OpenSession }) => {
   const list = useRef<Handle | undefined>(undefined)
-  const items = useComputed<ReadonlyArray<Item>>(() => [
-    ...session.imported.value.map((message) => ({ key: message.id, kind: "message", message } as const)),
-    ...session.turns.value.map((entry) => ({ key: entry.id, kind: "turn", entry } as const))
-  ])
+  const items = useComputed<ReadonlyArray<Item>>(() => [...session.imported.value, ...session.turns.value])
   const render = useCallback(
     (item: Item) =>
-      item.kind === "turn"
-        ? <TurnCard entry={item.entry} session={session} workbench={workbench} />
-        : <Imported message={item.message} />,
+      isTurn(item)
+        ? <TurnCard entry={item} session={session} workbench={workbench} />
+        : <Imported message={item} />,
     [session, workbench]
   )
   const wanted = workbench.wantsEnd.value
@@ -93,10 +91,10 @@ const Turns = ({ session, workbench }: Props & { readonly session: OpenSession }
   return (
     <VirtualList
       items={items.value}
-      keyOf={(item) => item.key}
+      keyOf={(item) => item.id}
+      nameIdOf={nameId}
       estimate={cardEstimate}
       label="Transcript"
-      listRole="feed"
       stickToEnd
       class="transcript"
       handle={(handle) => {
