@@ -1,36 +1,16 @@
 /**
  * Bundles the page into `dist/workbench`: one script, one style sheet, nothing inline. It has a size to keep
  * (test/browser/bundle.test.ts), for which two things are done beyond what vite does by itself: terser minifies (3 %
- * smaller than esbuild), and of marked only the lexer is left.
+ * smaller than esbuild), and of marked only the lexer is left (lexer-of-marked.mjs).
  */
 import { build } from "vite"
 import { root } from "./fingerprint.mjs"
+import { lexerOfMarked } from "./lexer-of-marked.mjs"
 
-/**
- * marked hangs everything that it has on one function (`marked.parse = ...`), which keeps all of it in any bundle.
- * Without these statements, and with its constructions marked as free of effects, what nobody imports is left out.
- */
-const lexerOfMarked = {
+const marked = {
   name: "lexer-of-marked",
   enforce: "pre",
-  transform(code, id) {
-    if (!id.includes("/marked/lib/")) return null
-    const { body } = this.parse(code)
-    const exported = body.flatMap((node) => node.type === "ExportNamedDeclaration" ? node.specifiers : [])
-      .find((specifier) => specifier.exported.name === "marked")?.local.name
-    const hangsOn = ({ expression, type }) =>
-      type === "ExpressionStatement" && expression.type === "AssignmentExpression" &&
-      expression.left.type === "MemberExpression" && expression.left.object.name === exported
-    const hung = body.filter(hangsOn)
-    if (hung.length === 0) throw new Error("marked is made in another way now: see .ci/build-page.mjs")
-    const alone = hung.reduceRight((text, { end, start }) => `${text.slice(0, start)};${text.slice(end)}`, code)
-    const settled = alone
-      .replace(/\bthis\.options\.(pedantic|breaks)\b/g, "false")
-      .replace(/\bthis\.options\.gfm\b/g, "true")
-      .replace(/\bthis\.options\.extensions\b/g, "(void 0)")
-      .replace(/static get rules\(\)\{.*?\}\}/, "")
-    return { code: settled.replaceAll("=new ", "=/*@__PURE__*/new "), map: null }
-  }
+  transform: (code, id) => id.includes("/marked/lib/") ? { code: lexerOfMarked(code), map: null } : null
 }
 
 export const buildPage = () =>
@@ -38,7 +18,7 @@ export const buildPage = () =>
     root: `${root}src/workbench`,
     configFile: false,
     logLevel: "warn",
-    plugins: [lexerOfMarked],
+    plugins: [marked],
     esbuild: {
       jsx: "transform",
       jsxFactory: "h",

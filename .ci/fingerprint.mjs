@@ -30,9 +30,13 @@ const filesOf = (folder) =>
 /** Every source, and what decides how it is compiled. Notices deleted files too. */
 export const buildFingerprint = () => {
   const hash = createHash("sha256").update(readIfThere(installStamp) ?? "")
-  const others = ["tsconfig.json", "tsconfig.build.json", ".ci/build.mjs", ".ci/build-page.mjs"].map((name) =>
-    root + name
-  )
+  const others = [
+    "tsconfig.json",
+    "tsconfig.build.json",
+    ".ci/build.mjs",
+    ".ci/build-page.mjs",
+    ".ci/lexer-of-marked.mjs"
+  ].map((name) => root + name)
   for (const path of [...filesOf(`${root}src`).sort(), ...others]) {
     const { mtimeMs, size } = statSync(path)
     hash.update(`${path.slice(root.length)} ${mtimeMs} ${size}\n`)

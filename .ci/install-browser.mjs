@@ -1,10 +1,11 @@
 /**
- * Makes sure that there is a browser for the tests of the page: where none is found, and this is root on Debian, installs
- * Debian's own. Prints one line about what it does or found; ends with 1 where there is none afterwards.
+ * Makes sure that there is a browser for the tests of the page: where none starts, and this is root on Debian, installs
+ * Debian's own (Ubuntu's package of that name is no browser, but a way to a snap). Prints one line about what it does or
+ * found; ends with 1 where there is none afterwards.
  */
 import { spawnSync } from "node:child_process"
-import { existsSync } from "node:fs"
 import { findBrowser } from "./find-browser.mjs"
+import { readIfThere } from "./fingerprint.mjs"
 
 const say = (line) => console.log(`turnstream: ${line}`)
 
@@ -17,8 +18,8 @@ const apt = (...args) =>
 /** Fonts are only recommended by it, and a page without one is drawn in empty boxes. */
 const packages = ["chromium", "fonts-dejavu-core"]
 
-const canInstall = (process.env["TURNSTREAM_CHROMIUM"] ?? "") === "" && existsSync("/etc/debian_version") &&
-  process.getuid?.() === 0
+const isDebian = /^ID="?debian"?$/m.test(readIfThere("/etc/os-release") ?? "")
+const canInstall = (process.env["TURNSTREAM_CHROMIUM"] ?? "") === "" && isDebian && process.getuid?.() === 0
 if ("reason" in findBrowser() && canInstall) {
   say(`installing ${packages.join(" and ")} from Debian for the tests of the page ...`)
   if (!apt("update", "-qq") || !apt("install", "-qq", "-y", "--no-install-recommends", ...packages)) {

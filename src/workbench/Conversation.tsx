@@ -2,13 +2,15 @@
 import { useComputed } from "@preact/signals"
 import { useCallback, useEffect, useRef } from "preact/hooks"
 import type { Message } from "../domain/Message.ts"
+import { offlineProvider } from "./composer/ComposerView.ts"
 import "./conversation.css"
+import { Skeleton } from "./kit/Skeleton.tsx"
 import { type Handle, VirtualList } from "./kit/VirtualList.tsx"
 import type { OpenSession } from "./session/OpenSession.ts"
 import { messageText } from "./session/SessionMessages.ts"
 import type { TurnEntry } from "./session/TurnEntry.ts"
 import { Markdown } from "./turn/Markdown.tsx"
-import { TurnCard } from "./turn/TurnCard.tsx"
+import { nameId, TurnCard } from "./turn/TurnCard.tsx"
 import type { Workbench } from "./Workbench.ts"
 
 interface Props {
@@ -18,9 +20,9 @@ interface Props {
 /** Pixels of a card of a few lines; each is measured once it is there. */
 const cardEstimate = 260
 
-type Item =
-  | { readonly key: string; readonly kind: "message"; readonly message: Message }
-  | { readonly key: string; readonly kind: "turn"; readonly entry: TurnEntry }
+type Item = Message | TurnEntry
+
+const isTurn = (item: Item): item is TurnEntry => "facts" in item
 
 /** Messages that each show one thing that a turn can do, all of them offline. */
 const suggestions = [
@@ -31,7 +33,7 @@ const suggestions = [
 ]
 
 const Empty = ({ workbench }: Props) => {
-  const known = workbench.bootstrap.value?.providers.find(({ id }) => id === "deterministic")
+  const known = workbench.bootstrap.value?.providers.find(({ id }) => id === offlineProvider)
   const offered = suggestions.filter(({ model }) => known?.models.some(({ id }) => id === model))
   return (
     <div class="empty">
@@ -46,7 +48,7 @@ const Empty = ({ workbench }: Props) => {
             key={model}
             type="button"
             onClick={() => {
-              workbench.setDraft({ text, provider: "deterministic", model })
+              workbench.setDraft({ text, provider: offlineProvider, model })
               workbench.focusComposer()
             }}
           >
@@ -61,17 +63,13 @@ const Empty = ({ workbench }: Props) => {
 const Loading = () => (
   <div class="empty">
     <p class="quiet">Loading …</p>
-    <p class="waiting" aria-hidden="true">
-      <i />
-      <i />
-      <i />
-    </p>
+    <Skeleton />
   </div>
 )
 
 const Imported = ({ message }: { readonly message: Message }) => (
-  <div role="group" class="turn" aria-label={`Imported message of the ${message.role}`}>
-    <p class="facts">{message.role === "user" ? "You" : "Assistant"}, imported</p>
+  <div class="turn">
+    <p class="facts" id={nameId(message)}>{message.role === "user" ? "You" : "Assistant"}, imported</p>
     {message.role === "user"
       ? <p class="asked">{messageText(message)}</p>
       : <Markdown text={messageText(message)} streaming={false} />}
@@ -80,15 +78,12 @@ const Imported = ({ message }: { readonly message: Message }) => (
 
 const Turns = ({ session, workbench }: Props & { readonly session: OpenSession }) => {
   const list = useRef<Handle | undefined>(undefined)
-  const items = useComputed<ReadonlyArray<Item>>(() => [
-    ...session.imported.value.map((message) => ({ key: message.id, kind: "message", message } as const)),
-    ...session.turns.value.map((entry) => ({ key: entry.id, kind: "turn", entry } as const))
-  ])
+  const items = useComputed<ReadonlyArray<Item>>(() => [...session.imported.value, ...session.turns.value])
   const render = useCallback(
     (item: Item) =>
-      item.kind === "turn"
-        ? <TurnCard entry={item.entry} session={session} workbench={workbench} />
-        : <Imported message={item.message} />,
+      isTurn(item)
+        ? <TurnCard entry={item} session={session} workbench={workbench} />
+        : <Imported message={item} />,
     [session, workbench]
   )
   const { value: sent } = workbench.sent
@@ -96,10 +91,10 @@ const Turns = ({ session, workbench }: Props & { readonly session: OpenSession }
   return (
     <VirtualList
       items={items.value}
-      keyOf={(item) => item.key}
+      keyOf={(item) => item.id}
+      nameIdOf={nameId}
       estimate={cardEstimate}
       label="Transcript"
-      listRole="feed"
       stickToEnd
       class="transcript"
       handle={(handle) => {

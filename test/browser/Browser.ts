@@ -46,6 +46,9 @@ export type Width = keyof typeof heights
 export const widths: ReadonlyArray<Width> = [360, 768, 1280]
 export const themes = ["light", "dark"] as const
 
+/** Widths that are held in a hand. */
+export const isTouched = (width: number): boolean => width < 1_000
+
 export interface Fault {
   readonly kind: "request" | "console" | "error" | "policy" | "crash"
   readonly text: string

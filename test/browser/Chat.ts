@@ -11,7 +11,13 @@ export const brokenLoad = /^console: Failed to load resource/
 
 /** A turn by its number, in that state where one is named. */
 export const card = (page: Page, number: number, status?: string): Locator =>
-  page.getByLabel(new RegExp(`^Turn ${number}, ${status === undefined ? "" : `${status}$`}`))
+  page.getByRole("article", { name: new RegExp(`^Turn ${number}, ${status === undefined ? "" : `${status}$`}`) })
+
+/** All that are in the page. */
+export const cards = (page: Page): Locator => page.getByRole("article", { name: /^Turn \d+, / })
+
+/** The same by a selector, for what runs in the page; in a session without imported messages. */
+export const cardSelector = (number: number): string => `[role=feed] > [aria-posinset="${number}"]`
 
 export const seeCard = (page: Page, number: number, status: string): Promise<void> =>
   card(page, number, status).waitFor()
@@ -45,11 +51,11 @@ export const tokensOf = async (locator: Locator): Promise<ReadonlyArray<string>>
 
 /** Waits until a card shows that many tokens; how many it then shows. */
 export const seeTokens = async (page: Page, number: number, count: number): Promise<number> => {
-  const seen = await page.waitForFunction(([label, count]) => {
-    const card = document.querySelector<HTMLElement>(`[aria-label^="Turn ${label}, "]`)
+  const seen = await page.waitForFunction(([selector, count]) => {
+    const card = document.querySelector<HTMLElement>(selector)
     const shown = (card?.innerText.match(/\b\d{7}\b/g) ?? []).length
     return shown >= count ? { shown } : undefined
-  }, [number, count] as const)
+  }, [cardSelector(number), count] as const)
   return (await seen.jsonValue())?.shown ?? 0
 }
 

@@ -1,6 +1,6 @@
 /**
- * A proxy on loopback between a page and its server, for what a network does to a page: it can hold what passes, let it
- * pass late, cut open connections, refuse new ones, answer in the server's place, and lose or add events of a stream.
+ * A proxy on loopback between a page and its server, for what a network does to a page: it can hold what passes, cut
+ * open connections, refuse new ones, answer in the server's place, and lose or add events of a stream.
  *
  * The server checks whom a request is addressed to: Host and Origin are its own again when it sees them.
  */
@@ -36,8 +36,6 @@ export interface Cut {
   readonly hold: (which?: Which) => void
   /** What is held goes on, and nothing new is. */
   readonly release: () => void
-  /** Every request is passed on that much later. */
-  readonly delay: (ms: number) => void
   /** Breaks every open connection. */
   readonly cut: () => void
   /** Breaks every open connection, and no new one is accepted, as if no server were there. */
@@ -74,7 +72,6 @@ export const open = async (serverUrl: () => string): Promise<Cut> => {
   let held: Which | undefined
   let gate = Promise.resolve()
   let openGate = () => {}
-  let delayMs = 0
   let url = ""
 
   const headersFor = ({ headers }: IncomingMessage, target: URL): OutgoingHttpHeaders => {
@@ -134,8 +131,6 @@ export const open = async (serverUrl: () => string): Promise<Cut> => {
     request.pipe(upstream)
   }
 
-  const later = (ms: number) => ms === 0 ? Promise.resolve() : new Promise<void>((resolve) => setTimeout(resolve, ms))
-
   const serve = async (request: IncomingMessage, response: ServerResponse) => {
     const line = `${request.method} ${request.url}`
     // a browser silently asks again where a connection breaks that it had used before
@@ -143,7 +138,6 @@ export const open = async (serverUrl: () => string): Promise<Cut> => {
     requests.push(line)
     for (const watcher of watchers) watcher(line)
     await free(line)
-    await later(delayMs)
     const instead = answers.find(({ which }) => which.test(line))?.problem
     if (response.destroyed) return
     if (instead === undefined) return passOn(line, request, response)
@@ -200,9 +194,6 @@ export const open = async (serverUrl: () => string): Promise<Cut> => {
       })
     },
     release,
-    delay: (ms) => {
-      delayMs = ms
-    },
     cut,
     refuse,
     pass: async () => {

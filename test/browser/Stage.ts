@@ -26,7 +26,6 @@ export interface Api {
   /** Any request, answered as it is. */
   readonly ask: (method: string, path: string, body?: unknown) => Promise<Process.Answer>
   readonly createSession: (body?: object) => Promise<Session>
-  readonly importSession: (body: unknown) => Promise<Session>
   /** A turn whose start was accepted, or refused with a turn that records it. */
   readonly start: (sessionId: string, body?: TurnBody) => Promise<Turn>
   readonly turn: (turnId: string) => Promise<Turn>
@@ -50,8 +49,6 @@ export interface Stage {
   readonly stderr: () => string
   /** Returns when the process is gone. */
   readonly kill9: () => Promise<void>
-  /** A clean shutdown: SIGTERM, and its exit code. */
-  readonly terminate: () => Promise<number | null>
   /** Starts it again on the same folder and port, with other settings where they are given. */
   readonly restart: (settings?: Settings) => Promise<void>
   /** Ends it and removes its folder. */
@@ -115,7 +112,6 @@ const makeApi = (url: string, token: string | undefined): Api => {
   return {
     ask,
     createSession: (body = {}) => resource("POST", "/v1/sessions", body),
-    importSession: (body) => resource("POST", "/v1/sessions/import", body),
     start,
     turn,
     turns: (sessionId) => items(`/v1/sessions/${sessionId}/turns`),
@@ -143,9 +139,9 @@ export const open = async (settings: Settings = {}): Promise<Stage> => {
   })
   let program = first
 
-  const end = async (signal: NodeJS.Signals) => {
-    program.child.kill(signal)
-    return (await Effect.runPromise(program.ended)).code
+  const kill9 = async () => {
+    program.child.kill("SIGKILL")
+    await Effect.runPromise(program.ended)
   }
 
   return {
@@ -153,13 +149,12 @@ export const open = async (settings: Settings = {}): Promise<Stage> => {
     dataDir,
     api: makeApi(url, settings.env?.["TURNSTREAM_TOKEN"]),
     stderr: () => program.stderr(),
-    kill9: async () => void await end("SIGKILL"),
-    terminate: () => end("SIGTERM"),
+    kill9,
     restart: async (again = settings) => {
       ;({ program } = await begin(again, new URL(url).port))
     },
     stop: async () => {
-      await end("SIGKILL")
+      await kill9()
       rmSync(dataDir, { recursive: true, force: true })
     }
   }

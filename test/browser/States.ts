@@ -1,15 +1,12 @@
 /** The states of the page, each on a real server and session and, where the network is part of it, behind a proxy. */
 import type { Page } from "playwright-core"
 import type { Step } from "../../src/provider/Script.ts"
+import * as Acme from "./Acme.ts"
+import * as Chat from "./Chat.ts"
 import * as Cut from "./Cut.ts"
 import type { State } from "./Scene.ts"
 import type * as Stage from "./Stage.ts"
 import * as Texts from "./Texts.ts"
-
-const pageOf = (base: string, sessionId: string) => `${base}/?session=${sessionId}`
-
-/** What the browser writes on the console for every answer that is an error, or that never comes. */
-const failedLoad = /^console: Failed to load resource/
 
 const said = (text: string = Texts.answer): Step => ({ say: text, bytes: 24 })
 const counted: Step = {
@@ -32,7 +29,7 @@ const turnState = (
     const turn = await api.start(id, { message: Texts.question, script: { steps } })
     if (until === "end") await api.ended(turn.id)
     else await api.until(turn.id, ({ type }) => type === (until === "delta" ? "model.delta" : "attempt.failed"))
-    return { url: pageOf(url, id), visible }
+    return { url: Chat.addressOf(url, id), visible }
   }
 })
 
@@ -48,10 +45,8 @@ const talked = async (api: Stage.Api, message = Texts.question, answer = Texts.a
 const behind = async ({ api, url }: Stage.Stage) => {
   const cut = await Cut.open(() => url)
   const id = await talked(api)
-  return { cut, id, url: pageOf(cut.url, id), close: cut.close, allow: failedLoad }
+  return { cut, id, url: Chat.addressOf(cut.url, id), close: cut.close, allow: Chat.brokenLoad }
 }
-
-const live = (page: Page) => page.getByText(/Live|Replayed/).first().waitFor()
 
 /** Done the first time only. */
 const once = (act: (page: Page) => Promise<unknown>): (page: Page) => Promise<unknown> => {
@@ -68,10 +63,10 @@ const showPane = async (page: Page, name: string) => {
 const tabState = (name: string, tab: string, visible: string | RegExp): State => ({
   name,
   arrange: async ({ api, url }) => ({
-    url: pageOf(url, await talked(api)),
+    url: Chat.addressOf(url, await talked(api)),
     visible,
     settle: async (page) => {
-      await live(page)
+      await Chat.seeLive(page)
       await showPane(page, "Inspector")
       await page.getByRole("tab", { name: tab }).click()
     }
@@ -96,18 +91,6 @@ export const longSession = async (api: Stage.Api, turns: number): Promise<string
 }
 
 export const relaxed: Stage.Settings = { env: { TURNSTREAM_DURABILITY: "relaxed" } }
-
-/** A live provider on loopback that is known and lacks its key. */
-const acme = {
-  network: { live: true, allowLoopback: true },
-  providers: [{
-    id: "acme",
-    family: "openai-compatible",
-    baseUrl: "http://127.0.0.1:9/v1",
-    apiKeyEnv: "ACME_API_KEY",
-    models: [{ id: "acme-large", contextWindow: 128_000 }]
-  }]
-}
 
 /** Nothing stalls on the server's side while the page is looked at. */
 const patient: Stage.Settings = {
@@ -139,7 +122,7 @@ export const states: ReadonlyArray<State> = [
       const first = await api.start(id, { message: Texts.question, script: { steps: [said(), endless] } })
       await api.start(id, { message: "And then?", onBusy: "queue" })
       await api.until(first.id, ({ type }) => type === "model.delta")
-      return { url: pageOf(url, id), visible: "Queued" }
+      return { url: Chat.addressOf(url, id), visible: "Queued" }
     }
   },
   turnState("streaming", "Streaming", [{ reason: Texts.reasoning, bytes: 24 }, said(), endless], "delta", patient),
@@ -161,7 +144,7 @@ export const states: ReadonlyArray<State> = [
       const turn = await api.start(id, { message: Texts.question, script: { steps: [said(), { hang: true }] } })
       await api.until(turn.id, ({ type }) => type === "model.delta")
       await api.cancel(turn.id)
-      return { url: pageOf(url, id), visible: "Cancelled" }
+      return { url: Chat.addressOf(url, id), visible: "Cancelled" }
     }
   },
   {
@@ -174,16 +157,16 @@ export const states: ReadonlyArray<State> = [
       await api.until(turn.id, ({ type }) => type === "model.delta")
       await stage.kill9()
       await stage.restart()
-      return { url: pageOf(url, id), visible: "Interrupted" }
+      return { url: Chat.addressOf(url, id), visible: "Interrupted" }
     }
   },
   {
     name: "blocked",
-    settings: { config: acme },
+    settings: { config: Acme.config },
     arrange: async ({ api, url }) => {
       const { id } = await api.createSession({ title: "A provider without its key", provider: "acme" })
       await api.start(id, { message: Texts.question, provider: "acme", model: "acme-large" })
-      return { url: pageOf(url, id), visible: "Blocked" }
+      return { url: Chat.addressOf(url, id), visible: "Blocked" }
     }
   },
   {
@@ -194,7 +177,7 @@ export const states: ReadonlyArray<State> = [
         ...scene,
         visible: /^Reconnecting/,
         settle: once(async (page) => {
-          await live(page)
+          await Chat.seeLive(page)
           // the next attempt is under way for as long as the page is looked at
           cut.hold(/\/v1\/sessions\/./)
           cut.cut()
@@ -210,7 +193,7 @@ export const states: ReadonlyArray<State> = [
         ...scene,
         visible: /^Offline/,
         settle: once(async (page) => {
-          await live(page)
+          await Chat.seeLive(page)
           await cut.refuse()
         })
       }
@@ -227,7 +210,7 @@ export const states: ReadonlyArray<State> = [
       cut.drop(5)
       // reading it from the journal would close the gap at once
       cut.hold(/\/v1\/turns\/[^/]+\/events/)
-      return { url: pageOf(cut.url, id), visible: /\bGap\b/, close: cut.close }
+      return { url: Chat.addressOf(cut.url, id), visible: /\bGap\b/, close: cut.close }
     }
   },
   {
@@ -239,7 +222,7 @@ export const states: ReadonlyArray<State> = [
         ...scene,
         visible: /Storage refused/,
         settle: once(async (page) => {
-          await live(page)
+          await Chat.seeLive(page)
           await page.getByRole("textbox", { name: "Message" }).fill("Is this kept?")
           await page.getByRole("button", { name: "Send" }).click()
         })
@@ -250,35 +233,35 @@ export const states: ReadonlyArray<State> = [
     name: "unauthorized",
     settings: { env: { TURNSTREAM_TOKEN: "a-token-of-the-tests" } },
     arrange: async ({ api, url }) => ({
-      url: pageOf(url, await talked(api)),
+      url: Chat.addressOf(url, await talked(api)),
       visible: /needs a token/,
-      allow: failedLoad
+      allow: Chat.brokenLoad
     })
   },
   {
     name: "long-word",
     arrange: async ({ api, url }) => ({
-      url: pageOf(url, await talked(api, Texts.longWord.message, Texts.longWord.answer)),
+      url: Chat.addressOf(url, await talked(api, Texts.longWord.message, Texts.longWord.answer)),
       visible: "Completed"
     })
   },
   {
     name: "wide-content",
     arrange: async ({ api, url }) => ({
-      url: pageOf(url, await talked(api, "Show me something wide", Texts.wide)),
+      url: Chat.addressOf(url, await talked(api, "Show me something wide", Texts.wide)),
       visible: "Completed"
     })
   },
   tabState("events", "Events", "turn.completed"),
-  tabState("context", "Context", /hash/i),
-  tabState("checkpoint", "Checkpoint", /phase/i),
-  tabState("usage", "Usage", /input/i),
+  tabState("context", "Context", /^Hash of the whole/),
+  tabState("checkpoint", "Checkpoint", /^[\d,]+ characters of text at that seq\.$/),
+  tabState("usage", "Usage", /^1 turn with usage$/),
   {
     name: "long-session",
     settings: relaxed,
     arrange: async ({ api, url }) => {
       const turns = 200
-      return { url: pageOf(url, await longSession(api, turns)), visible: `Message ${turns}` }
+      return { url: Chat.addressOf(url, await longSession(api, turns)), visible: `Message ${turns}` }
     }
   }
 ]

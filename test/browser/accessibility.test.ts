@@ -4,9 +4,6 @@ import * as Browser from "./Browser.ts"
 import * as States from "./States.ts"
 import { browsing } from "./suite.ts"
 
-/** Widths that are held in a hand. */
-const isTouched = (width: number) => width < 1_000
-
 /** Six looks at a page, each with a whole run of axe-core; one state waits for a stall. */
 const timeoutMs = 60_000
 
@@ -18,7 +15,7 @@ browsing("accessibility of the page", ({ show }) => {
         const { page, settle } = await show(state)
         const found: Array<string> = []
         for (const width of Browser.widths) {
-          await Accessibility.emulateTouch(page, isTouched(width))
+          await Accessibility.emulateTouch(page, Browser.isTouched(width))
           await page.setViewportSize({ width, height: Browser.heights[width] })
           for (const theme of Browser.themes) {
             await page.emulateMedia({ colorScheme: theme })
@@ -26,7 +23,7 @@ browsing("accessibility of the page", ({ show }) => {
             const faults = [
               ...await Accessibility.violations(page),
               ...await Accessibility.overflow(page),
-              ...isTouched(width) ? await Accessibility.smallTargets(page) : []
+              ...Browser.isTouched(width) ? await Accessibility.smallTargets(page) : []
             ]
             found.push(...faults.map((fault) => `${width} ${theme}: ${fault}`))
           }

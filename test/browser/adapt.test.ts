@@ -2,6 +2,7 @@
 import { afterAll, assert, beforeAll, it } from "@effect/vitest"
 import type { Page } from "playwright-core"
 import * as Accessibility from "./Accessibility.ts"
+import * as Acme from "./Acme.ts"
 import * as Chat from "./Chat.ts"
 import * as Stage from "./Stage.ts"
 import { browsing } from "./suite.ts"
@@ -9,17 +10,6 @@ import * as Texts from "./Texts.ts"
 
 /** What 1280 by 800 px hold at 200 %. */
 const zoomed = { width: 640, height: 400 }
-
-const acme = {
-  network: { live: true, allowLoopback: true },
-  providers: [{
-    id: "acme",
-    family: "openai-compatible",
-    baseUrl: "http://127.0.0.1:9/v1",
-    apiKeyEnv: "ACME_API_KEY",
-    models: [{ id: "acme-large", contextWindow: 128_000 }]
-  }]
-}
 
 const running = (page: Page) =>
   page.evaluate(() => document.getAnimations().filter(({ playState }) => playState === "running").length)
@@ -46,7 +36,7 @@ const findUnseen = () => {
 browsing("the page for who needs it otherwise", ({ open }) => {
   let server: Stage.Stage
   beforeAll(async () => {
-    server = await Stage.open({ config: acme })
+    server = await Stage.open({ config: Acme.config })
   })
   afterAll(() => server.stop())
 

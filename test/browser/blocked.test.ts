@@ -1,5 +1,6 @@
 import { afterAll, assert, beforeAll, it } from "@effect/vitest"
 import type { Page } from "playwright-core"
+import * as Acme from "./Acme.ts"
 import * as Chat from "./Chat.ts"
 import * as Stage from "./Stage.ts"
 import { browsing } from "./suite.ts"
@@ -7,21 +8,7 @@ import { browsing } from "./suite.ts"
 /** A key as a vendor would give it; no part of it may be found anywhere. */
 const canary = "sk-canary-5b1d9c40e2a74f6c8a3e"
 
-const live = (id: string, apiKeyEnv: string) => ({
-  id,
-  family: "openai-compatible",
-  baseUrl: "http://127.0.0.1:9/v1",
-  apiKeyEnv,
-  models: [{ id: `${id}-large`, contextWindow: 128_000 }]
-})
-
-const settings: Stage.Settings = {
-  env: { OTHER_API_KEY: canary },
-  config: {
-    network: { live: true, allowLoopback: true },
-    providers: [live("acme", "ACME_API_KEY"), live("other", "OTHER_API_KEY")]
-  }
-}
+const settings: Stage.Settings = { env: { OTHER_API_KEY: canary }, config: Acme.config }
 
 /** Everything that the page holds and shows, but what it has in its memory. */
 const everythingOf = (page: Page): Promise<string> =>

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { readdirSync, readFileSync } from "node:fs"
-import { dirname, extname, join, relative, resolve } from "node:path"
+import { extname, join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
 import ts from "typescript"
@@ -11,10 +11,6 @@ const built = join(root, "dist/workbench")
 
 /** Bytes after gzip, all files of a kind together. */
 const gzipMax = { ".js": 45_000, ".css": 6_000 }
-
-/** Everything of the page that runs and is not its own. */
-const packages = ["preact", "@preact/signals", "marked", "eventsource-parser"]
-const shared = ["domain/TurnState.ts", "domain/UsageSum.ts"]
 
 /** Ways to make a program or a document out of text. */
 const makers = new Set([
@@ -39,38 +35,11 @@ const filesIn = (folder: string, extensions: ReadonlyArray<string>): ReadonlyArr
 const textOf = (path: string) => readFileSync(path, "utf8")
 const nameOf = (path: string) => relative(root, path)
 
-interface Import {
-  readonly from: string
-  readonly specifier: string
-}
-
 const parse = (path: string) => ts.createSourceFile(path, textOf(path), ts.ScriptTarget.Latest, true)
 
 const visit = (node: ts.Node, look: (node: ts.Node) => void): void => {
   look(node)
   node.forEachChild((child) => visit(child, look))
-}
-
-/** Imports that are not erased with the types: as a module, one of types alone within braces is loaded all the same. */
-const importsOf = (path: string): ReadonlyArray<Import> => {
-  const found: Array<Import> = []
-  const add = (specifier: ts.Expression | undefined) => {
-    if (specifier !== undefined && ts.isStringLiteralLike(specifier)) {
-      found.push({ from: path, specifier: specifier.text })
-    }
-  }
-  visit(parse(path), (node) => {
-    if (ts.isImportDeclaration(node) && node.importClause?.isTypeOnly !== true) add(node.moduleSpecifier)
-    else if (ts.isExportDeclaration(node) && !node.isTypeOnly) add(node.moduleSpecifier)
-    else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) add(node.arguments[0])
-  })
-  return found
-}
-
-const isAllowed = ({ from, specifier }: Import): boolean => {
-  if (!specifier.startsWith(".")) return packages.some((name) => specifier === name || specifier.startsWith(`${name}/`))
-  const path = relative(join(root, "src"), resolve(dirname(from), specifier))
-  return path.startsWith("workbench/") || shared.includes(path)
 }
 
 const makersIn = (path: string): ReadonlyArray<string> => {
@@ -139,11 +108,6 @@ describe("the page's bundle", () => {
 
 describe("the page's sources", () => {
   const sources = filesIn(source, [".ts", ".tsx"])
-
-  it("import, of what runs, only the page, the fold of events and five small packages", () => {
-    const wrong = sources.flatMap(importsOf).filter((found) => !isAllowed(found) && !found.specifier.endsWith(".css"))
-    assert.deepStrictEqual(wrong.map(({ from, specifier }) => `${nameOf(from)} imports ${specifier}`), [])
-  })
 
   it("make no program and no document out of text", () => {
     assert.deepStrictEqual(sources.flatMap(makersIn), [])

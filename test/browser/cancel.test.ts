@@ -88,10 +88,15 @@ browsing("cancelling a turn", ({ cut, open }) => {
     await Chat.seeCard(page, 1, "Streaming")
     const second = await server.api.start(sessionId, { message: "And then?", onBusy: "queue" })
     await Chat.seeCard(page, 2, "Queued")
+    // what is looked at stays so
+    await Chat.button(Chat.card(page, 1), /^Events 1–/).click()
+    const looked = page.getByText("Turn 1 of 2 · chosen", { exact: true })
+    await looked.waitFor()
     proxy.hold(stream)
     await Chat.button(Chat.card(page, 2), "Cancel").click()
     assert.strictEqual((await server.api.ended(second.id)).error?._tag, "Cancelled")
     await seeConfirmed(page, proxy, 2, "Queued")
+    assert.isTrue(await looked.isVisible())
     await Chat.seeCard(page, 1, "Streaming")
     assert.strictEqual((await server.api.turn(turn.id)).status, "running")
   })
@@ -114,9 +119,8 @@ browsing("cancelling a turn", ({ cut, open }) => {
     // the answer still grows
     const before = (await Chat.textOf(card)).length
     await page.waitForFunction(
-      (before) =>
-        (document.querySelector<HTMLElement>('[aria-label^="Turn 1, "]')?.innerText.length ?? 0) > before + 100,
-      before
+      ([selector, before]) => (document.querySelector<HTMLElement>(selector)?.innerText.length ?? 0) > before + 100,
+      [Chat.cardSelector(1), before] as const
     )
     await Chat.seeCard(page, 1, "Streaming")
     assert.strictEqual((await server.api.turn(turn.id)).status, "running")

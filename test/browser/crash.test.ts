@@ -25,7 +25,7 @@ browsing("a server that dies", ({ open, stage }) => {
     assert.deepStrictEqual(seen, whole.slice(0, seen.length))
 
     await server.restart()
-    await Chat.button(page, "Try now").click().catch(() => {})
+    // it comes back by itself
     await Chat.seeCard(page, 1, "Interrupted")
     const kept = Chat.tokensIn((await api.turn(turn.id)).text)
     assert.isAtLeast(kept.length, seen.length, "P5: something that was seen is gone")

@@ -1,6 +1,7 @@
 import { afterAll, assert, beforeAll, it } from "@effect/vitest"
 import * as Accessibility from "./Accessibility.ts"
 import type { Opened } from "./Browser.ts"
+import * as Chat from "./Chat.ts"
 import * as Scene from "./Scene.ts"
 import * as Stage from "./Stage.ts"
 import * as States from "./States.ts"
@@ -124,7 +125,7 @@ browsing("the harness of the browser tests", ({ cut, open, show, stage }) => {
         .large { width: 40px; height: 40px }
         .reaching::after { content: ""; position: absolute; inset: -10px }`)
       document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet]
-      const buttons = ["small", "large", "reaching"].map((name) => {
+      const buttons = ["tiny", "large", "reaching"].map((name) => {
         const button = document.createElement("button")
         button.className = name
         button.textContent = name.charAt(0)
@@ -137,7 +138,7 @@ browsing("the harness of the browser tests", ({ cut, open, show, stage }) => {
       text.append("In running text there is ", link, ".")
       document.body.replaceChildren(...buttons, text)
     })
-    assert.deepStrictEqual(await Accessibility.smallTargets(page), ['button "s" is 20 x 20 px'])
+    assert.deepStrictEqual(await Accessibility.smallTargets(page), ['button "t" is 20 x 20 px'])
   })
 
   it("switches an open page between mouse and finger", async () => {
@@ -171,7 +172,9 @@ browsing("the harness of the browser tests", ({ cut, open, show, stage }) => {
     assert.strictEqual((await api.turn(turn.id)).error?._tag, "Interrupted")
     assert.strictEqual((await api.run(id, { script })).status, "completed")
     assert.lengthOf(await api.turns(id), 2)
-    assert.strictEqual((await (await open(url)).page.title()).length > 0, true)
+    const { page } = await open(Chat.addressOf(url, id))
+    await Chat.seeCard(page, 1, "Interrupted")
+    await Chat.seeCard(page, 2, "Completed")
   })
 
   it("brings a page into a state, on a server and session of its own", async () => {
@@ -228,6 +231,6 @@ browsing("the harness of the browser tests", ({ cut, open, show, stage }) => {
     await coming
     proxy.cut()
     assert.strictEqual(await broken, "TypeError: Failed to fetch")
-    opened.allow(/^console: Failed to load resource/)
+    opened.allow(Chat.brokenLoad)
   })
 })

@@ -1,5 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import * as Accessibility from "./Accessibility.ts"
+import * as Chat from "./Chat.ts"
 import { see } from "./Scene.ts"
 import { browsing } from "./suite.ts"
 
@@ -32,7 +33,7 @@ browsing("hostile markdown", ({ open, stage }) => {
   it("is inert: nothing runs, loads, links or leaves its place, as it comes and once it is there", async () => {
     const { api, url } = await stage()
     const { id } = await api.createSession()
-    const { page } = await open(`${url}/?session=${id}`)
+    const { page } = await open(Chat.addressOf(url, id))
     await see(page, "Live")
     const turn = await api.run(id, { message: markdown, script })
     assert.strictEqual(turn.text, markdown)

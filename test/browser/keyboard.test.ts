@@ -247,7 +247,7 @@ browsing("the page by keys alone", ({ open, stage }) => {
       await cancel.waitFor({ state: "detached" })
       await keepsFocus(page, `the end of the turn whose Cancel in the ${where} had it`)
       // and it is near to where it was
-      const inCard = await page.evaluate(() => document.activeElement?.closest('[aria-label^="Turn "]') !== null)
+      const inCard = await page.evaluate(() => document.activeElement?.closest("[role=article]") !== null)
       assert.strictEqual(inCard, where === "card")
     }
   })

@@ -110,12 +110,17 @@ browsing("a page in mid-stream", ({ cut, open }) => {
   it("what came while it was cut off is replayed, and the page says how many events that were", async () => {
     const { id } = await server.api.createSession()
     const proxy = await cut(server)
-    const opened = await open(Chat.addressOf(proxy.url, id))
+    const opened = await open(Chat.addressOf(proxy.url, id), { reducedMotion: false })
     opened.allow(Chat.brokenLoad)
     const { page } = opened
     await Chat.seeLive(page)
     await proxy.refuse()
     await page.getByText(/Reconnecting/).first().waitFor()
+    // the header waits without the look of a card that waits
+    assert.strictEqual(
+      await page.getByRole("banner").evaluate((header) => header.getAnimations({ subtree: true }).length),
+      0
+    )
     const turn = await server.api.run(id, { script: { deltas: 40 } })
     await proxy.pass()
     await page.getByText(new RegExp(`Replayed ${turn.lastSeq}$`)).first().waitFor()

@@ -32,16 +32,13 @@ const widths = chosen("width", Browser.widths, values.width, String)
 const themes = chosen("theme", Browser.themes, values.theme, String)
 const folder = resolve(values.out)
 
-/** Widths that are held in a hand. */
-const isTouched = (width: number) => width < 1_000
-
 const shoot = async (browser: Browser.Browser, state: Scene.State): Promise<number> => {
   const [first = 1_280] = widths
   const shown = await Scene.show(browser, state, { width: first, height: Browser.heights[first] })
   let files = 0
   try {
     for (const width of widths) {
-      await Accessibility.emulateTouch(shown.page, isTouched(width))
+      await Accessibility.emulateTouch(shown.page, Browser.isTouched(width))
       await shown.page.setViewportSize({ width, height: Browser.heights[width] })
       for (const theme of themes) {
         await shown.page.emulateMedia({ colorScheme: theme })

@@ -1,5 +1,6 @@
 import { afterAll, assert, beforeAll, it } from "@effect/vitest"
 import type { Page } from "playwright-core"
+import * as Words from "../../src/workbench/kit/Words.ts"
 import * as TurnView from "../../src/workbench/turn/TurnView.ts"
 import * as Chat from "./Chat.ts"
 import * as Stage from "./Stage.ts"
@@ -43,7 +44,7 @@ browsing("sending a message", ({ cut, open }) => {
     const turn = await server.api.turn(id)
     const events = await server.api.events(id)
     const first = events.find(({ type }) => type === "model.delta")
-    const ms = (at: string | undefined) => TurnView.milliseconds(Date.parse(at ?? "") - Date.parse(turn.startedAt))
+    const ms = (at: string | undefined) => Words.milliseconds(Date.parse(at ?? "") - Date.parse(turn.startedAt))
     assert.isAbove(events.length, 100)
     const shows = async () => {
       await Chat.seeCard(page, 1, "Completed")

@@ -53,5 +53,10 @@ describe("heights of which some are known", () => {
     heights.measured(10_000, 30)
     assert.strictEqual(heights.startOf(10_001), 100_030)
     assert.isBelow(reads, 5)
+    assert.strictEqual(heights.indexOf("9999"), 9_999)
+    reads = 0
+    // what is held in place is looked for again with each event of scrolling
+    for (let look = 0; look < 100; look++) assert.strictEqual(heights.indexOf("9999"), 9_999)
+    assert.strictEqual(reads, 100)
   })
 })

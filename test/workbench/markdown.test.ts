@@ -6,6 +6,7 @@ import { Markdown } from "../../src/workbench/turn/Markdown.tsx"
 import { type Blocks, empty, update } from "../../src/workbench/turn/MarkdownBlocks.ts"
 import { mend } from "../../src/workbench/turn/MarkdownTail.ts"
 import { decode, safeAddress } from "../../src/workbench/turn/MarkdownText.ts"
+import * as MarkdownTexts from "./markdown-texts.ts"
 
 const draw = (text: string, streaming = false): string => renderToString(h(Markdown, { text, streaming }))
 
@@ -46,27 +47,6 @@ const assertInert = (html: string): void => {
   }
 }
 
-/** Markdown is mostly made of marks; random text would seldom have one. */
-const part = FastCheck.oneof(
-  FastCheck.constantFrom(
-    ..."* ** _ __ ~~ ` `` ``` ~~~ [ ] ( ) ![ ]( <  > & &amp; &#60; &lt; \\ | || |- : # ## - + 1. 2) > \t http:// www. a@b.c"
-      .split(" "),
-    ..."javascript: data: &colon; &#x6a; vbscript: <script> <img src=x onerror=y> </ <!-- --> [a]: [^1]: - [ ] \r\n \r"
-      .split(" "),
-    "\n",
-    "\n\n",
-    " ",
-    "    ",
-    "|a|b|\n|-|-|\n",
-    "é",
-    "😀",
-    "\u0000",
-    "\u202e"
-  ),
-  FastCheck.string({ maxLength: 6 })
-)
-const markdown = FastCheck.array(part, { maxLength: 60 }).map((parts) => parts.join(""))
-
 const stream = (chunks: ReadonlyArray<string>): Blocks => {
   let text = ""
   let state = empty
@@ -80,7 +60,11 @@ const chunked = (text: string, size: number): ReadonlyArray<string> =>
 describe("markdown is drawn from a stranger's text", () => {
   it("any text makes only known elements, attributes and addresses, and nothing throws", () => {
     FastCheck.assert(
-      FastCheck.property(markdown, FastCheck.boolean(), (text, streaming) => assertInert(draw(text, streaming))),
+      FastCheck.property(
+        MarkdownTexts.markdown,
+        FastCheck.boolean(),
+        (text, streaming) => assertInert(draw(text, streaming))
+      ),
       { numRuns: 1_500 }
     )
   })
@@ -217,7 +201,7 @@ const drawnTokens = (state: Blocks): string => JSON.stringify(state.blocks)
 describe("markdown that is still coming", () => {
   it("streamed in any pieces, it ends as the whole does", () => {
     FastCheck.assert(
-      FastCheck.property(FastCheck.array(markdown, { maxLength: 12 }), (chunks) => {
+      FastCheck.property(FastCheck.array(MarkdownTexts.markdown, { maxLength: 12 }), (chunks) => {
         const text = chunks.join("")
         assert.deepStrictEqual(update(stream(chunks), text, false).blocks, update(empty, text, false).blocks)
       }),
@@ -293,8 +277,7 @@ describe("markdown that is still coming", () => {
   })
 
   it("no mark of a common answer is seen on its way", () => {
-    const text = "# Title\n\nSome **bold words** and `code` and [a link](https://a.example/b).\n\n"
-      + "- one *two*\n- ~~three~~\n\n| a | b |\n|---|---|\n| c | **d** |\n\n```ts\nconst a = 1\n```\n\n1. x\n2. y\n"
+    const text = MarkdownTexts.common
     for (let end = 1; end < text.length; end++) {
       assert.notMatch(textOf(draw(text.slice(0, end), true)), /[*`~|[\]#]|https|---/, text.slice(0, end))
     }
@@ -317,33 +300,7 @@ describe("no text is too much", () => {
     assert.isBelow(whole.lexed, whole.source.length * most)
   })
 
-  const hostile: ReadonlyArray<readonly [string, string]> = [
-    ["quotes", ">".repeat(10_000) + "a"],
-    ["lists", "- ".repeat(5_000) + "a"],
-    ["indented lists", Array.from({ length: 400 }, (_, depth) => `${"  ".repeat(depth)}- a`).join("\n")],
-    ["quotes and lists", "> - ".repeat(4_000) + "a\nb\nc"],
-    ["lazy lines", "> - > - a\nb\n".repeat(2_000)],
-    ["emphasis", "*a **b _c ".repeat(3_000)],
-    ["nested emphasis", "*a _b ".repeat(3_000) + "b_ a* ".repeat(3_000)],
-    ["accents", "*é“".repeat(8_000)],
-    ["brackets", "[".repeat(30_000)],
-    ["links", "[a](".repeat(8_000) + ")"],
-    ["images", "![".repeat(16_000)],
-    ["backticks", Array.from({ length: 300 }, (_, length) => "`".repeat(length)).join(" ")],
-    ["tags", "<a ".repeat(10_000)],
-    ["an address", `http://a.example/${"?!.,".repeat(8_000)}`],
-    ["a mail address", "a.".repeat(15_000) + "@"],
-    ["a block", "word ".repeat(200_000)],
-    ["a line", "a".repeat(1_000_000)],
-    ["code", "```\n" + "code\n".repeat(200_000)],
-    ["a table", "|a|b|\n|-|-|\n" + "|c|d|\n".repeat(5_000)],
-    ["a wide table", `|${"a|".repeat(3_000)}\n|${"-|".repeat(3_000)}\n`],
-    ["items", "- a\n".repeat(60_000)],
-    ["definitions", "[a]: b\n".repeat(10_000)],
-    ["empty lines", "\n \t".repeat(100_000)],
-    ["zero", "\u0000".repeat(50_000)]
-  ]
-  it.each(hostile)("%s", (_, text) => {
+  it.each(MarkdownTexts.hostile)("%s", (_, text) => {
     const html = draw(text)
     assertInert(html)
     assertInert(draw(text, true))

@@ -2,7 +2,6 @@
  * Where a message is written, and its turn begun or stopped. The button is Send or Cancel by the state of the session
  * alone: what was clicked changes nothing before the server says so.
  */
-import { useComputed } from "@preact/signals"
 import { useEffect, useRef } from "preact/hooks"
 import type { ProviderDiagnostics } from "../../provider/ProviderRegistry.ts"
 import { Action } from "../kit/Action.tsx"
@@ -15,6 +14,7 @@ import "./composer.css"
 import * as Words from "../kit/Words.ts"
 import * as ComposerView from "./ComposerView.ts"
 import { choiceOf, ProviderPicker } from "./ProviderPicker.tsx"
+import { UseDeterministic } from "./UseDeterministic.tsx"
 
 const PreviewLine = ({ workbench }: { readonly workbench: Workbench }) => {
   const preview = workbench.looking.preview.value
@@ -45,27 +45,17 @@ const Why = ({ id, provider, reason, workbench }: {
   readonly provider: ProviderDiagnostics | undefined
   readonly workbench: Workbench
 }) => {
-  if (reason === undefined || reason === "Write a message first.") {
+  if (reason === undefined || reason === ComposerView.nothingWritten) {
     return <p id={id} class="unseen">{reason}</p>
   }
   const canSwitch = provider?.readiness === "blocked" &&
-    workbench.bootstrap.value?.providers.some((entry) => entry.id === "deterministic")
+    workbench.bootstrap.value?.providers.some((entry) => entry.id === ComposerView.offlineProvider)
   return (
     <div class="row why">
       <p id={id} class="quiet grow">
         <Named text={reason} names={provider === undefined ? [] : ComposerView.missingEnv(provider)} />
       </p>
-      {canSwitch === true && (
-        <button
-          type="button"
-          onClick={() => {
-            workbench.setDraft({ provider: "deterministic", model: undefined })
-            workbench.focusComposer()
-          }}
-        >
-          Use deterministic
-        </button>
-      )}
+      {canSwitch === true && <UseDeterministic workbench={workbench} />}
     </div>
   )
 }
@@ -82,7 +72,7 @@ const CancelButton = ({ entry, session }: { readonly entry: TurnEntry; readonly 
 
 export const Composer = ({ workbench }: { readonly workbench: Workbench }) => {
   const field = useRef<HTMLTextAreaElement>(null)
-  const choice = useComputed(() => choiceOf(workbench).value).value
+  const choice = choiceOf(workbench)
   const { text } = workbench.draft.value
   const session = workbench.session.value
   const running = session?.running.value

@@ -2,6 +2,12 @@
 import type { Session } from "../../domain/Resources.ts"
 import type { ProviderDiagnostics } from "../../provider/ProviderRegistry.ts"
 
+/** The provider that every server has, and that needs neither a key nor a network. */
+export const offlineProvider = "deterministic"
+
+/** The reason that an empty message box shows by itself. */
+export const nothingWritten = "Write a message first."
+
 /** Characters of a session's title. */
 const titleMax = 60
 
@@ -19,7 +25,7 @@ export const missingEnv = (provider: Pick<Provider, "env">): ReadonlyArray<strin
 /** What the choice of this provider means; says what to do where it is blocked, and names the variables to set. */
 export const providerNote = (provider: Provider): string => {
   if (provider.readiness === "unproven") return "Configured; not called from here yet."
-  if (provider.readiness === "ready") return provider.id === "deterministic" ? "Works offline, without a key." : ""
+  if (provider.readiness === "ready") return provider.id === offlineProvider ? "Works offline, without a key." : ""
   const missing = missingEnv(provider)
   const next = missing.length === 0
     ? "Change the configuration and start the server again."
@@ -42,7 +48,7 @@ const askRefusal = (facts: Facts): string | undefined => {
   if (facts.provider === undefined) return "Loading the providers."
   if (facts.provider.readiness === "blocked") return providerNote(facts.provider)
   if (facts.model === "" && facts.provider.defaultModel === undefined) return `Name a model of ${facts.provider.id}.`
-  return facts.message.trim() === "" ? "Write a message first." : undefined
+  return facts.message.trim() === "" ? nothingWritten : undefined
 }
 
 /** Why Send is disabled, or undefined where it is not. */

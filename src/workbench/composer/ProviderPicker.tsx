@@ -2,7 +2,6 @@
  * Which provider and which model answer the next message. A blocked provider can be chosen: the composer then says what
  * to set, and sends nothing.
  */
-import { computed } from "@preact/signals"
 import type { ProviderDiagnostics } from "../../provider/ProviderRegistry.ts"
 import { Named } from "../kit/Named.tsx"
 import * as Popover from "../kit/Popover.tsx"
@@ -50,17 +49,16 @@ const Row = ({ isChosen, provider, workbench }: {
 }
 
 /** The provider and the model that the next message names; the model is empty where the provider has its own default. */
-export const choiceOf = (workbench: Workbench) =>
-  computed(() => {
-    const bootstrap = workbench.bootstrap.value
-    const draft = workbench.draft.value
-    const session = workbench.sessions.value.find(({ id }) => id === workbench.sessionId.value)
-    const id = draft.provider ?? session?.provider ?? bootstrap?.defaults.provider
-    const provider = bootstrap?.providers.find((entry) => entry.id === id)
-    const ownModel = session?.provider === id || session?.provider === undefined ? session?.model : undefined
-    const first = provider?.id === bootstrap?.defaults.provider ? bootstrap?.defaults.model : undefined
-    return { provider, model: draft.model ?? ownModel ?? (first || undefined) ?? provider?.defaultModel ?? "" }
-  })
+export const choiceOf = (workbench: Workbench) => {
+  const bootstrap = workbench.bootstrap.value
+  const draft = workbench.draft.value
+  const session = workbench.sessions.value.find(({ id }) => id === workbench.sessionId.value)
+  const id = draft.provider ?? session?.provider ?? bootstrap?.defaults.provider
+  const provider = bootstrap?.providers.find((entry) => entry.id === id)
+  const ownModel = session?.provider === id || session?.provider === undefined ? session?.model : undefined
+  const first = provider?.id === bootstrap?.defaults.provider ? bootstrap?.defaults.model : undefined
+  return { provider, model: draft.model ?? ownModel ?? (first || undefined) ?? provider?.defaultModel ?? "" }
+}
 
 const ModelField = ({ model, provider, workbench }: {
   readonly provider: ProviderDiagnostics

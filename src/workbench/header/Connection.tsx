@@ -20,7 +20,7 @@ const useAnnouncements = (workbench: Workbench): void => {
 export const Connection = ({ workbench }: { readonly workbench: Workbench }) => {
   useAnnouncements(workbench)
   const lastSeq = workbench.session.value?.lastSeq.value ?? 0
-  const shown = ConnectionView.view(workbench.connection.value, lastSeq, Clock.ticks.value)
+  const shown = ConnectionView.view(workbench.connection.value, lastSeq, Clock.leftUntil)
   return (
     <div class={`connection ${shown.tone}`}>
       <i aria-hidden="true" />

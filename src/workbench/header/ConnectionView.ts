@@ -1,6 +1,5 @@
 /** How the connection is, in words. Pure. */
 import * as Words from "../kit/Words.ts"
-import { seconds } from "../turn/TurnView.ts"
 import type { ShownConnection } from "../Workbench.ts"
 
 /** How long a reader is told that events were replayed. */
@@ -22,7 +21,12 @@ export const isBroken = (connection: ShownConnection): boolean =>
 
 const placeText = (lastSeq: number): string => lastSeq === 0 ? "" : ` from seq ${lastSeq}`
 
-export const view = (connection: ShownConnection, lastSeq: number, nowMs: number): ConnectionView => {
+/** `leftUntil` tells the milliseconds until a time; it is asked only where the words depend on that. */
+export const view = (
+  connection: ShownConnection,
+  lastSeq: number,
+  leftUntil: (thenMs: number) => number
+): ConnectionView => {
   const calm = { reason: "", canRetry: false }
   switch (connection.state) {
     case "loading":
@@ -37,15 +41,15 @@ export const view = (connection: ShownConnection, lastSeq: number, nowMs: number
       return {
         ...calm,
         tone: "good",
-        text: connection.replayed > 0 && nowMs - connection.sinceMs < replayedMs
+        text: connection.replayed > 0 && leftUntil(connection.sinceMs + replayedMs) > 0
           ? `Replayed ${Words.number(connection.replayed)}`
           : lastSeq === 0
           ? "Live"
           : `Live · seq ${lastSeq}`
       }
     default: {
-      const left = connection.sinceMs + connection.delayMs - nowMs
-      const when = connection.delayMs > 0 && left > 0 ? ` in ${seconds(left)}` : ""
+      const left = connection.delayMs > 0 ? leftUntil(connection.sinceMs + connection.delayMs) : 0
+      const when = left > 0 ? ` in ${Words.seconds(left)}` : ""
       return {
         tone: connection.state === "offline" ? "bad" : "waiting",
         text: connection.state === "offline"

@@ -76,8 +76,7 @@ const DeleteDialog = ({ onClose, workbench }: Props & { readonly onClose: () => 
 export const SessionPicker = ({ workbench }: Props) => {
   const asks = useSignal<"rename" | "delete" | undefined>(undefined)
   const open = workbench.sessionId.value
-  const newest: ReadonlyArray<string> = workbench.sessions.value.slice(-listedMax).reverse().map(({ id }) => id)
-  const listed = open === undefined || newest.includes(open) ? newest : [open, ...newest]
+  const newest = workbench.sessions.value.slice(-listedMax).reverse()
   const why = open === undefined ? "No session is open: the first message makes one." : undefined
   const act = (task: () => void) => () => {
     Popover.close(menuId)
@@ -96,7 +95,10 @@ export const SessionPicker = ({ workbench }: Props) => {
         onChange={({ currentTarget: { value } }) => workbench.openSession(value === "" ? undefined : value)}
       >
         <option value="">New session</option>
-        {listed.map((id) => <option key={id} value={id}>{nameOf(workbench, id)}</option>)}
+        {open !== undefined && !newest.some(({ id }) => id === open) && (
+          <option value={open}>{nameOf(workbench, open)}</option>
+        )}
+        {newest.map((session) => <option key={session.id} value={session.id}>{sessionLabel(session)}</option>)}
       </select>
       <button type="button" onClick={begin}>New</button>
       <button type="button" class="icon" aria-label="Session menu" aria-haspopup="dialog" popovertarget={menuId}>

@@ -51,10 +51,7 @@ export const CheckpointPanel = ({ entry, facts, isRead, looking, server, session
   const newest = marks.at(-1)
   const shown = marks.find(({ checkpoint }) => checkpoint === chosen.value) ?? newest
   // what can be done is of now, also where the reader has gone back
-  const resume = CheckpointText.resumeText(entry.facts.value, {
-    retriedIn: entry.retriedIn.value,
-    resumedIn: entry.resumedIn.value
-  })
+  const resume = CheckpointText.resumeText(entry.facts.value, TurnView.childrenOf(entry))
   // without the time: what waits or stalls is the card's to say
   const status = TurnView.statusOf(facts, {
     before: session.before(entry),

@@ -4,13 +4,8 @@ import * as Words from "../kit/Words.ts"
 import type { TurnFacts } from "../session/TurnFacts.ts"
 import * as TurnView from "../turn/TurnView.ts"
 
-interface Children {
-  readonly retriedIn: number | undefined
-  readonly resumedIn: number | undefined
-}
-
 /** Whether the turn can be resumed, and why. */
-export const resumeText = (facts: TurnFacts, children: Children): string => {
+export const resumeText = (facts: TurnFacts, children: TurnView.Children): string => {
   if (facts.status === "running") return "Not while it runs: cancel it first."
   if (facts.status === "completed") return "Not needed: the answer is complete."
   if (children.resumedIn !== undefined) return `Already resumed, in turn ${children.resumedIn}.`

@@ -10,7 +10,6 @@ import { type Handle, VirtualList } from "../kit/VirtualList.tsx"
 import * as Words from "../kit/Words.ts"
 import type { Looking } from "../session/Looking.ts"
 import type { TurnLog } from "../session/TurnEntry.ts"
-import * as TurnView from "../turn/TurnView.ts"
 import * as EventRows from "./EventRows.ts"
 import * as EventText from "./EventText.ts"
 import * as InspectorText from "./InspectorText.ts"
@@ -60,7 +59,7 @@ const Row = (props: RowProps) => {
           {row.type}
           {count > 1 && <b class="number">{` ×${Words.number(count)}`}</b>}
         </span>
-        <span class="number quiet">+{TurnView.milliseconds(row.fromMs)}</span>
+        <span class="number quiet">+{Words.milliseconds(row.fromMs)}</span>
         <span class="event-text quiet">{EventText.detailOf(first, row.chars)}</span>
         <span class="time-bar" aria-hidden="true">
           <i style={{ left: `min(${bar.left}%, 100% - 3px)`, width: `${bar.width}%` }} />
@@ -194,7 +193,6 @@ export const EventsPanel = ({ choice, isRunning, log, looking }: Props) => {
           <VirtualList
             class="events"
             label="Events"
-            listRole="list"
             items={rows}
             keyOf={(row) => row.key}
             estimate={rowEstimate}

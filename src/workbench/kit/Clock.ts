@@ -28,3 +28,9 @@ const now = signal(0, {
 
 /** The time as a signal of half-second steps, which stand still while nobody looks. */
 export const ticks: ReadonlySignal<number> = now
+
+/** Milliseconds until then. A signal of half-second steps as long as there are any; 0 for good once it is over. */
+export const leftUntil = (thenMs: number): number => {
+  const left = thenMs - nowMs()
+  return left > 0 && ticks.value >= 0 ? left : 0
+}

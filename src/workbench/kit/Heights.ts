@@ -1,7 +1,7 @@
 /**
  * Where each item of a list begins, when only some of their heights are known: measured ones are kept by key, the others
  * are estimated. Sums are kept up to the first item that changed, so that a list that grows at its end costs what came.
- * Ten thousand sums made anew take a third of a millisecond.
+ * Ten thousand sums made anew take a third of a millisecond. An item that was looked for before is found where it was.
  */
 export class Heights<A> {
   items: ReadonlyArray<A> = []
@@ -9,6 +9,8 @@ export class Heights<A> {
   readonly #estimate: number
   readonly #known = new Map<string, number>()
   readonly #starts = [0]
+  /** Where an item was when it was last looked for: most often it still is. */
+  readonly #places = new Map<string, number>()
 
   constructor(keyOf: (item: A) => string, estimate: number) {
     this.keyOf = keyOf
@@ -27,7 +29,13 @@ export class Heights<A> {
 
   /** -1 where there is no such item. */
   indexOf(key: string | undefined): number {
-    return key === undefined ? -1 : this.items.findIndex((item) => this.keyOf(item) === key)
+    if (key === undefined) return -1
+    let index = this.#places.get(key) ?? -1
+    if (this.keyAt(index) !== key) {
+      index = this.items.findIndex((item) => this.keyOf(item) === key)
+      this.#places.set(key, index)
+    }
+    return index
   }
 
   keyAt(index: number): string | undefined {

@@ -6,10 +6,9 @@
  * - The item that holds the focus stays in the page wherever it is scrolled to. Items are in the page in their order.
  * - Each says its place and how many there are, as their number in the page says nothing. What `render` gives is put
  *   into an element with the role: it need not be an `article` or `li` itself. Space between items is theirs (padding).
- * - `lead` is drawn above the items, always, and may change its height too.
  * - What `render` gave is kept until the item, its index or `render` itself is another one, so that a frame of scrolling
  *   draws only what comes into view.
- * - Positions and heights are set through CSSOM alone. Nothing scrolls smoothly.
+ * - Positions and heights are set through CSSOM alone. Nothing scrolls smoothly. The scroller has no padding above.
  *
  * How: items are in normal flow, each with the height of those left out before it as its margin, so that the page is
  * right by itself when one grows. `Place` holds the first visible item and where the view begins within it. Whatever
@@ -18,7 +17,7 @@
  *
  * Ours, since the library that did this (@tanstack/virtual-core) was 10.5 kB of a page that may have 45.
  */
-import { type ComponentChildren, createRef, type VNode } from "preact"
+import { createRef, type VNode } from "preact"
 import { useLayoutEffect, useReducer, useRef, useState } from "preact/hooks"
 import { Heights } from "./Heights.ts"
 import "./virtual-list.css"
@@ -26,7 +25,6 @@ import "./virtual-list.css"
 export interface Handle {
   readonly scrollToEnd: () => void
   readonly scrollToKey: (key: string) => void
-  readonly isAtEnd: () => boolean
 }
 
 interface Props<A> {
@@ -38,9 +36,9 @@ interface Props<A> {
   readonly label: string
   readonly stickToEnd?: boolean
   readonly class?: string
-  readonly listRole?: "feed" | "list"
+  /** The id of the element that names an item, in what `render` gives: items are the articles of a feed then. */
+  readonly nameIdOf?: (item: A) => string
   readonly handle?: (handle: Handle) => void
-  readonly lead?: ComponentChildren
 }
 
 /** In px: a reader this near to the end is at it. */
@@ -60,7 +58,7 @@ class Place<A> {
   #drawn: ReadonlyArray<number> = []
   #from = 0
   #to = -1
-  /** The first item in view, and how far below its top the view begins (above it while the lead is in view). */
+  /** The first item in view, and how far below its top the view begins. */
   #key: string | undefined
   #offset = 0
   #isAtEnd: boolean
@@ -90,8 +88,6 @@ class Place<A> {
       observer.unobserve(element)
     }
   }
-
-  readonly isAtEnd = (): boolean => this.#max - this.#top <= endThreshold
 
   /** To the item with this key; without one, to the end. */
   readonly jump = (key?: string): void => {
@@ -128,7 +124,6 @@ class Place<A> {
     const wasHidden = this.#isHidden
     this.#isHidden = height === 0
     if (scroller === null || list === null || height === 0) return
-    const yNow = () => scroller.getBoundingClientRect().top + scroller.clientTop - list.getBoundingClientRect().top
     this.#height = height
     this.#drawn.forEach((index, at) => heights.measured(index, list.children[at]?.getBoundingClientRect().height ?? 0))
 
@@ -139,11 +134,9 @@ class Place<A> {
     this.#offset += moved
     if (moved !== 0) this.#isEnding = false
     const follows = moved === 0 && this.#follows()
-    const y = yNow()
-    const aim = follows ? y + max - top : this.#aim(y)
-    if (Math.abs(aim - y) > 0.5) scroller.scrollTop = top + aim - y
-    this.#top = scroller.scrollTop
-    this.#y = yNow()
+    const aim = follows ? max : this.#aim(top)
+    if (Math.abs(aim - top) > 0.5) scroller.scrollTop = aim
+    this.#top = this.#y = scroller.scrollTop
 
     const [from, to] = this.#range(overscan / 2)
     const isDrawn = from >= this.#from && to <= this.#to
@@ -193,7 +186,8 @@ function useRendered<A>(render: Props<A>["render"]) {
 }
 
 export function VirtualList<A>(props: Props<A>) {
-  const { items, keyOf, label, lead, listRole = "list", stickToEnd = false } = props
+  const { items, keyOf, label, nameIdOf, stickToEnd = false } = props
+  const isFeed = nameIdOf !== undefined
   const [, draw] = useReducer((count: number) => count + 1, 0)
   const [place] = useState(() => new Place(props, () => draw(undefined)))
   const { heights } = place
@@ -203,7 +197,7 @@ export function VirtualList<A>(props: Props<A>) {
   let end = 0
 
   useLayoutEffect(() => {
-    props.handle?.({ scrollToEnd: () => place.jump(), scrollToKey: place.jump, isAtEnd: place.isAtEnd })
+    props.handle?.({ scrollToEnd: () => place.jump(), scrollToKey: place.jump })
     return place.watch(place.scroller.current)
   }, [])
   useLayoutEffect(place.sync)
@@ -217,10 +211,9 @@ export function VirtualList<A>(props: Props<A>) {
       aria-label={label}
       onScroll={place.sync}
     >
-      {lead && <div ref={place.watch}>{lead}</div>}
       <div
         ref={place.list}
-        {...(items.length > 0 && { role: listRole, "aria-label": label })}
+        {...(items.length > 0 && { role: isFeed ? "feed" : "list", "aria-label": label })}
         class="virtual-items"
         style={{ paddingBottom: `${heights.startOf(items.length) - heights.startOf((drawn.at(-1) ?? -1) + 1)}px` }}
       >
@@ -234,7 +227,9 @@ export function VirtualList<A>(props: Props<A>) {
               key={key}
               ref={place.watch}
               data-key={key}
-              role={listRole === "feed" ? "article" : "listitem"}
+              role={isFeed ? "article" : "listitem"}
+              aria-labelledby={nameIdOf?.(item)}
+              tabIndex={isFeed ? -1 : undefined}
               aria-setsize={items.length}
               aria-posinset={index + 1}
               style={{ marginTop }}

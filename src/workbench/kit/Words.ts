@@ -4,6 +4,11 @@ export const number = (value: number): string => value.toLocaleString("en")
 
 export const characters = (count: number): string => `${number(count)} ${count === 1 ? "character" : "characters"}`
 
+export const seconds = (ms: number): string => `${Math.max(0, Math.ceil(ms / 1000))} s`
+
+export const milliseconds = (ms: number): string =>
+  ms < 10_000 ? `${number(Math.round(ms))} ms` : `${(ms / 1000).toFixed(1)} s`
+
 export const capital = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1)
 
 /** A time of the server, to the minute. */

@@ -3,16 +3,18 @@
  * the journal says and nothing that was only clicked.
  */
 import { useEffect } from "preact/hooks"
+import { UseDeterministic } from "../composer/UseDeterministic.tsx"
 import { Action } from "../kit/Action.tsx"
 import { CopyButton } from "../kit/CopyButton.tsx"
-import { Named } from "../kit/Named.tsx"
+import { Skeleton } from "../kit/Skeleton.tsx"
+import * as Words from "../kit/Words.ts"
 import type { Verb } from "../server/Server.ts"
-import { LogNotes } from "../session/LogNotes.tsx"
 import type { OpenSession } from "../session/OpenSession.ts"
 import type { TurnEntry } from "../session/TurnEntry.ts"
 import type { TurnFacts } from "../session/TurnFacts.ts"
 import type { Workbench } from "../Workbench.ts"
 import { Markdown } from "./Markdown.tsx"
+import { LogNotes, Note } from "./Notes.tsx"
 import "./turn.css"
 import * as TurnView from "./TurnView.ts"
 
@@ -28,13 +30,14 @@ const verbLabel: Readonly<Record<Verb, string>> = { cancel: "Cancel", resume: "R
 const longMessage = 1_000
 
 const surroundingsOf = ({ entry, session, workbench }: Props, facts: TurnFacts): TurnView.Surroundings => {
-  // a turn that ended does not look at the time
   const isRunning = facts.status === "running"
-  const last = isRunning ? entry.log.value.events.at(-1) : undefined
+  const last = isRunning ? entry.log.value.events[facts.lastSeq - 1] : undefined
+  const lastEventMs = last === undefined ? undefined : Date.parse(last.at)
   return {
     before: isRunning ? session.before(entry) : 0,
-    nowMs: isRunning ? workbench.serverNowMs() : 0,
-    lastEventMs: last === undefined ? undefined : Date.parse(last.at),
+    // a turn that ended does not look at the time, and one as it was has its own
+    nowMs: isRunning && facts === entry.facts.value ? workbench.serverNowMs() : lastEventMs ?? 0,
+    lastEventMs,
     limits: workbench.bootstrap.value?.limits
   }
 }
@@ -58,8 +61,8 @@ const Facts = ({ facts, relations, status }: {
       {status.detail !== "" && <span>{status.detail}</span>}
       <span>{facts.provider} / {facts.model}</span>
       {facts.attempts > 1 && <span>attempt {facts.attempts}</span>}
-      {firstTokenMs !== undefined && <span>first token {TurnView.milliseconds(firstTokenMs)}</span>}
-      {totalMs !== undefined && <span>total {TurnView.milliseconds(totalMs)}</span>}
+      {firstTokenMs !== undefined && <span>first token {Words.milliseconds(firstTokenMs)}</span>}
+      {totalMs !== undefined && <span>total {Words.milliseconds(totalMs)}</span>}
       {relations.map((text) => <span key={text}>{text}</span>)}
     </p>
   )
@@ -82,54 +85,17 @@ const Answer = ({ facts }: { readonly facts: TurnFacts }) => {
           {`${call.toolName} ${JSON.stringify(call.arguments, null, 2)}`}
         </pre>
       ))}
-      {isRunning && !hasCome && (
-        <p class="waiting" aria-hidden="true">
-          <i />
-          <i />
-          <i />
-        </p>
-      )}
+      {isRunning && !hasCome && <Skeleton />}
     </>
   )
 }
-
-const Note = ({ note, children }: { readonly note: TurnView.Note; readonly children?: preact.ComponentChildren }) => (
-  <div class={`note ${note.tone}`}>
-    <b>{note.title}</b>
-    <p>
-      <Named text={note.text} names={note.names ?? []} />
-    </p>
-    {children}
-  </div>
-)
-
-/** The way on without the variables that are missing: the same message, to a provider that needs none. */
-const UseDeterministic = (
-  { text, workbench }: { readonly text: string | undefined; readonly workbench: Workbench }
-) => (
-  <button
-    type="button"
-    class="main"
-    onClick={() => {
-      const written = workbench.draft.peek().text
-      workbench.setDraft({
-        provider: "deterministic",
-        model: undefined,
-        ...(written === "" && text !== undefined ? { text } : {})
-      })
-      workbench.focusComposer()
-    }}
-  >
-    Use deterministic
-  </button>
-)
 
 const Notes = ({ entry, facts, session, workbench }: Props & { readonly facts: TurnFacts }) => (
   <>
     {TurnView.notesOf(facts).map((note) => (
       <Note key={note.title} note={note}>
         {note.names !== undefined && (
-          <UseDeterministic text={session.textOf(facts.userMessageId)} workbench={workbench} />
+          <UseDeterministic class="main" text={session.textOf(facts.userMessageId)} workbench={workbench} />
         )}
       </Note>
     ))}
@@ -137,12 +103,12 @@ const Notes = ({ entry, facts, session, workbench }: Props & { readonly facts: T
   </>
 )
 
-const Verbs = ({ earlier, entry, facts, session, workbench }: Props & {
+const Verbs = ({ earlier, entry, facts, session, verbs, workbench }: Props & {
   readonly facts: TurnFacts
+  readonly verbs: ReadonlyArray<Verb>
   readonly earlier: boolean
 }) => {
   const { note, pending } = session.asked(entry)
-  const children = { retriedIn: entry.retriedIn.value, resumedIn: entry.resumedIn.value }
   const busy = session.running.value
   const whyNot = (verb: Verb): string | undefined =>
     pending !== undefined
@@ -156,14 +122,15 @@ const Verbs = ({ earlier, entry, facts, session, workbench }: Props & {
   return (
     <>
       <p class="row">
-        {TurnView.verbsOf(facts, children).map((verb) => (
+        {verbs.map((verb) => (
           <Action
             key={verb}
             class={verb === "cancel" ? "danger" : verb === "resume" ? "main" : ""}
             why={whyNot(verb)}
             onClick={() => {
               void session.command(entry, verb)
-              workbench.looking.chooseTurn(undefined)
+              // the others make a turn, which is then looked at
+              if (verb !== "cancel") workbench.looking.chooseTurn(undefined)
             }}
           >
             {verbLabel[verb]}
@@ -189,14 +156,17 @@ const Verbs = ({ earlier, entry, facts, session, workbench }: Props & {
   )
 }
 
+/** Of the element that names the card. */
+export const nameId = ({ id }: { readonly id: string }): string => `name-${id}`
+
 export const TurnCard = (props: Props) => {
   const { entry, session, workbench } = props
   const { looking } = workbench
   const facts = looking.factsOf(entry)
-  const isInspected = looking.turn.value === entry
+  const isInspected = looking.isChosen.value && looking.turn.value === entry
   const earlier = isInspected && looking.at.value !== undefined
   const status = TurnView.statusOf(facts, surroundingsOf(props, facts))
-  const children = { retriedIn: entry.retriedIn.value, resumedIn: entry.resumedIn.value }
+  const children = TurnView.childrenOf(entry)
   const relations = TurnView.relationsOf(facts, children, (id) => session.turn(id)?.number)
   const isChild = facts.retryOf !== undefined || facts.resumedFrom !== undefined
 
@@ -204,12 +174,8 @@ export const TurnCard = (props: Props) => {
   useEffect(() => session.readEvents(entry), [session, entry])
 
   return (
-    <div
-      role="group"
-      class={`turn ${isInspected && looking.isChosen.value ? "inspected" : ""}`}
-      aria-label={`Turn ${entry.number}, ${status.word}`}
-      tabIndex={-1}
-    >
+    <div class={isInspected ? "turn inspected" : "turn"}>
+      <span id={nameId(entry)} hidden>{`Turn ${entry.number}, ${status.word}`}</span>
       {!isChild && <Asked text={session.textOf(facts.userMessageId)} />}
       <Facts facts={facts} status={status} relations={relations} />
       {earlier && (
@@ -220,7 +186,7 @@ export const TurnCard = (props: Props) => {
       )}
       <Answer facts={facts} />
       <Notes {...props} facts={facts} />
-      <Verbs {...props} facts={facts} earlier={earlier} />
+      <Verbs {...props} facts={facts} verbs={TurnView.verbsOf(facts, children)} earlier={earlier} />
     </div>
   )
 }

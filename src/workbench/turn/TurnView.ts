@@ -7,7 +7,7 @@ import type { TurnErrorInfo } from "../../domain/TurnError.ts"
 import type { Usage } from "../../domain/Usage.ts"
 import * as Words from "../kit/Words.ts"
 import type { Verb } from "../server/Server.ts"
-import type { TurnLog } from "../session/TurnEntry.ts"
+import type { TurnEntry, TurnLog } from "../session/TurnEntry.ts"
 import type { TurnFacts } from "../session/TurnFacts.ts"
 
 /** How a status is coloured; the icon and the word say the same. */
@@ -37,23 +37,18 @@ export interface Surroundings {
 
 const status = (tone: Tone, icon: string, word: string, detail = ""): Status => ({ tone, icon, word, detail })
 
-export const seconds = (ms: number): string => `${Math.max(0, Math.ceil(ms / 1000))} s`
-
-export const milliseconds = (ms: number): string =>
-  ms < 10_000 ? `${Words.number(Math.round(ms))} ms` : `${(ms / 1000).toFixed(1)} s`
-
 const retryingDetail = (facts: TurnFacts, nowMs: number): string => {
   const last = facts.failures.at(-1)
   const next = `attempt ${facts.attempts + 1}`
   if (last?.data.retryInMs === undefined) return next
   const left = Date.parse(last.at) + last.data.retryInMs - nowMs
-  return left > 0 ? `${next} in ${seconds(left)}` : next
+  return left > 0 ? `${next} in ${Words.seconds(left)}` : next
 }
 
 const stalledDetail = (facts: TurnFacts, quietMs: number, limits: Surroundings["limits"]): string => {
   const limitMs = facts.phase === "streaming" ? limits?.idleMs : limits?.firstTokenMs
-  const end = limitMs === undefined ? "" : `; the server gives up after ${seconds(limitMs)}`
-  return `no word for ${seconds(quietMs)}${end}`
+  const end = limitMs === undefined ? "" : `; the server gives up after ${Words.seconds(limitMs)}`
+  return `no word for ${Words.seconds(quietMs)}${end}`
 }
 
 const runningStatus = (facts: TurnFacts, around: Surroundings): Status => {
@@ -100,13 +95,25 @@ export const statusOf = (facts: TurnFacts, around: Surroundings): Status => {
   return status("completed", "✓", "Completed", reason === undefined || reason === "stop" ? "" : reason)
 }
 
+/** Numbers of the turns that came of a turn. */
+export interface Children {
+  readonly retriedIn: number | undefined
+  readonly resumedIn: number | undefined
+}
+
+/** Read from the entry's signals. */
+export const childrenOf = ({ resumedIn, retriedIn }: Pick<TurnEntry, keyof Children>): Children => ({
+  retriedIn: retriedIn.value,
+  resumedIn: resumedIn.value
+})
+
 /**
  * The commands that this state has. One that was given already is left out: a turn has at most one child of each kind,
  * and the card names it.
  */
 export const verbsOf = (
   facts: TurnFacts,
-  children: { readonly retriedIn: number | undefined; readonly resumedIn: number | undefined }
+  children: Children
 ): ReadonlyArray<Verb> => {
   if (facts.status === "running") return ["cancel"]
   const tag = facts.error?._tag
@@ -188,7 +195,7 @@ export const logNotes = (log: TurnLog, facts: TurnFacts, all: boolean): Readonly
 /** How this turn relates to others, by their numbers. */
 export const relationsOf = (
   facts: TurnFacts,
-  children: { readonly retriedIn: number | undefined; readonly resumedIn: number | undefined },
+  children: Children,
   numberOf: (turnId: string) => number | undefined
 ): ReadonlyArray<string> => {
   const named = (id: string) => `turn ${numberOf(id) ?? id}`

@@ -1,0 +1,1 @@
+export declare const lexerOfMarked: (code: string) => string
