@@ -25,7 +25,7 @@ const Saved = ({ mark, server, turnId }: {
   return (
     <>
       <div class="row">
-        <p class="quiet grow">{CheckpointText.savedText(checkpoint)}</p>
+        <p class="quiet grow">{Words.characters(checkpoint.text.length)} of text at that seq</p>
         <CopyButton what={`checkpoint ${mark.checkpoint}`} text={() => EventText.json(checkpoint)} />
       </div>
       <pre class="json" tabIndex={0} role="group" aria-label={`Checkpoint ${mark.checkpoint} as JSON`}>
@@ -71,7 +71,7 @@ export const CheckpointPanel = ({ entry, facts, isRead, looking, server, session
         <dt>Seq</dt>
         <dd class="number">{Words.number(facts.lastSeq)}</dd>
         <dt>Text</dt>
-        <dd>{CheckpointText.partialText(facts)}</dd>
+        <dd>{Words.characters(facts.textChars)}</dd>
         <dt>Resume</dt>
         <dd>{resume}</dd>
       </dl>

@@ -1,5 +1,4 @@
 /** Checkpoints in words: whether a turn can go on, and from what. Pure. */
-import type { Checkpoint } from "../../domain/Resources.ts"
 import * as Words from "../kit/Words.ts"
 import type { TurnFacts } from "../session/TurnFacts.ts"
 import * as TurnView from "../turn/TurnView.ts"
@@ -17,20 +16,6 @@ export const resumeText = (facts: TurnFacts, children: TurnView.Children): strin
     : "Possible: from the beginning, as no text had come."
 }
 
-/** How much of the answer there is. */
-export const partialText = (facts: TurnFacts): string => {
-  const length = facts.textChars === 0 && !facts.whole
-    ? "more than one answer may hold"
-    : Words.characters(facts.textChars)
-  return facts.status === "completed" ? `${length}, the whole answer` : length
-}
-
-export const savedText = ({ text, whole }: Pick<Checkpoint, "text" | "whole">): string =>
-  whole === false
-    ? "Its text is longer than the server holds as one."
-    : `${Words.characters(text.length)} of text at that seq.`
-
-export const noCheckpoint = (facts: TurnFacts): string => {
-  if (facts.foldedAt !== undefined) return "Retention removed the marks of its checkpoints."
-  return facts.status === "running" ? "No checkpoint is saved yet." : "The turn ended before a checkpoint was saved."
-}
+/** Why there is none. */
+export const noCheckpoint = (facts: TurnFacts): string =>
+  facts.foldedAt !== undefined ? "Retention removed the marks of its checkpoints." : "No checkpoint is saved."

@@ -49,8 +49,5 @@ export const partsOf = ({ slots, window }: ContextManifest): ReadonlyArray<{ slo
 /** Why a turn has no context. */
 export const noContext = (facts: TurnFacts): string => {
   if (facts.foldedAt !== undefined) return "Retention removed the record of what was sent."
-  if (facts.status === "running") return "The context is not built yet."
-  return facts.attempts === 0
-    ? `No context was built: the turn ended before it. ${facts.error?.message ?? ""}`.trim()
-    : "What was sent is not known here."
+  return facts.status === "running" ? "The context is not built yet." : "No context was built: the turn ended before."
 }

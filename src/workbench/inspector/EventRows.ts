@@ -6,7 +6,6 @@
  * not change; that of the open run is replaced. Rows hold numbers, their words are made where they are drawn (`EventText`).
  */
 import type { EventType, TurnEvent } from "../../domain/TurnEvent.ts"
-import * as EventText from "./EventText.ts"
 
 export const groups = ["turn", "model", "state"] as const
 export type Group = typeof groups[number]
@@ -27,13 +26,11 @@ export interface EventRow {
 /** What the reader wants to see. */
 export interface Choice {
   readonly group: Group | "all"
-  /** What a row's type or content holds, in whatever case; empty for any. */
-  readonly words: string
   /** One row a delta, and not one a run. */
   readonly isEach: boolean
 }
 
-export const everything: Choice = { group: "all", words: "", isEach: false }
+export const everything: Choice = { group: "all", isEach: false }
 
 export interface Shown {
   readonly rows: ReadonlyArray<EventRow>
@@ -57,15 +54,11 @@ interface Run {
   readonly toolCallId: string | undefined
   last: TurnEvent
   chars: number
-  /** Its row's place among the rows; undefined while nothing of it matches. */
+  /** Its row's place among the rows; undefined while it has none. */
   place: number | undefined
-  isMatch: boolean
-  /** The end of its text, in which words may begin that the next delta ends. */
-  tail: string
 }
 
 export const make = (choice: Choice): EventRows => {
-  const words = choice.words.trim().toLowerCase()
   let source: ReadonlyArray<TurnEvent> | undefined
   let taken = 0
   let beginMs = 0
@@ -89,12 +82,9 @@ export const make = (choice: Choice): EventRows => {
 
   const isIn = (group: Group): boolean => choice.group === "all" || choice.group === group
 
-  const holdsWords = (event: TurnEvent): boolean =>
-    words === "" || event.type.includes(words) || EventText.searched(event).toLowerCase().includes(words)
-
   /** The row of the open run, as far as the run has come. */
   const putRun = (): void => {
-    if (run === undefined || !run.isMatch) return
+    if (run === undefined) return
     run.place ??= rows.length
     rows[run.place] = rowOf(run.first, run.last, run.chars)
   }
@@ -103,14 +93,10 @@ export const make = (choice: Choice): EventRows => {
     const { kind, text, toolCallId } = event.data
     if (run === undefined || run.kind !== kind || run.toolCallId !== toolCallId) {
       putRun()
-      run = { first: event, last: event, kind, toolCallId, chars: 0, place: undefined, isMatch: false, tail: "" }
+      run = { first: event, last: event, kind, toolCallId, chars: 0, place: undefined }
     }
     run.last = event
     run.chars += text.length
-    if (run.isMatch) return
-    const near = run.tail + text.toLowerCase()
-    run.isMatch = holdsWords(event) || near.includes(words)
-    run.tail = near.slice(Math.max(0, near.length - words.length + 1))
   }
 
   const takeOne = (event: TurnEvent): void => {
@@ -124,7 +110,7 @@ export const make = (choice: Choice): EventRows => {
     putRun()
     run = undefined
     const chars = event.type === "model.delta" ? event.data.text.length : 0
-    if (isIn(group) && holdsWords(event)) rows.push(rowOf(event, event, chars))
+    if (isIn(group)) rows.push(rowOf(event, event, chars))
   }
 
   return {

@@ -64,12 +64,6 @@ const detailOfEvent = (event: TurnEvent): string => {
 export const detailOf = (first: TurnEvent, chars: number): string =>
   first.type === "model.delta" ? deltaText(first.data.kind, chars) : detailOfEvent(first)
 
-/** What words are looked for in, beside the type. */
-export const searched = (event: TurnEvent): string =>
-  event.type === "model.delta"
-    ? `${event.data.kind} ${event.data.text}`
-    : `${detailOfEvent(event)} ${JSON.stringify(event.data)}`
-
 /** The joined text of the deltas from one seq to another. */
 export const joined = (events: ReadonlyArray<TurnEvent>, fromSeq: number, toSeq: number): string =>
   events.slice(fromSeq - 1, toSeq)

@@ -76,7 +76,7 @@ interface ToolsProps {
 }
 
 const Tools = ({ choice, counts }: ToolsProps) => {
-  const { group, isEach, words } = choice.value
+  const { group, isEach } = choice.value
   return (
     <>
       <div class="row filters" role="group" aria-label="Filter events">
@@ -91,16 +91,6 @@ const Tools = ({ choice, counts }: ToolsProps) => {
             {Words.capital(name)} <span class="number">{Words.number(counts[name])}</span>
           </button>
         ))}
-      </div>
-      <div class="row">
-        <input
-          type="search"
-          class="grow"
-          aria-label="Find in events"
-          placeholder="Find a type or content"
-          value={words}
-          onInput={({ currentTarget }) => choice.value = { ...choice.peek(), words: currentTarget.value }}
-        />
         <button
           type="button"
           class="small"

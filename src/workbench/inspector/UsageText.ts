@@ -52,7 +52,5 @@ export const finishText = (facts: TurnFacts): string =>
   facts.finishReason ?? (facts.status === "running" ? "none yet: the turn runs" : facts.error?._tag ?? "none")
 
 /** Why nothing was used. */
-export const noUsage = (facts: TurnFacts): string => {
-  if (facts.status === "running") return "Nothing is counted yet; it is when the attempt ends."
-  return facts.attempts === 0 ? "No provider was called, so nothing was used." : "Nobody counted what this turn used."
-}
+export const noUsage = (facts: TurnFacts): string =>
+  facts.attempts === 0 ? "No provider was called, so nothing was used." : "Nobody counted anything (yet)."

@@ -26,9 +26,6 @@ interface Props {
 
 const verbLabel: Readonly<Record<Verb, string>> = { cancel: "Cancel", resume: "Resume", retry: "Retry" }
 
-/** Characters of a message from which its box scrolls and has to be reachable by keys. */
-const longMessage = 1_000
-
 const surroundingsOf = ({ entry, session, workbench }: Props, facts: TurnFacts): TurnView.Surroundings => {
   const isRunning = facts.status === "running"
   const last = isRunning ? entry.log.value.events[facts.lastSeq - 1] : undefined
@@ -45,7 +42,7 @@ const surroundingsOf = ({ entry, session, workbench }: Props, facts: TurnFacts):
 const Asked = ({ text }: { readonly text: string | undefined }) =>
   text === undefined
     ? <p class="asked quiet">Reading the message …</p>
-    : <p class="asked" tabIndex={text.length > longMessage ? 0 : undefined}>{text}</p>
+    : <p class="asked">{text}</p>
 
 const Facts = ({ facts, relations, status }: {
   readonly facts: TurnFacts
