@@ -1,6 +1,5 @@
 /** The turns of the open session, oldest first, windowed; and what is there instead of them. */
-import { useComputed } from "@preact/signals"
-import { useCallback, useEffect, useRef } from "preact/hooks"
+import { useCallback, useEffect, useMemo, useRef } from "preact/hooks"
 import type { Message } from "../domain/Message.ts"
 import { offlineProvider } from "./composer/ComposerView.ts"
 import "./conversation.css"
@@ -78,7 +77,9 @@ const Imported = ({ message }: { readonly message: Message }) => (
 
 const Turns = ({ session, workbench }: Props & { readonly session: OpenSession }) => {
   const list = useRef<Handle | undefined>(undefined)
-  const items = useComputed<ReadonlyArray<Item>>(() => [...session.imported.value, ...session.turns.value])
+  const { value: imported } = session.imported
+  const { value: turns } = session.turns
+  const items = useMemo<ReadonlyArray<Item>>(() => [...imported, ...turns], [imported, turns])
   const render = useCallback(
     (item: Item) =>
       isTurn(item)
@@ -90,7 +91,7 @@ const Turns = ({ session, workbench }: Props & { readonly session: OpenSession }
   useEffect(() => list.current?.scrollToEnd(), [sent])
   return (
     <VirtualList
-      items={items.value}
+      items={items}
       keyOf={(item) => item.id}
       nameIdOf={nameId}
       estimate={cardEstimate}

@@ -86,6 +86,16 @@ describe("session messages", () => {
     assert.deepStrictEqual([at.asked.length, at.seen()], [2, ["m1", "m2"]])
   })
 
+  it("keeps the calls of tools in the answer of a turn", async () => {
+    const at = stage()
+    const call = { type: "tool-call", toolCallId: "c1", toolName: "weather", arguments: { city: "Ulm" } } as const
+    at.stored.push({ ...message("m1", "t1"), role: "assistant", parts: [{ type: "text", text: "a" }, call] })
+    const read = at.messages.refresh()
+    await at.answer()
+    await read
+    assert.deepStrictEqual([at.messages.callsOf("t1"), at.messages.callsOf("t2")], [[call], []])
+  })
+
   it("a read that failed is told, and the next ask reads again", async () => {
     const at = stage()
     at.stored.push(message("m1"))

@@ -25,15 +25,6 @@ const PreviewLine = ({ workbench }: { readonly workbench: Workbench }) => {
   return (
     <p class="quiet number">
       {text}
-      {preview.state === "known" && (
-        <button
-          type="button"
-          class="plain only-narrow"
-          onClick={() => workbench.looking.showPane("inspector")}
-        >
-          Details
-        </button>
-      )}
     </p>
   )
 }

@@ -12,7 +12,6 @@ const ThemeButton = () => (
     type="button"
     class="icon"
     aria-label={`Theme: ${Theme.theme.value}`}
-    title={`Theme: ${Theme.theme.value}. Click for the next one.`}
     onClick={Theme.next}
   >
     <span aria-hidden="true">{icons[Theme.theme.value]}</span>

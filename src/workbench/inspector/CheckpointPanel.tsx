@@ -92,7 +92,6 @@ export const CheckpointPanel = ({ entry, facts, isRead, looking, server, session
                     <span class="number">{mark.checkpoint}</span>
                     <span>{mark.phase}</span>
                     <span class="quiet number">seq {Words.number(mark.seq)}</span>
-                    {mark === newest && <span class="quiet">newest</span>}
                   </button>
                 </li>
               ))}

@@ -31,6 +31,7 @@ export interface OpenSession {
   readonly turn: (id: string) => TurnEntry | undefined
   readonly imported: SessionMessages.SessionMessages["imported"]
   readonly textOf: SessionMessages.SessionMessages["textOf"]
+  readonly callsOf: SessionMessages.SessionMessages["callsOf"]
   /** What is there is shown: an empty session is empty, and not just unknown. */
   readonly isLoaded: ReadonlySignal<boolean>
   /** `sinceMs`: when it became so, by this machine's clock. */
@@ -215,6 +216,7 @@ export const open = (options: Options): OpenSession => {
     turn: model.turn,
     imported: messages.imported,
     textOf: messages.textOf,
+    callsOf: messages.callsOf,
     isLoaded,
     connection,
     lastSeq,

@@ -3,12 +3,14 @@
  * page, as more may have come to it. One request at a time: an ask during a read makes one more read.
  */
 import { type ReadonlySignal, signal } from "@preact/signals"
-import type { Message } from "../../domain/Message.ts"
+import type { Message, ToolCallPart } from "../../domain/Message.ts"
 import type { Page } from "../../domain/Resources.ts"
 
 export interface SessionMessages {
   /** The text of a user's message, as a signal would give it; undefined while it is not known. */
   readonly textOf: (messageId: string) => string | undefined
+  /** The calls of tools in a turn's answer, for a turn whose events do not tell them any more. */
+  readonly callsOf: (turnId: string) => ReadonlyArray<ToolCallPart>
   /** Messages of no turn: they were imported. */
   readonly imported: ReadonlySignal<ReadonlyArray<Message>>
   /** True once everything that the server had at this call is known; false where a read failed. */
@@ -25,8 +27,8 @@ export const make = (options: {
   readonly onFailed: (error: unknown) => void
 }): SessionMessages => {
   const known = new Set<string>()
-  /** A map that grows in place, in a signal that is set for each page. */
-  const texts = signal({ byId: new Map<string, string>() })
+  /** Maps that grow in place, in a signal that is set for each page. */
+  const texts = signal({ byId: new Map<string, string>(), calls: new Map<string, ReadonlyArray<ToolCallPart>>() })
   const imported = signal<ReadonlyArray<Message>>([])
   let cursor: string | undefined
   let hasMore = false
@@ -36,8 +38,12 @@ export const make = (options: {
     const fresh = page.items.filter(({ id }) => !known.has(id))
     for (const message of fresh) {
       known.add(message.id)
-      // answers come with their turns
-      if (message.role === "user") texts.peek().byId.set(message.id, messageText(message))
+      const { byId, calls } = texts.peek()
+      // the text of an answer comes with its turn
+      if (message.role === "user") byId.set(message.id, messageText(message))
+      else if (message.turnId !== null) {
+        calls.set(message.turnId, message.parts.filter((part) => part.type === "tool-call"))
+      }
     }
     const loose = fresh.filter(({ turnId }) => turnId === null)
     if (loose.length > 0) imported.value = [...imported.value, ...loose]
@@ -66,6 +72,7 @@ export const make = (options: {
   return {
     // who asks for what is not there yet is told when it comes
     textOf: (messageId) => texts.peek().byId.get(messageId) ?? texts.value.byId.get(messageId),
+    callsOf: (turnId) => texts.value.calls.get(turnId) ?? [],
     imported,
     refresh: () => {
       hasMore = true

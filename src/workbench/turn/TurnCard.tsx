@@ -65,9 +65,9 @@ const Facts = ({ facts, relations, status }: {
   )
 }
 
-const Answer = ({ facts }: { readonly facts: TurnFacts }) => {
+const Answer = ({ calls, facts }: { readonly facts: TurnFacts; readonly calls: TurnFacts["toolCalls"] }) => {
   const isRunning = facts.status === "running"
-  const hasCome = facts.text !== "" || facts.reasoning !== "" || facts.toolCalls.length > 0
+  const hasCome = facts.text !== "" || facts.reasoning !== "" || calls.length > 0
   return (
     <>
       {facts.reasoning !== "" && (
@@ -77,7 +77,7 @@ const Answer = ({ facts }: { readonly facts: TurnFacts }) => {
         </details>
       )}
       {facts.text !== "" && <Markdown text={facts.text} streaming={isRunning} />}
-      {facts.toolCalls.map((call) => (
+      {calls.map((call) => (
         <pre key={call.toolCallId} class="json" tabIndex={0} role="region" aria-label={`Call of tool ${call.toolName}`}>
           {`${call.toolName} ${JSON.stringify(call.arguments, null, 2)}`}
         </pre>
@@ -107,9 +107,10 @@ const Verbs = ({ earlier, entry, facts, session, verbs, workbench }: Props & {
 }) => {
   const { note, pending } = session.asked(entry)
   const busy = session.running.value
+  const asked = pending === undefined ? undefined : `The server was asked to ${pending}; its answer is not here yet.`
   const whyNot = (verb: Verb): string | undefined =>
-    pending !== undefined
-      ? `The server was asked to ${pending}; its answer is not here yet.`
+    asked !== undefined
+      ? asked
       : earlier
       ? "This is the turn as it was; go back to now first."
       : verb !== "cancel" && busy !== undefined
@@ -122,7 +123,7 @@ const Verbs = ({ earlier, entry, facts, session, verbs, workbench }: Props & {
         {verbs.map((verb) => (
           <Action
             key={verb}
-            class={verb === "cancel" ? "danger" : verb === "resume" ? "main" : ""}
+            class={verb === "cancel" ? "danger" : verb === "resume" ? "main" : undefined}
             why={whyNot(verb)}
             onClick={() => {
               void session.command(entry, verb)
@@ -147,8 +148,7 @@ const Verbs = ({ earlier, entry, facts, session, verbs, workbench }: Props & {
         </button>
         <span class="quiet number">{TurnView.usageText(facts.usage)}</span>
       </p>
-      {pending !== undefined && <p class="quiet">The server was asked to {pending} …</p>}
-      {note !== "" && <p class="quiet">{note}</p>}
+      <p class="quiet">{asked ?? note}</p>
     </>
   )
 }
@@ -181,7 +181,7 @@ export const TurnCard = (props: Props) => {
           <button type="button" onClick={() => looking.rewind(undefined)}>Back to now</button>
         </div>
       )}
-      <Answer facts={facts} />
+      <Answer facts={facts} calls={facts.foldedAt === undefined ? facts.toolCalls : session.callsOf(entry.id)} />
       <Notes {...props} facts={facts} />
       <Verbs {...props} facts={facts} verbs={TurnView.verbsOf(facts, children)} earlier={earlier} />
     </div>
