@@ -241,7 +241,7 @@ describe("the checkpoint panel", () => {
   it("reads the newest checkpoint first", () => {
     const { html, text } = stage({ events: Events.plain("t1") })
     assert.include(text("checkpoint"), "Status ✓ Completed")
-    assert.include(text("checkpoint"), "1 committing seq 6 newest Reading checkpoint 1 …")
+    assert.include(text("checkpoint"), "1 committing seq 6 Reading checkpoint 1 …")
     assert.lengthOf(html("checkpoint").match(/aria-pressed="true"/g) ?? [], 1)
   })
 })

@@ -13,7 +13,7 @@ export const Action = (
     readonly why?: string | undefined
     /** The element that shows the reason. */
     readonly describedBy?: string
-    readonly class?: string
+    readonly class?: string | undefined
     readonly label?: string
     readonly submits?: boolean
   }
