@@ -1,9 +1,8 @@
 import { assert, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
+import * as Chat from "./Chat.ts"
 import { see } from "./Scene.ts"
 import { browsing } from "./suite.ts"
-
-const brokenLoad = /^console: Failed to load resource/
 
 browsing("the sessions of the page", ({ cut, open, stage }) => {
   it("a session is exported as the server gives it", async () => {
@@ -28,7 +27,7 @@ browsing("the sessions of the page", ({ cut, open, stage }) => {
     const { id } = await server.api.createSession({ title: "To be deleted" })
     await server.api.run(id, { message: "Hello" })
     const { allow, page } = await open(`${proxy.url}/?session=${id}`)
-    allow(brokenLoad)
+    allow(Chat.brokenLoad)
     await see(page, "Completed")
     const remove = async () => {
       await page.getByRole("button", { name: "Session menu" }).click()
@@ -51,7 +50,7 @@ browsing("the sessions of the page", ({ cut, open, stage }) => {
     const { id } = await api.createSession({ title: "Gone soon" })
     await api.run(id, { message: "Hello" })
     const { allow, page } = await open(`${url}/?session=${id}`)
-    allow(brokenLoad)
+    allow(Chat.brokenLoad)
     await see(page, "Completed")
     await see(page, /Live|Replayed/)
     await api.ask("DELETE", `/v1/sessions/${id}`)
@@ -63,13 +62,13 @@ browsing("the sessions of the page", ({ cut, open, stage }) => {
     const { api, url } = await stage()
     const { id } = await api.createSession()
     const [first, second] = [await open(`${url}/?session=${id}`), await open(`${url}/?session=${id}`)]
-    for (const [from, text] of [[first, "from the first"], [second, "from the second"]] as const) {
+    for (const [number, from, text] of [[1, first, "from the first"], [2, second, "from the second"]] as const) {
       await from.page.getByRole("textbox", { name: "Message" }).fill(text)
       await from.page.keyboard.press("Control+Enter")
-      for (const { page } of [first, second]) await page.getByText(text).nth(1).waitFor()
+      for (const { page } of [first, second]) await Chat.seeCard(page, number, "Completed")
     }
     const texts = await Promise.all(
-      [first, second].map(({ page }) => page.getByLabel("Transcript").first().innerText())
+      [first, second].map(({ page }) => page.getByRole("region", { name: "Transcript" }).innerText())
     )
     assert.strictEqual(texts[0]?.replaceAll(/\d+ ms/g, ""), texts[1]?.replaceAll(/\d+ ms/g, ""))
   })
