@@ -25,7 +25,7 @@ const Saved = ({ mark, server, turnId }: {
   return (
     <>
       <div class="row">
-        <p class="quiet grow">{Words.characters(checkpoint.text.length)} of text at that seq</p>
+        <p class="quiet grow">{Words.characters(checkpoint.text.length)} of text at that seq.</p>
         <CopyButton what={`checkpoint ${mark.checkpoint}`} text={() => EventText.json(checkpoint)} />
       </div>
       <pre class="json" tabIndex={0} role="group" aria-label={`Checkpoint ${mark.checkpoint} as JSON`}>
