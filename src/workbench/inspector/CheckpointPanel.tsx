@@ -77,7 +77,7 @@ export const CheckpointPanel = ({ entry, facts, isRead, looking, server, session
       </dl>
       <h3>Checkpoints</h3>
       {newest === undefined || shown === undefined
-        ? isRead && <p class="none">{CheckpointText.noCheckpoint(facts)}</p>
+        ? isRead && <p class="none">No checkpoint is saved.</p>
         : (
           <>
             <ol class="marks" tabIndex={0} role="list" aria-label="History of checkpoints">

@@ -15,7 +15,3 @@ export const resumeText = (facts: TurnFacts, children: TurnView.Children): strin
     ? `Possible: the answer goes on after the ${Words.characters(facts.textChars)} that are kept.`
     : "Possible: from the beginning, as no text had come."
 }
-
-/** Why there is none. */
-export const noCheckpoint = (facts: TurnFacts): string =>
-  facts.foldedAt !== undefined ? "Retention removed the marks of its checkpoints." : "No checkpoint is saved."

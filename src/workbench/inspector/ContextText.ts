@@ -47,7 +47,5 @@ export const partsOf = ({ slots, window }: ContextManifest): ReadonlyArray<{ slo
 }
 
 /** Why a turn has no context. */
-export const noContext = (facts: TurnFacts): string => {
-  if (facts.foldedAt !== undefined) return "Retention removed the record of what was sent."
-  return facts.status === "running" ? "The context is not built yet." : "No context was built: the turn ended before."
-}
+export const noContext = (facts: TurnFacts): string =>
+  facts.status === "running" ? "The context is not built yet." : "No context was built: the turn ended before."

@@ -100,7 +100,8 @@ const TurnPanel = ({ choice, entry, looking, server, session }: {
   const log = entry.log.value
   const panel = looking.panel.value
   const facts = looking.factsOf(entry)
-  const isRead = log.state === "folded" || log.state === "whole"
+  // of a folded turn the note above says what is not there
+  const isRead = log.state === "whole"
   return (
     <>
       {!isPreviewed(looking) && <LogNotes all entry={entry} session={session} />}

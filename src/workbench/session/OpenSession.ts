@@ -18,6 +18,9 @@ import * as SessionMessages from "./SessionMessages.ts"
 import * as SessionModel from "./SessionModel.ts"
 import type { TurnEntry } from "./TurnEntry.ts"
 
+/** Until messages that could not be read are read again. */
+const messagesAgainMs = 3_000
+
 /** What was asked of a turn, and what came of it. */
 export interface Asked {
   /** The command that the server has not answered yet. */
@@ -97,7 +100,10 @@ export const open = (options: Options): OpenSession => {
 
   const messages = SessionMessages.make({
     read: (cursor) => server.messages(sessionId, cursor),
-    onFailed: refused
+    onFailed: (error) => {
+      refused(error)
+      Clock.timer(messagesAgainMs, () => isClosed || void messages.refresh())
+    }
   })
 
   const announcementOf = (entry: TurnEntry): string => {
