@@ -170,7 +170,13 @@ export const make = (): Workbench => {
   }
 
   const sending = Sending.make({
-    server,
+    server: {
+      ...server,
+      start: (...start) => {
+        const ask = () => server.start(...start)
+        return session.peek()?.withRoom(ask) ?? ask()
+      }
+    },
     sessionId,
     looking,
     onMade: (id, isOpened) => {

@@ -73,6 +73,27 @@ browsing("the sessions of the page", ({ cut, open, stage }) => {
     assert.strictEqual(texts[0]?.replaceAll(/\d+ ms/g, ""), texts[1]?.replaceAll(/\d+ ms/g, ""))
   })
 
+  it("six pages of one server, which take all connections that a browser has to it, still cancel and send", async () => {
+    const { api, url } = await stage()
+    const { id } = await api.createSession()
+    const pages = []
+    for (let count = 0; count < 6; count++) {
+      const { page } = await open(`${url}/?session=${id}`)
+      await Chat.seeLive(page)
+      pages.push(page)
+    }
+    const [page] = pages
+    if (page === undefined) return assert.fail("no page is open")
+    await api.start(id, { script: { deltas: 10_000, delayMs: 20 } })
+    await Chat.seeCard(page, 1, "Streaming")
+    await Chat.button(Chat.card(page, 1), "Cancel").click()
+    await Chat.seeCard(page, 1, "Cancelled")
+    await Chat.message(page).fill("and on")
+    await Chat.button(page, "Send").click()
+    await Chat.seeCard(page, 2, "Completed")
+    await Chat.seeLive(page)
+  })
+
   it("the theme that was chosen is kept", async () => {
     const { url } = await stage()
     const { page } = await open(url, { width: 1_280, theme: "light" })

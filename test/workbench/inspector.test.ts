@@ -190,7 +190,7 @@ describe("the context panel", () => {
     assert.include(page, "Past 70 % of the window (72 % used): here compaction would start.")
     assert.include(
       html("context"),
-      'aria-label="720 of 900 tokens, window 1,000, reserve 100: Instructions 300, Earlier messages 400, This message 20"'
+      'aria-label="720 of 900 tokens: Instructions 300, Earlier messages 400, This message 20"'
     )
   })
 

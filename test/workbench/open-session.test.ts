@@ -42,12 +42,20 @@ const stage = (given: { readonly turns?: ReadonlyArray<Turn>; readonly journal?:
       asked.push("messages")
       return Promise.resolve({ items: [] })
     },
-    events: (_, { after, live: isLive }) => {
+    events: (_, { after, live: isLive, signal }) => {
       const refusal = refusals.shift()
       if (refusal !== undefined) return Promise.reject(refusal)
       asked.push(`${isLive ? "live" : "missed"} after ${after}`)
       if (!isLive) return Promise.resolve(new Response(":\n\n"))
       const body = new ReadableStream<Uint8Array>({ start: (controller) => void (live = controller) })
+      // as a browser does: what is given up fails
+      signal.addEventListener("abort", () => {
+        try {
+          live?.error(new Error("aborted"))
+        } catch {
+          // it had ended
+        }
+      })
       return Promise.resolve(new Response(body))
     }
   }
@@ -147,6 +155,31 @@ describe("an open session", () => {
     await settle()
     assert.deepStrictEqual([session.running.value, session.turns.value[0]?.log.value.events], [undefined, events])
     session.close()
+  })
+
+  it("a request that finds no connection for a second takes that of the stream, which comes back after it", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })
+    try {
+      const at = stage({ turns: [summary("t1", 8)] })
+      const session = at.open()
+      await settle()
+      let answer = (): void => {}
+      const asked = session.withRoom(() => new Promise<void>((resolve) => answer = resolve))
+      vi.advanceTimersByTime(999)
+      await settle()
+      assert.strictEqual(session.connection.value.state, "live")
+      vi.advanceTimersByTime(1)
+      await settle()
+      assert.strictEqual(session.connection.value.state, "resting")
+      answer()
+      await asked
+      await settle()
+      await settle()
+      assert.strictEqual(session.connection.value.state, "live")
+      session.close()
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it("nothing of it is heard after it is closed", async () => {

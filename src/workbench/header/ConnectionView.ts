@@ -71,7 +71,7 @@ export const announcement = (before: ShownConnection, now: ShownConnection): str
     case "reconnecting":
       return `Reconnecting. ${now.reason}`
     case "live":
-      return now.replayed === 0 ? "Connected again." : `Connected again, ${now.replayed} events replayed.`
+      return "Connected again."
     default:
       return ""
   }

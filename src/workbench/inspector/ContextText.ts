@@ -31,9 +31,7 @@ export const barText = (manifest: ContextManifest): string => {
   const parts = manifest.slots.filter(({ tokens }) => tokens > 0).map(({ slot, tokens }) =>
     `${titleOf(slot)} ${Words.number(tokens)}`
   )
-  return `${sumText(manifest)}, window ${Words.number(manifest.window)}, reserve ${Words.number(manifest.reserve)}: ${
-    parts.length === 0 ? "nothing" : parts.join(", ")
-  }`
+  return `${sumText(manifest)}: ${parts.join(", ")}`
 }
 
 /** Parts of the window, in percent; together at most 100. */

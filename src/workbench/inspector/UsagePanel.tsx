@@ -105,7 +105,7 @@ export const UsagePanel = ({ facts, isRead, looking, server, session }: Props) =
         <dd>{UsageText.finishText(facts)}</dd>
       </dl>
       <SessionTotals server={server} session={session} />
-      <p class="quiet">Input includes what the cache gave and took; output includes reasoning.</p>
+      <p class="quiet">Input includes the cache, output includes reasoning.</p>
     </>
   )
 }

@@ -18,6 +18,9 @@ import * as SessionMessages from "./SessionMessages.ts"
 import * as SessionModel from "./SessionModel.ts"
 import type { TurnEntry } from "./TurnEntry.ts"
 
+/** A request that waits for longer may be waiting for a connection: a browser has six to a host, for all its pages. */
+const crowdedMs = 1_000
+
 /** Until messages that could not be read are read again. */
 const messagesAgainMs = 3_000
 
@@ -53,6 +56,8 @@ export interface OpenSession {
    */
   readonly readEvents: (entry: TurnEntry) => () => void
   readonly retryNow: () => void
+  /** Makes a request, and where it finds no connection leaves it that of the stream, which comes back after it. */
+  readonly withRoom: <A>(ask: () => Promise<A>) => Promise<A>
   /** Nobody sees the page, until `retryNow`. */
   readonly rest: () => void
   readonly close: () => void
@@ -212,6 +217,20 @@ export const open = (options: Options): OpenSession => {
     }
   })
 
+  const withRoom = async <A>(ask: () => Promise<A>): Promise<A> => {
+    let isCrowded = false
+    const calm = Clock.timer(crowdedMs, () => {
+      isCrowded = true
+      follower.rest()
+    })
+    try {
+      return await ask()
+    } finally {
+      calm()
+      if (isCrowded) follower.retryNow()
+    }
+  }
+
   const setAsked = (entry: TurnEntry, now: Asked): void => {
     asked.value = new Map(asked.peek()).set(entry.id, now)
   }
@@ -232,7 +251,7 @@ export const open = (options: Options): OpenSession => {
     command: async (entry, verb) => {
       setAsked(entry, { pending: verb, note: "" })
       try {
-        const turn = await server.command(entry.id, verb)
+        const turn = await withRoom(() => server.command(entry.id, verb))
         setAsked(entry, { pending: undefined, note: verb === "cancel" ? TurnView.cancelConfirmed(turn) : "" })
       } catch (error) {
         // a refused child is in the journal: its own card says why
@@ -244,6 +263,7 @@ export const open = (options: Options): OpenSession => {
     },
     readEvents: reads.look,
     retryNow: follower.retryNow,
+    withRoom,
     rest: follower.rest,
     close: () => {
       isClosed = true
