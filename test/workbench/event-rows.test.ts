@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import type { TurnEvent } from "../../src/domain/TurnEvent.ts"
+import * as UsageSum from "../../src/domain/UsageSum.ts"
 import * as EventRows from "../../src/workbench/inspector/EventRows.ts"
 import * as EventText from "../../src/workbench/inspector/EventText.ts"
 import * as Events from "./events.ts"
@@ -158,20 +159,22 @@ describe("an event in words", () => {
   })
 
   it("never says 0 for what nobody counted", () => {
-    const none = {
-      inputTokens: null,
-      outputTokens: null,
-      cacheReadTokens: null,
-      cacheWriteTokens: null,
-      reasoningTokens: null,
-      totalTokens: null
-    }
-    const data = { usage: none, source: "reported", contextPercent: null }
+    const data = { usage: UsageSum.unknown, source: "reported", contextPercent: null }
     assert.strictEqual(detail({ type: "telemetry.usage", data }), "tokens unknown (reported)")
     assert.include(
-      detail({ type: "telemetry.usage", data: { ...data, usage: { ...none, outputTokens: 2 } } }),
+      detail({ type: "telemetry.usage", data: { ...data, usage: { ...UsageSum.unknown, outputTokens: 2 } } }),
       "unknown in, 2 out"
     )
+  })
+
+  it("as a row of a run is its first, with the text of all and the seq of the last", () => {
+    const events = Events.plain("t1")
+    assert.deepStrictEqual(EventText.contentOf(events, 4, 5), {
+      ...events[3],
+      toSeq: 5,
+      data: { kind: "text", text: "Hello" }
+    })
+    assert.strictEqual(EventText.contentOf(events, 8, 8), events[7])
   })
 
   it("is cut where it is long, and says so; what is copied is whole", () => {

@@ -64,14 +64,16 @@ const detailOfEvent = (event: TurnEvent): string => {
 export const detailOf = (first: TurnEvent, chars: number): string =>
   first.type === "model.delta" ? deltaText(first.data.kind, chars) : detailOfEvent(first)
 
-/** The joined text of the deltas from one seq to another. */
-export const joined = (events: ReadonlyArray<TurnEvent>, fromSeq: number, toSeq: number): string =>
-  events.slice(fromSeq - 1, toSeq)
-    .map((event) => event.type === "model.delta" ? event.data.text : "")
-    .join("")
+/** What a row holds: an event as it is, or of a run of deltas the first with the text of all. */
+export const contentOf = (events: ReadonlyArray<TurnEvent>, fromSeq: number, toSeq: number): unknown => {
+  const first = events[fromSeq - 1]
+  if (fromSeq === toSeq || first?.type !== "model.delta") return first
+  const text = events.slice(fromSeq - 1, toSeq).map((event) => event.type === "model.delta" ? event.data.text : "")
+  return { ...first, toSeq, data: { ...first.data, text: text.join("") } }
+}
 
 /** A text as far as it is drawn. */
-export const short = (text: string): string =>
+const short = (text: string): string =>
   text.length <= valueMax
     ? text
     : `${text.slice(0, valueMax)}… and ${Words.number(text.length - valueMax)} characters more; Copy gives all of it`

@@ -32,15 +32,14 @@ interface RowProps {
 
 const Detail = ({ events, row }: RowProps) => {
   const count = row.toSeq - row.fromSeq + 1
-  const first = events[row.fromSeq - 1]
-  const what = count === 1 ? `event ${row.fromSeq}` : `the text of ${count} deltas`
-  const whole = () => count === 1 ? EventText.json(first) : EventText.joined(events, row.fromSeq, row.toSeq)
+  const what = count === 1 ? `event ${row.fromSeq}` : `${count} deltas`
+  const content = EventText.contentOf(events, row.fromSeq, row.toSeq)
   return (
     <div class="event-detail">
       <pre class="json" tabIndex={0} role="group" aria-label={`Content of ${what}`}>
-        {count === 1 ? EventText.shownJson(first) : EventText.short(whole())}
+        {EventText.shownJson(content)}
       </pre>
-      <CopyButton what={what} text={whole} />
+      <CopyButton what={what} text={() => EventText.json(content)} />
     </div>
   )
 }

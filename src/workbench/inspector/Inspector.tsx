@@ -4,6 +4,7 @@
  */
 import { type Signal, useSignal } from "@preact/signals"
 import { useEffect } from "preact/hooks"
+import * as Words from "../kit/Words.ts"
 import type { Server } from "../server/Server.ts"
 import { type Looking, type Panel, panels } from "../session/Looking.ts"
 import type { OpenSession } from "../session/OpenSession.ts"
@@ -14,7 +15,6 @@ import { ContextPanel } from "./ContextPanel.tsx"
 import * as EventRows from "./EventRows.ts"
 import { EventsPanel } from "./EventsPanel.tsx"
 import "./inspector.css"
-import * as Words from "../kit/Words.ts"
 import * as InspectorText from "./InspectorText.ts"
 import { UsagePanel } from "./UsagePanel.tsx"
 
