@@ -3,6 +3,8 @@
  * Answers are told apart by their tokens: the short script's delta i is the number i in seven digits and a blank.
  */
 import type { Locator, Page } from "playwright-core"
+import type { Stage } from "./Stage.ts"
+import type { Tools } from "./suite.ts"
 
 export const addressOf = (base: string, sessionId: string): string => `${base}/?session=${sessionId}`
 
@@ -32,6 +34,16 @@ export const chooseModel = async (page: Page, model: string): Promise<void> => {
 }
 
 export const seeLive = (page: Page): Promise<void> => page.getByText(/Live|Replayed/).first().waitFor()
+
+/** A new session, in a page whose connections a test can cut. */
+export const behindCut = async ({ cut, open }: Pick<Tools, "cut" | "open">, server: Stage) => {
+  const proxy = await cut(server)
+  const { id } = await server.api.createSession()
+  const { allow, page } = await open(addressOf(proxy.url, id))
+  allow(brokenLoad)
+  await seeLive(page)
+  return { proxy, id, page }
+}
 
 /** The place of the session that the header names. */
 export const seeSeq = (page: Page, seq: number): Promise<void> =>

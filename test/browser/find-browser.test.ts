@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { findBrowser } from "../../.ci/find-browser.mjs"
 
-describe.skipIf(process.platform === "win32")("the browser of this machine", () => {
+describe.skipIf(process.platform === "win32")("the browser of this machine (needs a POSIX shell)", () => {
   let folder = ""
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), "turnstream-browser-"))

@@ -75,12 +75,7 @@ browsing("failing and trying again", ({ cut, open }) => {
   })
 
   it("turns that stream one after the other, cut off and read again, keep their texts apart", async () => {
-    const proxy = await cut(server)
-    const { id } = await server.api.createSession()
-    const opened = await open(Chat.addressOf(proxy.url, id))
-    opened.allow(Chat.brokenLoad)
-    const { page } = opened
-    await Chat.seeLive(page)
+    const { id, page, proxy } = await Chat.behindCut({ cut, open }, server)
     const names = ["alpha", "beta", "gamma"]
     for (const name of names) {
       await server.api.start(id, {

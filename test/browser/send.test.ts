@@ -94,12 +94,7 @@ browsing("sending a message", ({ cut, open }) => {
   })
 
   it("a refused message is still in its box, also after a reload, and is then one turn", async () => {
-    const proxy = await cut(server)
-    const { id } = await server.api.createSession()
-    const opened = await open(Chat.addressOf(proxy.url, id))
-    opened.allow(Chat.brokenLoad)
-    const { page } = opened
-    await Chat.seeLive(page)
+    const { id, page, proxy } = await Chat.behindCut({ cut, open }, server)
     proxy.answer(/^POST .*\/turns$/, { status: 503, code: "StorageUnavailable", detail: "The disk is full." })
     await Chat.message(page).fill("Keep this")
     await Chat.button(page, "Send").click()
@@ -117,12 +112,7 @@ browsing("sending a message", ({ cut, open }) => {
   })
 
   it("a message that is sent while the server is down is kept until it is back", async () => {
-    const proxy = await cut(server)
-    const { id } = await server.api.createSession()
-    const opened = await open(Chat.addressOf(proxy.url, id))
-    opened.allow(Chat.brokenLoad)
-    const { page } = opened
-    await Chat.seeLive(page)
+    const { id, page, proxy } = await Chat.behindCut({ cut, open }, server)
     await proxy.refuse()
     await Chat.message(page).fill("Is anybody there?")
     await Chat.message(page).press("Control+Enter")

@@ -6,12 +6,12 @@ import { useEffect, useRef } from "preact/hooks"
 import type { ProviderDiagnostics } from "../../provider/ProviderRegistry.ts"
 import { Action } from "../kit/Action.tsx"
 import { Named } from "../kit/Named.tsx"
+import * as Words from "../kit/Words.ts"
 import type { TurnRequest } from "../server/Server.ts"
 import type { OpenSession } from "../session/OpenSession.ts"
 import type { TurnEntry } from "../session/TurnEntry.ts"
 import type { Workbench } from "../Workbench.ts"
 import "./composer.css"
-import * as Words from "../kit/Words.ts"
 import * as ComposerView from "./ComposerView.ts"
 import { choiceOf, ProviderPicker } from "./ProviderPicker.tsx"
 import { UseDeterministic } from "./UseDeterministic.tsx"
@@ -22,11 +22,7 @@ const PreviewLine = ({ workbench }: { readonly workbench: Workbench }) => {
   const text = preview.state === "asking"
     ? "Building the context …"
     : `Would send ${Words.number(preview.manifest.total)} of ${Words.number(preview.manifest.budget)} tokens`
-  return (
-    <p class="quiet number">
-      {text}
-    </p>
-  )
+  return <p class="quiet number">{text}</p>
 }
 
 /** What stands in the way, with the way out where there is one. */
@@ -54,7 +50,7 @@ const Why = ({ id, provider, reason, workbench }: {
 const CancelButton = ({ entry, session }: { readonly entry: TurnEntry; readonly session: OpenSession }) => (
   <Action
     class="danger"
-    why={session.asked(entry).pending === undefined ? undefined : "The server was asked; its answer is not here yet."}
+    why={Words.waitingFor(session.asked(entry).pending)}
     onClick={() => void session.command(entry, "cancel")}
   >
     Cancel turn

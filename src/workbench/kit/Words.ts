@@ -17,3 +17,7 @@ export const minute = (at: string): string => `${at.slice(0, 16).replace("T", " 
 /** What was thrown, in words that can be shown. */
 export const messageOf = (error: unknown): string =>
   error instanceof Error ? error.message : "The page failed. Reload it."
+
+/** Why a command cannot be given while the server has not answered one; undefined where it has. */
+export const waitingFor = (pending: string | undefined): string | undefined =>
+  pending && `The server was asked to ${pending}; its answer is not here yet.`

@@ -67,6 +67,13 @@ export const make = (session: ReadonlySignal<OpenSession | undefined>): Looking 
     return entry === undefined || at.value === undefined ? entry?.log.value.folded : foldTo(entry, at.value)
   })
 
+  /** Made once for all that show it. */
+  const earlier = computed(() => {
+    const state = folded.value
+    const failures = turn.value?.facts.value.failures ?? []
+    return state && TurnFacts.ofState(state, failures.filter(({ seq }) => seq <= state.lastSeq))
+  })
+
   return {
     session,
     turn,
@@ -94,16 +101,7 @@ export const make = (session: ReadonlySignal<OpenSession | undefined>): Looking 
     showPreview: (next) => {
       preview.value = next
     },
-    factsOf: (entry) => {
-      const earlier = at.value !== undefined && turn.value === entry ? folded.value : undefined
-      return earlier === undefined
-        ? entry.facts.value
-        : TurnFacts.ofState(
-          earlier,
-          entry.log.value.events.flatMap((event) =>
-            event.type === "attempt.failed" && event.seq <= earlier.lastSeq ? [event] : []
-          )
-        )
-    }
+    factsOf: (entry) =>
+      (at.value !== undefined && turn.value === entry ? earlier.value : undefined) ?? entry.facts.value
   }
 }

@@ -107,7 +107,7 @@ const Verbs = ({ earlier, entry, facts, session, verbs, workbench }: Props & {
 }) => {
   const { note, pending } = session.asked(entry)
   const busy = session.running.value
-  const asked = pending === undefined ? undefined : `The server was asked to ${pending}; its answer is not here yet.`
+  const asked = Words.waitingFor(pending)
   const whyNot = (verb: Verb): string | undefined =>
     asked !== undefined
       ? asked
