@@ -6,7 +6,6 @@
  * up this process (the driver is synchronous), so it is for commands, not for a process that serves. It never holds up
  * the owner's writes; the owner's log cannot shrink until the copy is done.
  */
-import * as Reactivity from "@effect/experimental/Reactivity"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Fs from "node:fs"
@@ -85,8 +84,7 @@ export const backup = Effect.fn("DatabaseBackup.backup")(
     )
     return { destination, bytes } satisfies Backup
   },
-  Effect.scoped,
-  Effect.provide(Reactivity.layer)
+  Effect.scoped
 )
 
 const refuseExisting = (destination: string) =>

@@ -5,8 +5,6 @@
  * file or an unprepared statement that does not parse. Here a lock is answered after 1 ms and retried on `Clock`, and
  * every failure is a `SqlError` or, once, a `DatabaseError`.
  */
-import type * as Reactivity from "@effect/experimental/Reactivity"
-import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
@@ -15,6 +13,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { DatabaseError } from "./Database.ts"
+import * as SqliteClient from "./SqliteClient.ts"
 
 /** The storage's code (`SQLITE_BUSY`, `ENOSPC`, ...) and words, found below the wrappers. */
 export const causeOf = (failure: unknown): { readonly code: string | undefined; readonly message: string } => {
@@ -126,12 +125,7 @@ export const immediate = (sql: SqlClient.SqlClient) =>
 const cacheKib = 512
 
 const open = (path: string, options: { readonly readonly: boolean }) =>
-  SqliteClient.make({
-    filename: path,
-    readonly: options.readonly,
-    // The driver would switch to WAL under its 5 s timeout; `openWriter` does it under ours.
-    disableWAL: true
-  }).pipe(
+  SqliteClient.make({ filename: path, readonly: options.readonly }).pipe(
     Effect.catchAllDefect((defect) => fromFailure(path)(defect)),
     Effect.tap((sql) =>
       Effect.mapError(
@@ -141,7 +135,7 @@ const open = (path: string, options: { readonly readonly: boolean }) =>
     )
   )
 
-type Opened = Effect.Effect<SqlClient.SqlClient, DatabaseError, Scope.Scope | Reactivity.Reactivity>
+type Opened = Effect.Effect<SqlClient.SqlClient, DatabaseError, Scope.Scope>
 
 const JournalMode = Schema.Struct({ journal_mode: Schema.String })
 const Synchronous = Schema.Struct({ synchronous: Schema.Int })

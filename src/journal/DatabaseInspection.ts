@@ -3,7 +3,6 @@
  * migrated, no ownership is taken. `PRAGMA quick_check` reads every page and holds this process up meanwhile (seconds
  * for a big journal), so this is for a command, not for a process that serves.
  */
-import * as Reactivity from "@effect/experimental/Reactivity"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -74,6 +73,5 @@ export const inspect = Effect.fn("DatabaseInspection.inspect")(
       return { path, schemaVersion, newestVersion, owner, faults } satisfies Inspection
     }).pipe(Effect.mapError(fromFailure(path)))
   },
-  Effect.scoped,
-  Effect.provide(Reactivity.layer)
+  Effect.scoped
 )

@@ -10,7 +10,6 @@
  * not the one it uses; an acknowledged commit survives power loss only with it. `relaxed` may lose the commits since
  * the last checkpoint then, and never the file.
  */
-import * as Reactivity from "@effect/experimental/Reactivity"
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -94,7 +93,7 @@ const open = Effect.fn("DatabaseSqlite.open")(function*(options: Options) {
 
 /** Call once and name the result: two calls are two instances, and the second is refused as owned. */
 export const layer = (options: Options): Layer.Layer<Database, DatabaseError> =>
-  Layer.scoped(Database, open(options)).pipe(Layer.provide(Reactivity.layer))
+  Layer.scoped(Database, open(options))
 
 export interface ReadOnlyOptions {
   readonly dataDir: string
@@ -130,4 +129,4 @@ const openReadOnly = Effect.fn("DatabaseSqlite.openReadOnly")(function*(options:
 
 /** For commands that only read: no ownership, no migration, and works beside a running owner. */
 export const layerReadOnly = (options: ReadOnlyOptions): Layer.Layer<Database, DatabaseError> =>
-  Layer.scoped(Database, openReadOnly(options)).pipe(Layer.provide(Reactivity.layer))
+  Layer.scoped(Database, openReadOnly(options))

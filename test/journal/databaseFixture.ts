@@ -1,6 +1,4 @@
 /** A fresh folder per test, and raw connections that stand for "another program". */
-import * as Reactivity from "@effect/experimental/Reactivity"
-import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -12,6 +10,7 @@ import * as Path from "node:path"
 import { Database, type DatabaseError, type DatabaseShape } from "../../src/journal/Database.ts"
 import * as DatabaseSqlite from "../../src/journal/DatabaseSqlite.ts"
 import type { Migration } from "../../src/journal/Migrations.ts"
+import * as SqliteClient from "../../src/journal/SqliteClient.ts"
 
 export const freshFolder = Effect.acquireRelease(
   Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "turnstream-"))),
@@ -58,8 +57,7 @@ export const openReadOnly = (dataDir: string, migrations: ReadonlyArray<Migratio
   build(DatabaseSqlite.layerReadOnly({ dataDir, migrations }))
 
 /** A plain connection to a file, for the length of the scope. */
-export const raw = (path: string) =>
-  SqliteClient.make({ filename: path, disableWAL: true }).pipe(Effect.provide(Reactivity.layer))
+export const raw = (path: string) => SqliteClient.make({ filename: path, readonly: false })
 
 /** The writer of a database that was opened for writing. */
 export const writerOf = (database: DatabaseShape) => {

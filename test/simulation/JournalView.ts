@@ -2,12 +2,11 @@
  * The journal's file as another program sees it: a connection of its own that reads committed rows, and remembers every
  * batch, because a committed event stays as it is. Synchronous, so that a reader's claim is checked when it is made.
  */
-import * as Reactivity from "@effect/experimental/Reactivity"
-import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as TurnEvent from "../../src/domain/TurnEvent.ts"
+import * as SqliteClient from "../../src/journal/SqliteClient.ts"
 
 type Row = { readonly [column: string]: string | number | null }
 
@@ -40,9 +39,8 @@ const tablesOf = [
 export const open = (path: string) => {
   const scope = Effect.runSync(Scope.make())
   const connection = Effect.runSync(
-    SqliteClient.make({ filename: path, readonly: true, disableWAL: true }).pipe(
+    SqliteClient.make({ filename: path, readonly: true }).pipe(
       Effect.flatMap((sql) => sql.reserve),
-      Effect.provide(Reactivity.layer),
       Scope.extend(scope)
     )
   )
