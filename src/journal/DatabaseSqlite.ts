@@ -92,8 +92,7 @@ const open = Effect.fn("DatabaseSqlite.open")(function*(options: Options) {
 })
 
 /** Call once and name the result: two calls are two instances, and the second is refused as owned. */
-export const layer = (options: Options): Layer.Layer<Database, DatabaseError> =>
-  Layer.scoped(Database, open(options))
+export const layer = (options: Options): Layer.Layer<Database, DatabaseError> => Layer.scoped(Database, open(options))
 
 export interface ReadOnlyOptions {
   readonly dataDir: string

@@ -15,6 +15,7 @@ import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
+import type * as Tracer from "effect/Tracer"
 import type { HistoryReader } from "../domain/History.ts"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
 import type { Message, Part, UserPart } from "../domain/Message.ts"
@@ -99,6 +100,19 @@ export interface Append {
   readonly events: ReadonlyArray<TurnEvent>
   /** Contents of context slots (`ContextBuilder`), stored once per session and hash. */
   readonly contents?: ReadonlyArray<{ readonly hash: string; readonly content: string }>
+}
+
+/**
+ * A running turn whose events gather while the transaction before is under way: the next one takes all there are then, so
+ * that a tick's events of every turn share one commit and no fiber is woken for any of them. All synchronous.
+ */
+export interface AppendSource {
+  /** Asked once, when the transaction begins; undefined where nothing is to be written any more. */
+  readonly take: () => Append | undefined
+  /** Told once what became of what it gave; after a success, when followers have been told. */
+  readonly settle: (exit: Exit.Exit<void, WriteError>) => void
+  /** Of the turn. */
+  readonly span: Tracer.AnySpan | undefined
 }
 
 /** What a rewrite of the file gave back. */
@@ -263,6 +277,8 @@ export class Journal extends Context.Tag("turnstream/journal/Journal")<Journal, 
    * Appends of one turn must not overlap. A repeat of events that are committed already succeeds without writing.
    */
   readonly append: (append: Append) => Effect.Effect<void, WriteError>
+  /** Has the next transaction take what the source has gathered; again for what gathers after that. */
+  readonly enlist: (source: AppendSource) => void
   /**
    * Appends of different turns at once, for a restart with thousands to close: what each came to, in their order. As
    * many as a transaction may hold (some hundreds).

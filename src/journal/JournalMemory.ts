@@ -268,6 +268,10 @@ const make = () => {
           : { turnId: store.idOf(found), bodyHash: found.idempotency.bodyHash }
       }),
     append: (append) => Effect.suspend(() => appendNow(append)),
+    enlist: (source) => {
+      const append = source.take()
+      if (append !== undefined) source.settle(appendNow(append))
+    },
     appendAll: (appends) => Effect.sync(() => appends.map(appendNow)),
     turn: (id) =>
       withTurn(id, (turn) => {

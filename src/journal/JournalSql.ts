@@ -7,6 +7,7 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type { TurnId } from "../domain/Ids.ts"
 import { type Fenced, JournalFailure } from "../domain/TurnError.ts"
@@ -27,6 +28,9 @@ const forReadingOnly = (operation: string) =>
 
 const readOnly: Omit<Writer.Writer, "fenced"> = {
   append: () => forReadingOnly("append"),
+  enlist: (source) => {
+    if (source.take() !== undefined) source.settle(Exit.fail(forReadingOnly("append")))
+  },
   appendAll: () => forReadingOnly("append"),
   submit: forReadingOnly,
   maintain: forReadingOnly,
@@ -165,6 +169,7 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
     }),
     admit: Effect.fn("Journal.admit")((admission) => writer.submit("admit", (db) => commands.admit(db, admission))),
     append: writer.append,
+    enlist: writer.enlist,
     appendAll: writer.appendAll,
     follow: (id, seq) => Follow.follow(live, reads.pages, id, seq),
     followSession: (id, after, open) => Follow.followSession(live, reads.pages, id, after, open),

@@ -28,7 +28,7 @@ import { Fenced, JournalFailure } from "../domain/TurnError.ts"
 import * as TurnEvent from "../domain/TurnEvent.ts"
 import * as CommitWatch from "./CommitWatch.ts"
 import { tick } from "./EventLoop.ts"
-import type { Append, WriteError } from "./Journal.ts"
+import type { Append, AppendSource, WriteError } from "./Journal.ts"
 import * as Storage from "./Storage.ts"
 
 /**
@@ -59,6 +59,12 @@ export interface Appended {
   readonly events: number
   /** By place in the group: why an append was refused; absent where it is committed. */
   readonly refused: ReadonlyMap<number, JournalFailure>
+}
+
+/** A turn that is in line with whatever it has gathered when its transaction begins. */
+interface Enlisted {
+  readonly _tag: "Enlisted"
+  readonly source: AppendSource
 }
 
 type Entry =
@@ -96,6 +102,8 @@ class CommitFault extends Data.TaggedError("CommitFault")<{ readonly fault: Stor
 
 export interface Writer {
   readonly append: (append: Append) => Effect.Effect<void, WriteError>
+  /** Never refused for want of room: a turn stands in line once. */
+  readonly enlist: (source: AppendSource) => void
   /** Appends of different turns, in one group where there is room: what each came to. Fails where none was taken. */
   readonly appendAll: (
     appends: ReadonlyArray<Append>
@@ -153,6 +161,14 @@ const failWith = (group: ReadonlyArray<Entry>, fault: Storage.StorageFault) =>
 /** The command that only asks whether storage takes a write. */
 export const probe = "probe"
 
+/** What was enlisted gives what it has. */
+const taken = (entry: Entry | Enlisted): ReadonlyArray<Entry> => {
+  if (entry._tag !== "Enlisted") return [entry]
+  const { settle, span, take } = entry.source
+  const append = take()
+  return append === undefined ? [] : [{ _tag: "Append", append, span, settle }]
+}
+
 /** Worth a span: a turn, or what else was commanded, begins or ends with it. What lies between opens none. */
 const isTold = (entry: Entry) =>
   entry._tag === "Command" || entry.append.events.some(({ type }) => TurnEvent.isTerminalType(type))
@@ -162,7 +178,7 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
     const fenced = yield* Deferred.make<Fenced>()
     const ready = Effect.unsafeMakeLatch(false)
     const room = Effect.unsafeMakeLatch(true)
-    let pending: Array<Entry> = []
+    let pending: Array<Entry | Enlisted> = []
     let upkeep: Array<Upkeep> = []
     let closed = false
     const watch = CommitWatch.make()
@@ -278,7 +294,7 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
       )
 
     const drain = Effect.uninterruptible(Effect.suspend(() => {
-      const group = pending
+      const group = pending.flatMap(taken)
       watch.taken(group.length)
       const jobs = upkeep
       pending = []
@@ -335,6 +351,15 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
         }),
       fenced: Deferred.await(fenced),
       trouble: watch.trouble,
+      enlist: (source) => {
+        if (closed) {
+          if (source.take() !== undefined) source.settle(Exit.fail(isClosed("append")))
+          return
+        }
+        pending.push({ _tag: "Enlisted", source })
+        watch.queued(pending.length)
+        ready.unsafeOpen()
+      },
       append: (append) =>
         Effect.flatMap(currentSpan, (span) => {
           const done = Deferred.unsafeMake<void, WriteError>(FiberId.none)

@@ -10,8 +10,11 @@
  * - interrupting the stream closes the upstream request;
  * - a failure carries no prompt text, header or key. Retries are the engine's, not the adapter's.
  */
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Mailbox from "effect/Mailbox"
 import * as Schema from "effect/Schema"
-import type * as Stream from "effect/Stream"
+import * as Stream from "effect/Stream"
 import type { PromptMessage } from "../domain/Message.ts"
 import type { ProviderFailure } from "../domain/TurnError.ts"
 import type { DeltaKind, FinishReason } from "../domain/TurnEvent.ts"
@@ -57,9 +60,43 @@ export interface ProviderRequest {
   readonly script?: Script
 }
 
+/** Where an answer goes as it comes. */
+export interface AnswerSink {
+  /**
+   * Takes what was said. Undefined: go on at once. Otherwise run the effect before anything more is read: it waits for
+   * room, or fails where the answer is not to be read any further. Synchronous.
+   */
+  readonly take: (events: ReadonlyArray<ProviderEvent>) => Effect.Effect<void, ProviderFailure> | undefined
+}
+
 export interface Provider {
   readonly id: string
   /** Who counts its usage when it reports any. */
   readonly usageSource: "reported" | "deterministic"
   readonly stream: (request: ProviderRequest) => Stream.Stream<ProviderEvent, ProviderFailure>
+  /**
+   * The same answer, given to `sink` by whatever callback its bytes come in, so that a delta costs no step of a stream. For
+   * adapters that read a socket; absent, the engine reads `stream`. It ends as the stream does.
+   */
+  readonly pump?: (request: ProviderRequest, sink: AnswerSink) => Effect.Effect<void, ProviderFailure>
 }
+
+/** What the sink may hold of a pump that is read as a stream: events that come in one read of a socket, several times. */
+const streamedMax = 1_024
+
+/** The stream of an adapter that pumps. */
+export const streamOf = (
+  pump: NonNullable<Provider["pump"]>,
+  request: ProviderRequest
+): Stream.Stream<ProviderEvent, ProviderFailure> =>
+  Stream.unwrapScoped(Effect.gen(function*() {
+    const mailbox = yield* Mailbox.make<ProviderEvent, ProviderFailure>({ capacity: streamedMax })
+    const sink: AnswerSink = {
+      take: (events) => {
+        const rest = mailbox.unsafeOfferAll(events)
+        return Chunk.isEmpty(rest) ? undefined : Effect.asVoid(mailbox.offerAll(rest))
+      }
+    }
+    yield* Effect.forkScoped(Mailbox.into(pump(request, sink), mailbox))
+    return Mailbox.toStream(mailbox)
+  }))

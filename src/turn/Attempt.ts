@@ -9,12 +9,13 @@
  */
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
-import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
 import * as Stream from "effect/Stream"
 import { type ProviderFailure, providerFailure } from "../domain/TurnError.ts"
-import type { Provider, ProviderEvent, ProviderRequest } from "../provider/Provider.ts"
+import type { AnswerSink, Provider, ProviderEvent, ProviderRequest } from "../provider/Provider.ts"
+import type { Alarms, CallOff } from "./Alarms.ts"
 import type { CallTelemetry } from "./CallTelemetry.ts"
 import * as Intake from "./Intake.ts"
 import type { TurnLog } from "./TurnLog.ts"
@@ -29,6 +30,8 @@ export interface AttemptOptions {
   readonly provider: Provider
   readonly request: ProviderRequest
   readonly limits: Pick<TurnLimits, "firstTokenMs" | "idleMs" | "outputBytesPerTurn">
+  readonly alarms: Alarms
+  readonly clock: Clock.Clock
   readonly log: TurnLog
   /** What the output cap counted in earlier attempts. */
   readonly chargedBefore: number
@@ -45,7 +48,9 @@ const adapterFault = (providerId: string, cause: Cause.Cause<ProviderFailure>) =
 /** Usage alone is no first token, and being accepted is none. */
 const isToken = (event: ProviderEvent) => event._tag !== "Usage" && event._tag !== "Accepted"
 
-export const make = ({ chargedBefore, limits, log, provider, request, telemetry }: AttemptOptions): Attempt => {
+export const make = (
+  { alarms, chargedBefore, clock, limits, log, provider, request, telemetry }: AttemptOptions
+): Attempt => {
   const { said } = telemetry
   const intake = Intake.make({
     providerId: provider.id,
@@ -65,48 +70,88 @@ export const make = ({ chargedBefore, limits, log, provider, request, telemetry 
 
   const fail = intake.failure
 
-  const consume = Effect.gen(function*() {
-    const clock = yield* Effect.clock
-    const alive = () => {
-      lastActivity = clock.unsafeCurrentTimeNanos()
-    }
-    yield* provider.stream(request).pipe(
-      Stream.catchAllCause((cause) =>
-        Cause.failureOption(cause)._tag === "Some" && !Cause.isDie(cause)
-          ? Stream.failCause(cause)
-          : Stream.fromEffect(adapterFault(provider.id, cause))
-      ),
-      Stream.runForEachChunk((events) => {
-        heard ||= Chunk.some(events, isToken)
-        alive()
-        if (heard) telemetry.chunk(lastActivity)
-        const fault = intake.takeAll(events)
-        // a disk that lags is not the provider's silence
-        return fault === undefined ? Effect.map(log.room, alive) : Effect.fail(fault)
-      }),
-      Effect.ensuring(Effect.sync(() => telemetry.closed(clock.unsafeCurrentTimeNanos())))
-    )
-    return intake.finish() ?? (yield* fail("incomplete_stream", "the stream ended without a finish"))
-  })
+  const alive = () => {
+    lastActivity = clock.unsafeCurrentTimeNanos()
+  }
+  const afterRoom = Effect.suspend(() => Effect.map(log.room, alive))
 
-  /** Looks only when the time could be up, so a delta costs it nothing. */
-  const watch = Effect.gen(function*() {
-    const start = yield* Clock.currentTimeNanos
-    while (true) {
-      const quietMs = Number((yield* Clock.currentTimeNanos) - (heard ? lastActivity : start)) / 1e6
+  const sink: AnswerSink = {
+    take: (events) => {
+      heard ||= events.some(isToken)
+      alive()
+      if (heard) telemetry.chunk(lastActivity)
+      const fault = intake.takeAll(events)
+      if (fault !== undefined) return Effect.fail(fault)
+      // a disk that lags is not the provider's silence
+      return log.hasRoom() ? undefined : afterRoom
+    }
+  }
+
+  const answer = Effect.suspend(() =>
+    provider.pump === undefined
+      ? Stream.runForEachChunk(
+        provider.stream(request),
+        (events) => sink.take(Chunk.toReadonlyArray(events)) ?? Effect.void
+      )
+      : provider.pump(request, sink)
+  )
+
+  const consume = answer.pipe(
+    Effect.catchAllCause((cause) =>
+      Cause.failureOption(cause)._tag === "Some" && !Cause.isDie(cause)
+        ? Effect.failCause(cause)
+        : adapterFault(provider.id, cause)
+    ),
+    Effect.ensuring(Effect.sync(() => telemetry.closed(clock.unsafeCurrentTimeNanos()))),
+    Effect.flatMap(() => {
+      const finish = intake.finish()
+      return finish === undefined
+        ? fail("incomplete_stream", "the stream ended without a finish")
+        : Effect.succeed(finish)
+    })
+  )
+
+  /** Calls `silent` once nothing came for too long. Looks only when the time could be up, so a delta costs it nothing. */
+  const watch = (silent: (failure: ProviderFailure) => void): CallOff => {
+    const start = clock.unsafeCurrentTimeNanos()
+    const look = (): CallOff | undefined => {
+      const quietMs = Number(clock.unsafeCurrentTimeNanos() - (heard ? lastActivity : start)) / 1e6
       const limit = heard ? limits.idleMs : limits.firstTokenMs
-      if (quietMs >= limit) {
-        return yield* heard
+      if (quietMs < limit) {
+        // before the first event: look again no later than the idle time that begins with it
+        return alarms.after(Math.ceil(Math.min(limit - quietMs, limits.idleMs)), () => {
+          callOff = look()
+        })
+      }
+      silent(
+        heard
           ? fail("stalled", `nothing came for ${limits.idleMs} ms`)
           : fail("timeout", `nothing came within ${limits.firstTokenMs} ms`)
-      }
-      // before the first event: look again no later than the idle time that begins with it
-      yield* Effect.sleep(Duration.millis(Math.ceil(Math.min(limit - quietMs, limits.idleMs))))
+      )
+      return undefined
     }
-  })
+    let callOff = look()
+    return () => callOff?.()
+  }
 
   // an adapter that is slow to let go must not hold up the end: it is left to finish on its own, unheard
-  const run = Effect.raceFirst(Effect.disconnect(consume), watch).pipe(Effect.ensuring(Effect.sync(intake.close)))
+  const run = Effect.flatMap(
+    Effect.forkDaemon(Effect.interruptible(consume)),
+    (fiber) =>
+      Effect.async<Intake.Finish, ProviderFailure>((resume) => {
+        const letGo = () => fiber.unsafeInterruptAsFork(FiberId.none)
+        fiber.addObserver(resume)
+        const callOff = watch((failure) => {
+          resume(Effect.fail(failure))
+          letGo()
+        })
+        fiber.addObserver(callOff)
+        return Effect.sync(() => {
+          callOff()
+          letGo()
+        })
+      })
+  ).pipe(Effect.ensuring(Effect.sync(intake.close)))
 
   return { ...intake, request, run: telemetry.traced(run, intake) }
 }

@@ -2,7 +2,6 @@
  * What a provider says, event by event: checked against the adapter contract, counted, and pushed to the turn's log.
  * Synchronous: one push an event, no effect.
  */
-import type * as Chunk from "effect/Chunk"
 import { type ProviderFailure, providerFailure } from "../domain/TurnError.ts"
 import type { EventBody, FinishReason } from "../domain/TurnEvent.ts"
 import * as Usage from "../domain/Usage.ts"
@@ -43,7 +42,7 @@ export interface Heard {
 
 export interface Intake extends Heard {
   /** Answers with the fault that the events commit. */
-  readonly takeAll: (events: Chunk.Chunk<ProviderEvent>) => ProviderFailure | undefined
+  readonly takeAll: (events: ReadonlyArray<ProviderEvent>) => ProviderFailure | undefined
   /** What an adapter still says from now on is not heard. */
   readonly close: () => void
   /** A failure that the engine itself tells of this call. */

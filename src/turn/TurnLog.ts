@@ -1,19 +1,21 @@
 /**
  * One running turn's pen: gives each event its seq and time, folds it, and hands what has gathered to the journal.
  *
- * `push` is synchronous, so a provider's chunk costs one call per event and no fiber. `writer` appends what gathered
- * while the append before it was being committed: batches grow under load, one event alone goes at once. Appends never
- * overlap. What the journal refused stays here, in its order, and is written again with the next append.
+ * `push` is synchronous, and so is the journal's asking for what gathered (`AppendSource`): a delta costs no fiber and no
+ * effect. Batches grow under load, one event alone goes at once. Appends never overlap. What the journal refused stays
+ * here, in its order, and is written again by `flush`.
  *
  * Bound: a turn that runs ahead of the disk waits (`room`) at `pendingMax` events or `pendingCharsMax` characters.
  */
+import type * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type { SessionId, TurnId } from "../domain/Ids.ts"
 import type { EventBody, TurnEvent } from "../domain/TurnEvent.ts"
 import * as TurnState from "../domain/TurnState.ts"
-import type { Append, Journal, WriteError } from "../journal/Journal.ts"
+import type { Append, AppendSource, Journal, WriteError } from "../journal/Journal.ts"
 
 /** Some 100 kB of small deltas: far above what one commit (0.3 ms) lets gather, small against the output cap. */
 const pendingMax = 1_024
@@ -37,12 +39,12 @@ export interface TurnLog {
   /** Everything pushed so far, committed or not. */
   readonly state: () => TurnState.TurnState
   readonly push: (body: EventBody, contents?: Append["contents"]) => void
-  /** Completes at once while there is room for more events. */
+  /** Whether there is room for more events. */
+  readonly hasRoom: () => boolean
+  /** Completes once there is. */
   readonly room: Effect.Effect<void>
-  /** Completes when everything pushed before is committed. Needs `writer` to run. */
+  /** Completes when everything pushed before is committed. Never after the journal refused something. */
   readonly committed: Effect.Effect<void>
-  /** Writes until it is interrupted or the journal refuses. An append that has begun is never abandoned. */
-  readonly writer: Effect.Effect<never, WriteError>
   /** Writes what is left, after an append that is under way. Not interruptible. */
   readonly flush: Effect.Effect<void, WriteError>
 }
@@ -94,80 +96,117 @@ export const makePen = (clock: Clock.Clock, ids: TurnIds, initial: TurnState.Tur
   return { state, write }
 }
 
-export const make = (
-  journal: Journal["Type"],
-  clock: Clock.Clock,
-  ids: TurnIds,
-  initial: TurnState.TurnState
-): TurnLog => {
+export interface LogOptions {
+  readonly journal: Pick<Journal["Type"], "enlist">
+  readonly clock: Clock.Clock
+  readonly ids: TurnIds
+  readonly initial: TurnState.TurnState
+  readonly span: AppendSource["span"]
+  /** Told when the journal refuses what was pushed; nothing more is written then but by `flush`. */
+  readonly onRefused: (cause: Cause.Cause<WriteError>) => void
+}
+
+export const make = ({ clock, ids, initial, journal, onRefused, span }: LogOptions): TurnLog => {
   const pen = makePen(clock, ids, initial)
-  let pending: Array<TurnEvent> = []
+  let pending: ReadonlyArray<TurnEvent> = []
+  let gathering: Array<TurnEvent> = []
   let pendingChars = 0
-  let contents: Array<NonNullable<Append["contents"]>[number]> = []
-  const some = Effect.unsafeMakeLatch(false)
+  let contents: ReadonlyArray<NonNullable<Append["contents"]>[number]> = []
+  /** What the journal has under way. */
+  let given: Append | undefined
+  let inLine = false
+  let refused = false
+  let charsMax = pendingCharsMax
+  /** Who waits for the end of the append that is under way or in line. */
+  let waiting: Array<(exit: Exit.Exit<void, WriteError>) => void> = []
   const none = Effect.unsafeMakeLatch(true)
   const roomLeft = Effect.unsafeMakeLatch(true)
 
-  const push: TurnLog["push"] = (body, slotContents) => {
-    const event = pen.write(body)
-    pending.push(event)
-    pendingChars += charsOf(event)
-    if (slotContents !== undefined) contents.push(...slotContents)
-    if (pending.length === 1) {
-      none.unsafeClose()
-      some.unsafeOpen()
+  const count = () => pending.length + gathering.length
+  const isFull = () => count() >= pendingMax || pendingChars >= pendingCharsMax
+
+  const enlist = () => {
+    if (inLine || given !== undefined) return
+    inLine = true
+    journal.enlist(source)
+  }
+
+  /** The oldest events, of `charsMax` characters and one event at most. */
+  const next = (): ReadonlyArray<TurnEvent> => {
+    const all = pending.length === 0 ? gathering : [...pending, ...gathering]
+    gathering = []
+    if (pendingChars <= charsMax) {
+      pending = []
+      pendingChars = 0
+      return all
     }
-    if (isFull()) roomLeft.unsafeClose()
+    let size = 0
+    let chars = 0
+    while (size < all.length && chars < charsMax) chars += charsOf(all[size++])
+    pending = all.slice(size)
+    pendingChars -= chars
+    return all.slice(0, size)
   }
 
-  const isFull = () => pending.length >= pendingMax || pendingChars >= pendingCharsMax
-
-  const keep = (events: ReadonlyArray<TurnEvent>, slotContents: typeof contents) =>
-    Effect.sync(() => {
-      pending = [...events, ...pending]
-      for (const event of events) pendingChars += charsOf(event)
-      contents = [...slotContents, ...contents]
-    })
-
-  /** The oldest pending events, of `charsMax` characters and one event at most. */
-  const take = (charsMax: number): ReadonlyArray<TurnEvent> => {
-    let count = 0
-    for (let chars = 0; count < pending.length && chars < charsMax; count++) chars += charsOf(pending[count])
-    const taken = pending.slice(0, count)
-    pending = pending.slice(count)
-    for (const event of taken) pendingChars -= charsOf(event)
-    return taken
-  }
-
-  const append = (charsMax: number) =>
-    Effect.suspend(() => {
-      if (pending.length === 0) return Effect.void
-      const events = take(charsMax)
-      const slotContents = contents
+  const source: AppendSource = {
+    span,
+    take: () => {
+      inLine = false
+      if (count() === 0) return undefined
+      given = { turnId: ids.turnId, events: next(), contents }
       contents = []
       if (!isFull()) roomLeft.unsafeOpen()
-      if (pending.length === 0) some.unsafeClose()
-      return journal.append({ turnId: ids.turnId, events, contents: slotContents }).pipe(
-        Effect.onError(() => keep(events, slotContents)),
-        Effect.tap(() =>
-          Effect.sync(() => {
-            if (pending.length === 0) none.unsafeOpen()
-          })
-        )
-      )
+      return given
+    },
+    settle: (exit) => {
+      const back = given
+      given = undefined
+      if (Exit.isFailure(exit) && back !== undefined) {
+        // in its place, for whoever writes next
+        pending = [...back.events, ...pending]
+        for (const event of back.events) pendingChars += charsOf(event)
+        contents = [...back.contents ?? [], ...contents]
+        if (!refused) {
+          refused = true
+          onRefused(exit.cause)
+        }
+      } else if (count() === 0) none.unsafeOpen()
+      else if (!refused) enlist()
+      const told = waiting
+      waiting = []
+      for (const tell of told) tell(exit)
+    }
+  }
+
+  /** Completes with the end of the append that is under way; with `begin`, of one that takes all there is. */
+  const settled = (begin: boolean) =>
+    Effect.async<Exit.Exit<void, WriteError>>((resume) => {
+      waiting.push((exit) => resume(Effect.succeed(exit)))
+      if (begin) enlist()
     })
 
-  // one at a time: a cancelled turn's ending waits for the append that its writer has under way
-  const alone = Effect.unsafeMakeSemaphore(1)
-  const write = (charsMax: number) => Effect.uninterruptible(alone.withPermits(1)(append(charsMax)))
-  const flush = write(Number.POSITIVE_INFINITY)
+  const writeAll: Effect.Effect<void, WriteError> = Effect.suspend(() =>
+    count() === 0 ? Effect.void : Effect.flatMap(settled(true), (exit) => Exit.isFailure(exit) ? exit : writeAll)
+  )
 
   return {
     state: pen.state,
-    push,
+    push: (body, slotContents) => {
+      const event = pen.write(body)
+      gathering.push(event)
+      pendingChars += charsOf(event)
+      if (slotContents !== undefined && slotContents.length > 0) contents = [...contents, ...slotContents]
+      none.unsafeClose()
+      if (!refused) enlist()
+      if (isFull()) roomLeft.unsafeClose()
+    },
+    hasRoom: () => !isFull(),
     room: roomLeft.await,
     committed: none.await,
-    writer: Effect.forever(Effect.zipRight(some.await, write(pendingCharsMax))),
-    flush
+    flush: Effect.uninterruptible(Effect.suspend(() => {
+      charsMax = Number.POSITIVE_INFINITY
+      refused = true
+      return given === undefined ? writeAll : Effect.zipRight(settled(false), writeAll)
+    }))
   }
 }

@@ -11,6 +11,7 @@ import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
@@ -23,11 +24,13 @@ import type { Journal, WriteError } from "../journal/Journal.ts"
 import type { GenerationOptions, ProviderRequest } from "../provider/Provider.ts"
 import type { Resolved } from "../provider/ProviderRegistry.ts"
 import type { Script } from "../provider/Script.ts"
+import type { Alarms } from "./Alarms.ts"
 import * as Attempt from "./Attempt.ts"
 import type { Budgets } from "./Budgets.ts"
 import * as CallTelemetry from "./CallTelemetry.ts"
 import * as Ending from "./Ending.ts"
 import * as GenAi from "./GenAi.ts"
+import type * as Intake from "./Intake.ts"
 import { engineDefect, outcomeOf, type StopCause, usageOf } from "./Outcome.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import * as TurnLog from "./TurnLog.ts"
@@ -77,11 +80,19 @@ export interface TurnEngine {
   readonly journal: Journal["Type"]
   readonly builder: ContextBuilder["Type"]
   readonly clock: Clock.Clock
+  readonly alarms: Alarms
   readonly limits: TurnLimits
   readonly budgets: Budgets
   readonly telemetry: TurnTelemetrySettings
   /** Open once the process gives up: an ending that storage refuses is then left to the next start. */
   readonly closing: Effect.Latch
+}
+
+/** The engine's own end of a turn's body. `label`: for the attributes of a span. */
+interface Cut {
+  readonly label: string
+  readonly cause: Cause.Cause<TurnError>
+  readonly atNanos: bigint
 }
 
 /** Pause between two tries to write an ending that storage refused: doubled from one to the next, up to the longest. */
@@ -92,19 +103,28 @@ const endingPauseMs = { first: 100, longest: 5_000 }
  * interrupted before its first step; it opens its body itself.
  */
 export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Effect.Effect<void> => {
-  const { budgets, builder, clock, journal, limits, telemetry } = engine
+  const { alarms, budgets, builder, clock, journal, limits, telemetry } = engine
   const { model, provider } = job.resolved
-  const log = TurnLog.make(journal, clock, job, job.admitted)
+  /** What the engine itself ended the body for, and when. */
+  let cut: Cut | undefined
+  /** Ends the body; nothing once it has ended or somebody else ends it. */
+  let interruptBody: (() => void) | undefined
+  const cutBody = (label: string, cause: Cause.Cause<TurnError>): void => {
+    if (interruptBody === undefined || cut !== undefined || control.stopped !== undefined) return
+    cut = { label, cause, atNanos: clock.unsafeCurrentTimeNanos() }
+    interruptBody()
+  }
+  const log = TurnLog.make({
+    journal,
+    clock,
+    ids: job,
+    initial: job.admitted,
+    span: job.span,
+    onRefused: (cause) => cutBody("storage", cause)
+  })
   let attempt: Attempt.Attempt | undefined
   let contextTokens = 0
   let charged = 0
-  /** Why and when the engine itself cut the call. */
-  let cut: { readonly cause: string; readonly atNanos: bigint } | undefined
-  const cutting = (cause: string) =>
-    Effect.sync(() => {
-      cut ??= { cause, atNanos: clock.unsafeCurrentTimeNanos() }
-    })
-
   const usage = () => usageOf({ source: provider.usageSource, contextTokens, prices: model.prices }, attempt)
 
   const buildContext = builder.build(job.context).pipe(
@@ -140,6 +160,8 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
         provider,
         request: asked,
         limits,
+        alarms,
+        clock,
         log,
         chargedBefore: charged,
         telemetry: CallTelemetry.make({
@@ -148,7 +170,7 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
           sessionId: job.sessionId,
           request: asked,
           redact: telemetry.content,
-          stopped: () => control.stopped ?? cut
+          stopped: () => control.stopped ?? (cut === undefined ? undefined : { cause: cut.label, atNanos: cut.atNanos })
         })
       })
       attempt = current
@@ -184,34 +206,35 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
     )
   })
 
-  const withinTotal = Effect.raceFirst(
-    converse,
-    Effect.sleep(Duration.millis(limits.totalMs)).pipe(
-      Effect.zipRight(cutting("timeout")),
-      Effect.zipRight(
-        Effect.fail(
-          providerFailure(provider.id, "timeout", { detail: `the turn took ${limits.totalMs} ms` })
-        )
-      )
+  /** In its slot, and within its limits of time. */
+  const body = Effect.withFiberRuntime<Intake.Finish, TurnError>((fiber) => {
+    interruptBody = () => fiber.unsafeInterruptAsFork(FiberId.none)
+    const deadline = job.deadlineMs === undefined ? undefined : alarms.after(
+      job.deadlineMs,
+      () => cutBody("deadline", Cause.fail(new Cancelled({ cause: "deadline" })))
     )
-  )
-
-  const inSlot = Effect.zipRight(
-    control.slot.await,
-    Effect.raceFirst(withinTotal, Effect.tapError(log.writer, () => cutting("storage")))
-  )
-
-  const body = job.deadlineMs === undefined
-    ? inSlot
-    : Effect.raceFirst(
-      inSlot,
-      Effect.sleep(Duration.millis(job.deadlineMs)).pipe(
-        Effect.zipRight(cutting("deadline")),
-        Effect.zipRight(Effect.fail(new Cancelled({ cause: "deadline" })))
-      )
+    let total: (() => void) | undefined
+    const begin = Effect.sync(() => {
+      total = alarms.after(limits.totalMs, () =>
+        cutBody(
+          "timeout",
+          Cause.fail(providerFailure(provider.id, "timeout", { detail: `the turn took ${limits.totalMs} ms` }))
+        ))
+    })
+    return Effect.interruptible(Effect.zipRight(control.slot.await, Effect.zipRight(begin, converse))).pipe(
+      Effect.exit,
+      Effect.flatMap((exit) => {
+        interruptBody = undefined
+        deadline?.()
+        total?.()
+        return cut !== undefined && Exit.isFailure(exit) && Cause.isInterrupted(exit.cause)
+          ? Effect.failCause(cut.cause)
+          : exit
+      })
     )
+  })
 
-  return Effect.interruptible(body).pipe(
+  return body.pipe(
     Effect.tapErrorCause((cause) =>
       Cause.isDie(cause) ? Effect.logError(`Turn ${job.turnId} met a defect`, cause) : Effect.void
     ),

@@ -18,6 +18,7 @@ import * as TurnEvent from "../domain/TurnEvent.ts"
 import { Journal, type TurnRecord } from "../journal/Journal.ts"
 import { ProviderRegistry } from "../provider/ProviderRegistry.ts"
 import * as Admit from "./Admit.ts"
+import * as Alarms from "./Alarms.ts"
 import * as Ask from "./Ask.ts"
 import * as Budgets from "./Budgets.ts"
 import { preview, rebuildContext } from "./ContextInspection.ts"
@@ -54,7 +55,8 @@ const make = Effect.gen(function*() {
   const closing = Effect.unsafeMakeLatch(false)
   const budgets = Budgets.make(journal, clock, settings.limits)
   const { telemetry } = settings
-  const engine = { journal, builder, clock, limits: settings.limits, budgets, telemetry, closing }
+  const alarms = yield* Alarms.make(clock)
+  const engine = { journal, builder, clock, alarms, limits: settings.limits, budgets, telemetry, closing }
   const supervisor = Supervisor.make(engine, settings.limits.runningTurns, scope)
   const { admit, contextOf, inSession } = Admit.make({
     engine,

@@ -9,6 +9,7 @@ import { Database } from "../../src/journal/Database.ts"
 import { Journal } from "../../src/journal/Journal.ts"
 import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
 import type { Between } from "../faults/engine.ts"
+import { appendingBy } from "../journal/appending.ts"
 
 type JournalShape = Journal["Type"]
 type DatabaseShape = Database["Type"]
@@ -23,7 +24,10 @@ export const onJournal = (
       Journal,
       Effect.map(
         Effect.all([Journal, Database]),
-        ([journal, database]) => ({ ...journal, ...change(journal, database) })
+        ([journal, database]) => {
+          const changed = change(journal, database)
+          return { ...journal, ...changed, ...(changed.append === undefined ? {} : appendingBy(changed.append)) }
+        }
       )
     ),
     layer

@@ -17,6 +17,7 @@ import { layerContext, layerRuntime } from "../../src/layers.ts"
 import type { ProviderEvent } from "../../src/provider/Provider.ts"
 import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
 import * as ProviderFaults from "../faults/ProviderFaults.ts"
+import { appendingBy } from "../journal/appending.ts"
 import { awaitEvent, events, newSession, one, submit, turnOf } from "./engine.ts"
 
 type JournalShape = Journal["Type"]
@@ -53,8 +54,8 @@ const makeStorage = () => {
   let most = 0
   const gate = Effect.unsafeMakeLatch(false)
   const reached = Effect.unsafeMakeLatch(false)
-  const change = (journal: JournalShape): Partial<JournalShape> => ({
-    append: (append) =>
+  const change = (journal: JournalShape): Partial<JournalShape> =>
+    appendingBy((append) =>
       Effect.suspend(() => {
         most = Math.max(most, ++underWay)
         const now = mode
@@ -69,7 +70,7 @@ const makeStorage = () => {
       }).pipe(Effect.ensuring(Effect.sync(() => {
         underWay -= 1
       })))
-  })
+    )
   return {
     change,
     gate,

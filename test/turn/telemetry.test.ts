@@ -27,6 +27,7 @@ import { ProviderRegistry } from "../../src/provider/ProviderRegistry.ts"
 import type { Script } from "../../src/provider/Script.ts"
 import * as TurnMetrics from "../../src/turn/TurnMetrics.ts"
 import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
+import { appendingBy } from "../journal/appending.ts"
 import { freshFolder } from "../journal/databaseFixture.ts"
 import { layerIn } from "../journal/sqlFixture.ts"
 import * as Spans from "../telemetry/spans.ts"
@@ -457,7 +458,7 @@ describe("spans across a crash, on disk", () => {
         const real = Context.get(context, Journal)
         return Context.make(Journal, {
           ...real,
-          append: (append) => Effect.suspend(() => storage.works ? real.append(append) : Effect.fail(gone))
+          ...appendingBy((append) => Effect.suspend(() => storage.works ? real.append(append) : Effect.fail(gone)))
         })
       })
       const settings = SettingsLoader.layerWith({ drainMs: 0, telemetry: { captureContent: false, logLevel: "none" } })
@@ -581,7 +582,7 @@ describe("whatever watches it", () => {
       const real = Context.get(context, Journal)
       return Context.make(Journal, {
         ...real,
-        append: (append) => Effect.suspend(() => storage.works ? real.append(append) : Effect.fail(gone))
+        ...appendingBy((append) => Effect.suspend(() => storage.works ? real.append(append) : Effect.fail(gone)))
       })
     })
     const layers = layerRuntime.pipe(

@@ -18,6 +18,7 @@ import type { ProviderEvent } from "../../src/provider/Provider.ts"
 import { ProviderRegistry } from "../../src/provider/ProviderRegistry.ts"
 import * as Estimate from "../../src/turn/Estimate.ts"
 import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
+import { appendingBy } from "../journal/appending.ts"
 import { freshFolder } from "../journal/databaseFixture.ts"
 import { layerIn } from "../journal/sqlFixture.ts"
 import { awaitEvent, events, newSession, submit, turnOf } from "./engine.ts"
@@ -119,7 +120,7 @@ const layerLife = (dataDir: string, registry: ReturnType<typeof registryOf>, sto
     const real = Context.get(context, Journal)
     return Context.make(Journal, {
       ...real,
-      append: (append) => Effect.suspend(() => storage.works ? real.append(append) : Effect.fail(gone))
+      ...appendingBy((append) => Effect.suspend(() => storage.works ? real.append(append) : Effect.fail(gone)))
     })
   })
   return layerRuntime.pipe(
