@@ -76,7 +76,10 @@ export const layer = HttpApiBuilder.group(Api, "sessions", (handlers) =>
         return yield* EventPages.sessionPage(journal, id, cursor, yield* Query.limitOf(params))
       }
       yield* streams.open
-      return yield* Sse.respond(request, journal.followSession(id, cursor, live), { idOf: Sse.sessionIdOf, limits })
+      return yield* Sse.respond(request, Sse.streaming(journal.followSession(id, cursor, live)), {
+        idOf: Sse.sessionIdOf,
+        streams
+      })
     })
 
     return handlers

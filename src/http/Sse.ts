@@ -1,20 +1,16 @@
 /**
- * Server-sent events: the encoder, the slots that bound how many streams are open, and the watch over one socket.
+ * Server-sent events: the encoder, the slots that bound how many streams are open, and the answer itself.
  *
- * A page of journaled events is one string and one write: `id`, `event` and `data` lines and a blank one each. Ids, types
+ * Events that come together are one string and one write: `id`, `event` and `data` lines and a blank one each. Ids, types
  * and JSON hold no line break, so nothing is escaped. The body starts with a comment, so that the headers go out at
  * once. A stream that breaks off ends with an `error` event without an id: a client that reconnects keeps its place.
- *
- * The watch wakes a few times per heartbeat and looks at the socket; nothing is done per event. An idle stream gets a
- * comment; a reader that takes nothing for `writeStallMs` is dropped, and so is one whose machine acknowledges nothing
- * for that long. Frames are whole writes, so a comment never falls inside one.
+ * `SseWatch` looks after the sockets.
  */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -25,9 +21,10 @@ import type { ServerResponse } from "node:http"
 import { Settings } from "../config/Settings.ts"
 import { type Gone, Overloaded, type SessionNotFound, type TurnNotFound } from "../domain/RequestError.ts"
 import type { JournalFailure } from "../domain/TurnError.ts"
-import type { FollowEnded, JournaledEvent } from "../journal/Journal.ts"
+import type { EventSink, FollowEnded, JournaledEvent } from "../journal/Journal.ts"
 import * as HttpMetrics from "./HttpMetrics.ts"
-import * as Unacknowledged from "./Unacknowledged.ts"
+import { securityHeaders } from "./SecurityHeaders.ts"
+import * as SseWatch from "./SseWatch.ts"
 
 /** Told to a client that finds every slot taken. */
 const retryAfterMs = 1_000
@@ -36,12 +33,16 @@ const retryAfterMs = 1_000
 export class EventStreams extends Context.Tag("turnstream/http/EventStreams")<EventStreams, {
   /** Takes a slot until the scope (the request) closes; `Overloaded` where none is free. */
   readonly open: Effect.Effect<void, Overloaded, Scope.Scope>
+  /** Watches the stream's socket until the answer is called. */
+  readonly watch: SseWatch.SseWatch["begin"]
 }>() {}
 
-export const layerEventStreams = Layer.effect(
+export const layerEventStreams = Layer.scoped(
   EventStreams,
   Effect.gen(function*() {
-    const limit = (yield* Settings).limits.eventStreams
+    const { limits } = yield* Settings
+    const limit = limits.eventStreams
+    const watch = yield* SseWatch.make(limits)
     let open = 0
     const take = Effect.suspend(() => {
       if (open >= limit) return Effect.fail(new Overloaded({ what: "eventStreams", limit, retryAfterMs }))
@@ -49,12 +50,11 @@ export const layerEventStreams = Layer.effect(
       return Effect.void
     })
     const release = Effect.sync(() => HttpMetrics.eventStreams(--open))
-    return { open: Effect.acquireRelease(take, () => release) }
+    return { open: Effect.acquireRelease(take, () => release), watch: watch.begin }
   })
 )
 
 const opening = Buffer.from(": turnstream\n\n")
-const heartbeat = ": heartbeat\n\n"
 
 /** One event. `id` differs by stream: the seq, or `<turnId>.<seq>`. */
 const frame = (id: string | number, event: JournaledEvent): string =>
@@ -76,9 +76,8 @@ const recent: Array<{ readonly events: ReadonlyArray<JournaledEvent>; readonly i
 const recentMax = 4
 let oldest = 0
 
-/** A page of events as the bytes of one write. */
-export const encode = (page: Chunk.Chunk<JournaledEvent>, idOf: IdOf): Buffer => {
-  const events = Chunk.toReadonlyArray(page)
+/** Events as the bytes of one write. */
+export const encode = (events: ReadonlyArray<JournaledEvent>, idOf: IdOf): Buffer => {
   const known = recent.find((one) => one.events === events && one.idOf === idOf)
   if (known !== undefined) return known.bytes
   let text = ""
@@ -114,86 +113,58 @@ const lastWords = (error: Option.Option<FollowError>): Buffer => {
   }
 }
 
-/** Looks at the socket this often per heartbeat or stall limit, whichever is shorter. */
-const looksPerLimit = 8
-
-/** Of the clock that nobody sets. */
-const steadyMillis = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000_000n))
-
-const watch = (response: ServerResponse, limits: { readonly heartbeatMs: number; readonly writeStallMs: number }) =>
-  Effect.gen(function*() {
-    const everyMs = Math.max(1, Math.floor(Math.min(limits.heartbeatMs, limits.writeStallMs) / looksPerLimit))
-    let since = yield* steadyMillis
-    let written: number | undefined
-    let pending = -1
-    let reached = -1
-    const isSilent = Unacknowledged.silence(limits.writeStallMs)
-    let askedAt = since
-    let lookedAt = since
-    while (!response.writableEnded && !response.destroyed) {
-      yield* Effect.sleep(everyMs)
-      const now = yield* steadyMillis
-      // while this process was held up nobody could take anything: that is no reader's silence
-      since += Math.max(0, now - lookedAt - 2 * everyMs)
-      lookedAt = now
-      const total = response.socket?.bytesWritten
-      if (response.socket !== null && now - askedAt >= limits.heartbeatMs) {
-        askedAt = now
-        const queued = yield* Unacknowledged.of(response.socket)
-        if (isSilent(queued, total ?? 0, now)) {
-          HttpMetrics.dropped.vanished(1)
-          response.destroy()
-          return
-        }
-      }
-      if (response.writableNeedDrain) {
-        // pages are often of one size, and the kernel asks for more only when a third of its megabytes is gone: what
-        // waits may look the same though its reader is at work
-        const taken = (total ?? 0) - (response.socket === null ? 0 : yield* Unacknowledged.of(response.socket))
-        if (pending !== response.writableLength || taken !== reached) since = now
-        pending = response.writableLength
-        reached = taken
-        written = total
-        if (now - since >= limits.writeStallMs) {
-          HttpMetrics.dropped.unread(1)
-          response.destroy()
-        }
-      } else if (pending !== -1 || written !== total) {
-        pending = -1
-        written = total
-        since = now
-      } else if (now - since >= limits.heartbeatMs && response.headersSent && !response.writableEnded) {
-        response.write(heartbeat)
-        written = response.socket?.bytesWritten
-        since = now
-      }
-    }
+/** A reader that takes no more: until its socket has room again. Where it never has, the request ends with the socket. */
+const drained = (response: ServerResponse): Effect.Effect<void> =>
+  Effect.async((resume) => {
+    if (!response.writableNeedDrain) return resume(Effect.void)
+    const done = () => resume(Effect.void)
+    response.once("drain", done)
+    return Effect.sync(() => response.off("drain", done))
   })
+
+export interface StreamOptions {
+  readonly idOf: IdOf
+  readonly streams: EventStreams["Type"]
+  readonly status?: number
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** What gives a follower's events to a sink until they end. */
+export type Follower = (sink: EventSink) => Effect.Effect<void, FollowError>
+
+/** A follower that is a stream. */
+export const streaming = (events: Stream.Stream<JournaledEvent, FollowError>): Follower => (sink) =>
+  Stream.runForEachChunk(events, (chunk) => sink.write(Chunk.toReadonlyArray(chunk)) ?? Effect.void)
 
 /**
- * Answers with `events` as a stream of server-sent events. The caller has taken a slot. The watch ends with the request.
+ * Answers with what `follower` gives as server-sent events, written to the socket where they are given: what comes back
+ * is an answer that is over. The caller has taken a slot.
  */
-export const respond = Effect.fnUntraced(function*(
+export const respond = (
   request: HttpServerRequest,
-  events: Stream.Stream<JournaledEvent, FollowError>,
-  options: {
-    readonly idOf: (event: JournaledEvent) => string | number
-    readonly limits: { readonly heartbeatMs: number; readonly writeStallMs: number }
-    readonly status?: number
-    readonly headers?: Readonly<Record<string, string>>
-  }
-): Effect.fn.Return<HttpServerResponse.HttpServerResponse, never, Scope.Scope> {
-  yield* Effect.forkScoped(watch(NodeHttpServerRequest.toServerResponse(request), options.limits))
-  const body = events.pipe(
-    Stream.mapChunks((page) => Chunk.of(encode(page, options.idOf))),
-    Stream.catchAllCause((cause) =>
-      Cause.isInterruptedOnly(cause) ? Stream.failCause(cause) : Stream.make(lastWords(Cause.failureOption(cause)))
-    ),
-    (frames) => Stream.concat(Stream.make(opening), frames)
-  )
-  return HttpServerResponse.stream(body, {
-    status: options.status ?? 200,
-    contentType: "text/event-stream; charset=utf-8",
-    headers: { ...options.headers, "x-accel-buffering": "no" }
+  follower: Follower,
+  { headers, idOf, status = 200, streams }: StreamOptions
+): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
+  Effect.suspend(() => {
+    const head = {
+      ...headers,
+      ...securityHeaders,
+      "content-type": "text/event-stream; charset=utf-8",
+      "x-accel-buffering": "no"
+    }
+    if (request.method === "HEAD") return Effect.succeed(HttpServerResponse.empty({ status, headers: head }))
+    const response = NodeHttpServerRequest.toServerResponse(request)
+    response.writeHead(status, head)
+    response.write(opening)
+    const unwatch = streams.watch(response)
+    const more = drained(response)
+    const sink: EventSink = { write: (events) => response.write(encode(events, idOf)) ? undefined : more }
+    return follower(sink).pipe(
+      Effect.catchAllCause((cause) => Effect.sync(() => response.write(lastWords(Cause.failureOption(cause))))),
+      Effect.ensuring(Effect.sync(() => {
+        unwatch()
+        response.end()
+      })),
+      Effect.as(HttpServerResponse.empty({ status }))
+    )
   })
-})

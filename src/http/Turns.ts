@@ -41,9 +41,9 @@ export const layer = HttpApiBuilder.group(Api, "turns", (handlers) =>
       if (streaming) yield* streams.open
       const result = yield* toItsEnd(scope, runtime.submit({ ...body, sessionId, idempotencyKey }))
       if (!streaming || Problem.isRefused(result.turn)) return submitted(journal, result, request)
-      return yield* Sse.respond(request, journal.follow(result.turn.id, 0), {
+      return yield* Sse.respond(request, (sink) => journal.followInto(result.turn.id, 0, sink), {
         idOf: Sse.turnIdOf,
-        limits,
+        streams,
         headers: { location: locationOf(result.turn) }
       })
     })
@@ -60,7 +60,10 @@ export const layer = HttpApiBuilder.group(Api, "turns", (handlers) =>
       if (turn.status !== "running" && after === turn.lastSeq) return HttpServerResponse.empty({ status: 204 })
       if (turn.foldedAt !== undefined) return yield* goneOf(turn, turn.foldedAt)
       yield* streams.open
-      return yield* Sse.respond(request, journal.follow(id, after), { idOf: Sse.turnIdOf, limits })
+      return yield* Sse.respond(request, (sink) => journal.followInto(id, after, sink), {
+        idOf: Sse.turnIdOf,
+        streams
+      })
     })
 
     const checkpoint = Effect.fnUntraced(function*(id: TurnId, n: number) {

@@ -12,7 +12,7 @@ import * as Stream from "effect/Stream"
 import type { SessionId, TurnId } from "../domain/Ids.ts"
 import type { Gone, SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
 import type { JournalFailure } from "../domain/TurnError.ts"
-import { FollowEnded, type JournaledEvent, type SessionCursor } from "./Journal.ts"
+import { type EventSink, FollowEnded, type JournaledEvent, type SessionCursor } from "./Journal.ts"
 import * as JournalMetrics from "./JournalMetrics.ts"
 import * as Live from "./Live.ts"
 
@@ -73,19 +73,14 @@ const gone = <E>(joined: boolean, error: E): Effect.Effect<never, E | FollowEnde
 /** Followers that are there now, of all journals of the process. */
 const present = { turn: 0, session: 0 }
 
-const counted = <A, E>(
-  of: keyof typeof present,
-  resumed: boolean,
-  events: Stream.Stream<A, E>
-): Stream.Stream<A, E> => {
-  const count = (by: 1 | -1) =>
-    Effect.sync(() => {
-      present[of] += by
-      JournalMetrics.followers[of](present[of])
-    })
-  const join = Effect.zipRight(count(1), Effect.sync(() => JournalMetrics.joins[resumed ? "resumed" : "start"](1)))
-  return Stream.unwrapScoped(Effect.as(Effect.acquireRelease(join, () => count(-1)), events))
-}
+const count = (of: keyof typeof present, by: 1 | -1) =>
+  Effect.sync(() => {
+    present[of] += by
+    JournalMetrics.followers[of](present[of])
+  })
+
+const join = (of: keyof typeof present, resumed: boolean) =>
+  Effect.zipRight(count(of, 1), Effect.sync(() => JournalMetrics.joins[resumed ? "resumed" : "start"](1)))
 
 interface TurnCursor {
   readonly seq: number
@@ -96,12 +91,15 @@ interface TurnCursor {
 
 type FollowError = TurnNotFound | Gone | JournalFailure | FollowEnded
 
-export const follow = (
+type TurnStep = Effect.Effect<Step<TurnCursor>, FollowError>
+
+/** How a follower goes on from a cursor. `wait` is asked once everything that is committed was taken. */
+const stepsOf = (
   live: Live.Live,
   pages: Pages,
   id: TurnId,
-  after: number
-): Stream.Stream<JournaledEvent, FollowError> => {
+  wait: (cursor: TurnCursor, version: number) => TurnStep
+) => {
   const taken = (events: ReadonlyArray<JournaledEvent>, seen: Live.LiveTurn | undefined): Step<TurnCursor> => {
     const last = events.at(-1)
     const head = seen ?? live.turn(id)
@@ -110,13 +108,11 @@ export const follow = (
       ? emit<TurnCursor>(events, undefined)
       : emit(events, { seq: last.seq, seen, joined: true })
   }
-  const waitAndStep = (cursor: TurnCursor, version: number): Effect.Effect<Step<TurnCursor>, FollowError> => {
+  const waitAndStep = (cursor: TurnCursor, version: number): TurnStep => {
     const reason = live.closed(id)
-    return reason === undefined
-      ? Effect.zipRight(live.wait(id, version), Effect.suspend(() => step(cursor)))
-      : Effect.fail(new FollowEnded({ reason }))
+    return reason === undefined ? wait(cursor, version) : Effect.fail(new FollowEnded({ reason }))
   }
-  const step = (cursor: TurnCursor): Effect.Effect<Step<TurnCursor>, FollowError> =>
+  return (cursor: TurnCursor): TurnStep =>
     Effect.suspend(() => {
       const version = live.version()
       const now = live.turn(id) ?? (cursor.seen?.state.status === "running" ? undefined : cursor.seen)
@@ -132,7 +128,7 @@ export const follow = (
       }
       return pages.turnPage(id, cursor.seq).pipe(
         Effect.catchTag("TurnNotFound", (error) => gone(cursor.joined, error)),
-        Effect.flatMap((page): Effect.Effect<Step<TurnCursor>, FollowError> =>
+        Effect.flatMap((page): TurnStep =>
           page.events.length > 0
             ? Effect.succeed(taken(page.events, undefined))
             : page.ended
@@ -141,11 +137,68 @@ export const follow = (
         )
       )
     })
-  const events = Stream.paginateChunkEffect<TurnCursor, JournaledEvent, FollowError, never>(
-    { seq: after, seen: undefined, joined: false },
-    step
+}
+
+const startAt = (after: number): TurnCursor => ({ seq: after, seen: undefined, joined: false })
+
+export const follow = (
+  live: Live.Live,
+  pages: Pages,
+  id: TurnId,
+  after: number
+): Stream.Stream<JournaledEvent, FollowError> => {
+  const step = stepsOf(
+    live,
+    pages,
+    id,
+    (cursor, version) => Effect.zipRight(live.wait(id, version), Effect.suspend(() => step(cursor)))
   )
-  return counted("turn", after > 0, events)
+  const events = Stream.paginateChunkEffect<TurnCursor, JournaledEvent, FollowError, never>(startAt(after), step)
+  return Stream.unwrapScoped(Effect.as(Effect.acquireRelease(join("turn", after > 0), () => count("turn", -1)), events))
+}
+
+/**
+ * The same events, given to `sink` where they are committed: while it keeps up, neither a fiber nor a step of a stream is
+ * needed for a delta. Whoever does not keep up goes on by its cursor, like any follower.
+ */
+export const followInto = (
+  live: Live.Live,
+  pages: Pages,
+  id: TurnId,
+  after: number,
+  sink: EventSink
+): Effect.Effect<void, FollowError> => {
+  /** Gives on what is committed from here on; answers with the place from which to look again. */
+  const attached = (cursor: TurnCursor, version: number): TurnStep =>
+    Effect.async((resume) => {
+      let seq = cursor.seq
+      const lookAgain = () => emit<TurnCursor>([], { ...cursor, seq })
+      const detach = (next: TurnStep): false => {
+        resume(next)
+        return false
+      }
+      const stop = live.listen(id, version, (committed) => {
+        if (committed?.events[0]?.seq !== seq + 1) return detach(Effect.succeed(lookAgain()))
+        JournalMetrics.followerLag(0)
+        seq = committed.key
+        const held = sink.write(committed.events)
+        if (Live.ends(committed.events)) return detach(Effect.as(held ?? Effect.void, end))
+        return held === undefined ? true : detach(Effect.map(held, lookAgain))
+      })
+      return stop === undefined ? resume(Effect.succeed(lookAgain())) : Effect.sync(stop)
+    })
+  const step = stepsOf(live, pages, id, attached)
+  const pump = (cursor: TurnCursor): Effect.Effect<void, FollowError> =>
+    Effect.flatMap(step(cursor), ([events, next]) => {
+      const held = Chunk.isEmpty(events) ? undefined : sink.write(Chunk.toReadonlyArray(events))
+      const rest = Option.isNone(next) ? Effect.void : pump(next.value)
+      return held === undefined ? rest : Effect.zipRight(held, rest)
+    })
+  return Effect.acquireUseRelease(
+    join("turn", after > 0),
+    () => pump(startAt(after)),
+    () => count("turn", -1)
+  )
 }
 
 type SessionFollowError = SessionNotFound | TurnNotFound | Gone | JournalFailure | FollowEnded
@@ -199,5 +252,6 @@ export const followSession = (
       Stream.flatMap(() => events)
     )
     : events
-  return counted("session", after !== undefined, held)
+  const joined = Effect.acquireRelease(join("session", after !== undefined), () => count("session", -1))
+  return Stream.unwrapScoped(Effect.as(joined, held))
 }

@@ -168,6 +168,12 @@ export class FollowEnded extends Schema.TaggedError<FollowEnded>("turnstream/Fol
   }
 }
 
+/** Where a follower's events go. */
+export interface EventSink {
+  /** Takes committed events. Undefined: ready for more; else the effect completes once it is. Synchronous. */
+  readonly write: (events: ReadonlyArray<JournaledEvent>) => Effect.Effect<void> | undefined
+}
+
 export const usageGroups = ["turn", "session", "provider", "model", "day", "source"] as const
 export type UsageGroup = (typeof usageGroups)[number]
 
@@ -345,6 +351,12 @@ export class Journal extends Context.Tag("turnstream/journal/Journal")<Journal, 
     id: TurnId,
     seq: number
   ) => Stream.Stream<JournaledEvent, TurnNotFound | Gone | JournalFailure | FollowEnded>
+  /** The same, given to `sink` where it is committed: for a socket. Ends when the sink was given the terminal event. */
+  readonly followInto: (
+    id: TurnId,
+    seq: number,
+    sink: EventSink
+  ) => Effect.Effect<void, TurnNotFound | Gone | JournalFailure | FollowEnded>
   /**
    * Every event of the session's turns after the cursor; stays open between turns unless `live` is false. Folded turns are
    * passed over.

@@ -311,6 +311,7 @@ const make = () => {
         }))
       }),
     follow: (id, seq) => Follow.follow(live, pages, id, seq),
+    followInto: (id, seq, sink) => Follow.followInto(live, pages, id, seq, sink),
     followSession: (id, after, open) => Follow.followSession(live, pages, id, after, open),
     endFollowers: (reason, turnId) => Effect.sync(() => live.close(reason, turnId)),
     usage: (query) => Effect.sync(() => usage({ ...query, by: [...new Set(query.by)] })),

@@ -172,6 +172,7 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
     enlist: writer.enlist,
     appendAll: writer.appendAll,
     follow: (id, seq) => Follow.follow(live, reads.pages, id, seq),
+    followInto: (id, seq, sink) => Follow.followInto(live, reads.pages, id, seq, sink),
     followSession: (id, after, open) => Follow.followSession(live, reads.pages, id, after, open),
     endFollowers: (reason, turnId) => Effect.sync(() => live.close(reason, turnId)),
     fenced: Deferred.await(fenced)

@@ -85,6 +85,16 @@ export interface Live {
   /** Drops what is known of these turns, after a commit whose outcome is not known; followers read the rows. */
   readonly forget: (turns: Iterable<TurnId>) => void
   readonly deleted: (session: SessionId, turns: ReadonlyArray<TurnId>) => void
+  /**
+   * Calls `hear` at each publication for the turn, with what was committed, or without where there is another reason to look
+   * again; until it answers false. Undefined, and no call, where there was a publication since `seen`. Answers with how to
+   * stop. Synchronous: no fiber wakes for a delta.
+   */
+  readonly listen: (
+    turn: TurnId,
+    seen: number,
+    hear: (committed: FeedChunk | undefined) => boolean
+  ) => (() => void) | undefined
   /** Completes at the next publication for the key, at once where there was one since `seen`. */
   readonly wait: (key: TurnId | SessionId, seen: number) => Effect.Effect<void>
   /** Keeps the session's newest events while its followers are there. */
@@ -100,16 +110,25 @@ export interface Live {
 export const make = (): Live => {
   const turns = new Map<TurnId, LiveTurn>()
   const sessions = new Map<SessionId, { followers: number; feed: Feed }>()
-  const waiters = new Map<string, Set<() => void>>()
+  const waiters = new Map<string, Set<(committed: FeedChunk | undefined) => boolean>>()
   const broken = new Map<TurnId, Reason>()
   let closedBy: Reason | undefined
   let version = 0
 
-  const wake = (key: string): void => {
+  /** Tells who waits, and keeps those who want to hear more. */
+  const wake = (key: string, committed?: FeedChunk): void => {
     const set = waiters.get(key)
     if (set === undefined) return
-    waiters.delete(key)
-    for (const resume of set) resume()
+    for (const tell of set) if (!tell(committed)) set.delete(tell)
+    if (set.size === 0) waiters.delete(key)
+  }
+  const register = (key: string, tell: (committed: FeedChunk | undefined) => boolean): () => void => {
+    const set = waiters.get(key) ?? new Set()
+    waiters.set(key, set.add(tell))
+    return () => {
+      set.delete(tell)
+      if (set.size === 0 && waiters.get(key) === set) waiters.delete(key)
+    }
   }
   const wakeAll = (): void => {
     for (const key of [...waiters.keys()]) wake(key)
@@ -129,7 +148,7 @@ export const make = (): Live => {
     broken.delete(turnId)
     if (state.status === "running") turns.set(turnId, live)
     else turns.delete(turnId)
-    wake(turnId)
+    wake(turnId, live.feed.chunks.at(-1))
     wake(sessionId)
   }
 
@@ -162,16 +181,14 @@ export const make = (): Live => {
       if (entry !== undefined) entry.feed = makeFeed()
       wake(session)
     },
+    listen: (turn, seen, hear) => version === seen ? register(turn, hear) : undefined,
     wait: (key, seen) =>
       Effect.async<void>((resume) => {
         if (version !== seen) return resume(Effect.void)
-        const wakeUp = () => resume(Effect.void)
-        const set = waiters.get(key) ?? new Set()
-        waiters.set(key, set.add(wakeUp))
-        return Effect.sync(() => {
-          set.delete(wakeUp)
-          if (set.size === 0 && waiters.get(key) === set) waiters.delete(key)
-        })
+        return Effect.sync(register(key, () => {
+          resume(Effect.void)
+          return false
+        }))
       }),
     retainSession: (id) =>
       Effect.sync(() => {
