@@ -6,7 +6,7 @@ import * as HttpClient from "@effect/platform/HttpClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { type Family, Settings, type SettingsShape } from "../config/Settings.ts"
-import * as AnswerStream from "./AnswerStream.ts"
+import * as Answer from "./Answer.ts"
 import * as EgressClient from "./EgressClient.ts"
 import * as Anthropic from "./families/Anthropic.ts"
 import * as Bedrock from "./families/Bedrock.ts"
@@ -49,13 +49,13 @@ const adapters = ({ dataDir, limits }: SettingsShape, client: HttpClient.HttpCli
         client,
         firstByteMs: limits.firstTokenMs,
         idleMs: idleOf(limits),
-        afterFinishMs: AnswerStream.afterFinishMs(limits.idleMs),
+        afterFinishMs: Answer.afterFinishMs(limits.idleMs),
         recorder: facts.record ? recorder : undefined
       })
   ])
   return {
     ...Object.fromEntries(live),
-    replay: (facts) => Replay.make(facts, families, AnswerStream.afterFinishMs(limits.idleMs))
+    replay: (facts) => Replay.make(facts, families, Answer.afterFinishMs(limits.idleMs))
   }
 }
 

@@ -15,14 +15,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { IncomingMessage } from "node:http"
-import * as AnswerStream from "./AnswerStream.ts"
+import * as Answer from "./Answer.ts"
 import { connectTimeoutCode, idleTimeoutCode, refusedCode } from "./EgressClient.ts"
 import type { Keys, Unsigned, WireFamily } from "./Family.ts"
 import * as KeyGuard from "./KeyGuard.ts"
-import type { Provider, ProviderRequest } from "./Provider.ts"
+import { type Provider, type ProviderRequest, streamOf } from "./Provider.ts"
 import { modelOf, type ProviderFacts } from "./ProviderFacts.ts"
 import * as ProviderFault from "./ProviderFault.ts"
 import type { Recorder, Take } from "./Recorder.ts"
@@ -87,21 +86,20 @@ const connectFault = (error: HttpClientError): Fault => {
   }
 }
 
-const socketOf = (response: HttpClientResponse) => {
-  const source = "source" in response ? response.source : undefined
-  return source instanceof IncomingMessage ? source.socket : undefined
-}
+const sourceOf = (response: HttpClientResponse): IncomingMessage | undefined =>
+  "source" in response && response.source instanceof IncomingMessage ? response.source : undefined
+
+const socketOf = (response: HttpClientResponse) => sourceOf(response)?.socket
 
 /** What ended the socket of an answer. The platform's error says no more than that the body broke off. */
 const socketError = (error: HttpClientError): unknown =>
   (error._tag === "ResponseError" ? socketOf(error.response)?.errored : undefined) ?? error
 
-const bodyFault = (error: HttpClientError, idleMs: number): Fault => {
-  const code = codeOf(socketError(error))
-  return code === idleTimeoutCode
+/** Of a connection that broke while it carried the answer. */
+const bodyFault = (code: string, idleMs: number): Fault =>
+  code === idleTimeoutCode
     ? { kind: "stalled", detail: `nothing came for ${idleMs} ms` }
     : { kind: "incomplete_stream", detail: `the connection broke before the answer ended (${code})` }
-}
 
 /** The first bytes of a body that is an error, as many as came. */
 const errorBody = (response: HttpClientResponse): Effect.Effect<string> =>
@@ -122,18 +120,50 @@ const errorBody = (response: HttpClientResponse): Effect.Effect<string> =>
     )
   })
 
-const pullOf = (response: HttpClientResponse, idleMs: number): Effect.Effect<AnswerStream.Pull, never, Scope.Scope> =>
-  Effect.map(
-    Stream.toPull(response.stream),
-    Effect.mapError(Option.map((error) => bodyFault(error, idleMs)))
-  )
+/** A body of any client, read by read; each is saved where the call is recorded. */
+const pulledBody = (response: HttpClientResponse, idleMs: number, take: Take | undefined) =>
+  Effect.map(Stream.toPull(response.stream), (pull) => {
+    const reads = Effect.mapError(pull, Option.map((error) => bodyFault(codeOf(socketError(error)), idleMs)))
+    return Answer.pulled(
+      take === undefined ? reads : reads.pipe(
+        Effect.tap(take.write),
+        Effect.tapError((error) => take.end(Option.isSome(error) ? "broken" : "ended"))
+      )
+    )
+  })
 
-/** What is read, saved on its way. */
-const recorded = (pull: AnswerStream.Pull, take: Take | undefined): AnswerStream.Pull =>
-  take === undefined ? pull : pull.pipe(
-    Effect.tap(take.write),
-    Effect.tapError((error) => take.end(Option.isSome(error) ? "broken" : "ended"))
-  )
+/** The body as the socket's own callbacks give it. */
+const flowingBody = (source: IncomingMessage, idleMs: number): Answer.Body => ({
+  read: (push) =>
+    Effect.async((resume) => {
+      const detach = () => {
+        source.off("data", data).off("end", ended).off("error", broken).off("close", broken).pause()
+      }
+      const stop = (exit: Effect.Effect<void, Option.Option<Fault>>) => {
+        detach()
+        resume(exit)
+      }
+      const broken = () => {
+        const code = codeOf(source.socket.errored ?? source.errored)
+        stop(Effect.fail(Option.some(bodyFault(code, idleMs))))
+      }
+      const ended = () => stop(Effect.fail(Option.none()))
+      const data = (bytes: Uint8Array) => {
+        if (!push(bytes)) stop(Effect.void)
+      }
+      if (source.readableEnded) return ended()
+      if (source.destroyed) return broken()
+      source.on("data", data).on("end", ended).on("error", broken).on("close", broken).resume()
+      return Effect.sync(detach)
+    }),
+  over: Effect.async((resume) => {
+    const done = () => resume(Effect.void)
+    if (source.readableEnded || source.destroyed) return done()
+    source.once("end", done).once("close", done).resume()
+    return Effect.sync(() => source.off("end", done).off("close", done))
+  }),
+  isComplete: () => source.complete
+})
 
 /** What stands in no header: a key that was copied with a line end or typographic quotes. */
 const unsendable = /[^\t\x20-\x7e\x80-\xff]/
@@ -196,19 +226,24 @@ export const make = (family: WireFamily, facts: ProviderFacts, options: LiveOpti
       const nowMs = yield* Clock.currentTimeMillis
       return yield* fail(HttpFault.fromAnswer({ status: response.status, headers: response.headers, body }, nowMs))
     }
-    const encoding = AnswerStream.encodingFault(response.headers)
+    const encoding = Answer.encodingFault(response.headers)
     if (encoding !== undefined) return yield* fail(encoding)
-    const callId = yield* AnswerStream.callIds
-    return AnswerStream.make({
+    const callId = yield* Answer.callIds
+    const source = sourceOf(response)
+    // whatever breaks it is told to whoever reads it; with nobody there it must not end the process
+    source?.on("error", () => {})
+    return Answer.make({
       decoder: (emit) => {
         const guarded = KeyGuard.make(keys, emit)
         return family.decoder({
           emit: ResumeSeam.make(call.trimmed ?? "", guarded),
           callId,
-          answeredBy: AnswerStream.answeredBy(guarded)
+          answeredBy: Answer.answeredBy(guarded)
         })
       },
-      pull: recorded(yield* pullOf(response, options.idleMs), take),
+      body: take === undefined && source !== undefined
+        ? flowingBody(source, options.idleMs)
+        : yield* pulledBody(response, options.idleMs, take),
       fail,
       afterFinishMs: options.afterFinishMs,
       accepted: requestId === undefined
@@ -217,5 +252,7 @@ export const make = (family: WireFamily, facts: ProviderFacts, options: LiveOpti
     })
   })
 
-  return { id: facts.id, usageSource: "reported", stream: (request) => Stream.unwrapScoped(open(request)) }
+  const pump: NonNullable<Provider["pump"]> = (request, sink) =>
+    Effect.scoped(Effect.flatMap(open(request), (answer) => answer(sink)))
+  return { id: facts.id, usageSource: "reported", stream: (request) => streamOf((sink) => pump(request, sink)), pump }
 }

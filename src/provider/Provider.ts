@@ -86,8 +86,7 @@ const streamedMax = 1_024
 
 /** The stream of an adapter that pumps. */
 export const streamOf = (
-  pump: NonNullable<Provider["pump"]>,
-  request: ProviderRequest
+  pump: (sink: AnswerSink) => Effect.Effect<void, ProviderFailure>
 ): Stream.Stream<ProviderEvent, ProviderFailure> =>
   Stream.unwrapScoped(Effect.gen(function*() {
     const mailbox = yield* Mailbox.make<ProviderEvent, ProviderFailure>({ capacity: streamedMax })
@@ -97,6 +96,6 @@ export const streamOf = (
         return Chunk.isEmpty(rest) ? undefined : Effect.asVoid(mailbox.offerAll(rest))
       }
     }
-    yield* Effect.forkScoped(Mailbox.into(pump(request, sink), mailbox))
+    yield* Effect.forkScoped(Mailbox.into(pump(sink), mailbox))
     return Mailbox.toStream(mailbox)
   }))

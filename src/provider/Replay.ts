@@ -8,13 +8,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
 import { readFile, stat } from "node:fs/promises"
 import type { Family } from "../config/Settings.ts"
 import { type ProviderFailure, providerFailure } from "../domain/TurnError.ts"
-import * as AnswerStream from "./AnswerStream.ts"
+import * as Answer from "./Answer.ts"
 import type { WireFamily } from "./Family.ts"
-import type { Provider, ProviderRequest } from "./Provider.ts"
+import { type Provider, type ProviderRequest, streamOf } from "./Provider.ts"
 import type { ProviderFacts } from "./ProviderFacts.ts"
 import * as ProviderFault from "./ProviderFault.ts"
 import * as Recording from "./Recording.ts"
@@ -49,10 +48,10 @@ const read = (providerId: string, path: string): Effect.Effect<Recording.Recordi
 const steadyMs = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000_000n))
 
 /** The recorded reads, each at its time after the first pull. */
-const pullOf = ({ end, pieces }: Recording.Recording): Effect.Effect<AnswerStream.Pull> =>
+const bodyOf = ({ end, pieces }: Recording.Recording): Effect.Effect<Answer.Body> =>
   Effect.map(steadyMs, (startMs) => {
     let index = 0
-    return Effect.suspend(() => {
+    return Answer.pulled(Effect.suspend(() => {
       const piece = pieces[index++]
       if (piece === undefined) return Effect.fail(end === "broken" ? Option.some(broken) : Option.none())
       return Effect.flatMap(
@@ -60,7 +59,7 @@ const pullOf = ({ end, pieces }: Recording.Recording): Effect.Effect<AnswerStrea
         (nowMs) =>
           Effect.as(Effect.sleep(Duration.millis(Math.max(0, startMs + piece.ms - nowMs))), Chunk.of(piece.bytes))
       )
-    })
+    }))
   })
 
 export const make = (
@@ -78,21 +77,22 @@ export const make = (
       const body = Buffer.concat(recording.pieces.map(({ bytes }) => bytes)).toString("utf8")
       return yield* fail(HttpFault.fromAnswer({ status, headers, body }, yield* Clock.currentTimeMillis))
     }
-    const encoding = AnswerStream.encodingFault(headers)
+    const encoding = Answer.encodingFault(headers)
     if (encoding !== undefined) return yield* fail(encoding)
     const decoder = families.get(family)?.decoder
     if (decoder === undefined) {
       return yield* fail({ kind: "invalid_request", detail: `nothing decodes a recording of family "${family}"` })
     }
-    const callId = yield* AnswerStream.callIds
-    return AnswerStream.make({
-      decoder: (emit) => decoder({ emit, callId, answeredBy: AnswerStream.answeredBy(emit) }),
-      pull: yield* pullOf(recording),
+    const callId = yield* Answer.callIds
+    return Answer.make({
+      decoder: (emit) => decoder({ emit, callId, answeredBy: Answer.answeredBy(emit) }),
+      body: yield* bodyOf(recording),
       fail,
       afterFinishMs,
       accepted: requestId === undefined ? {} : { requestId: ProviderFault.shownOf(requestId, hidden) }
     })
   })
 
-  return { id: facts.id, usageSource: "reported", stream: (request) => Stream.unwrap(play(request)) }
+  const pump: NonNullable<Provider["pump"]> = (request, sink) => Effect.flatMap(play(request), (answer) => answer(sink))
+  return { id: facts.id, usageSource: "reported", stream: (request) => streamOf((sink) => pump(request, sink)), pump }
 }

@@ -8,8 +8,8 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { providerFailure } from "../../src/domain/TurnError.ts"
-import * as AnswerStream from "../../src/provider/AnswerStream.ts"
-import type { ProviderEvent } from "../../src/provider/Provider.ts"
+import * as Answer from "../../src/provider/Answer.ts"
+import { type ProviderEvent, streamOf } from "../../src/provider/Provider.ts"
 import type { Decoder, Progress } from "../../src/provider/wire/Decoder.ts"
 import { type Fault, incomplete } from "../../src/provider/wire/Fault.ts"
 import { collect } from "./live.ts"
@@ -77,14 +77,14 @@ const answer = ({ endFault, owed, reads }: World) => {
   const pull = Effect.suspend(() => reads[seen.pulls++] ?? Effect.never).pipe(
     Effect.map((codes) => Chunk.fromIterable(codes.map((code) => Uint8Array.of(code))))
   )
-  const stream = AnswerStream.make({
+  const run = Answer.make({
     decoder,
-    pull,
+    body: Answer.pulled(pull),
     fail: ({ detail, kind }) => providerFailure("p", kind, detail === undefined ? {} : { detail }),
     afterFinishMs: 5_000,
     accepted: undefined
   })
-  return { seen, stream }
+  return { seen, run, stream: streamOf(run) }
 }
 
 const collected = (world: World) => {
@@ -108,21 +108,35 @@ describe("an answer", () => {
       assert.strictEqual(failure?.kind, "incomplete_stream")
     }))
 
-  it.effect("is one step of the stream for each read that said something", () =>
+  it.effect("gives what a piece of the body said at once, and nothing for one that said nothing", () =>
     Effect.gen(function*() {
-      const { stream } = answer({
+      const { run, seen } = answer({
         reads: [bytes(quiet), bytes(words, quiet, words), bytes(), bytes(quiet), bytes(words), bytes(finish), ended]
       })
-      const chunks = yield* Stream.runCollect(Stream.chunks(stream))
-      assert.deepStrictEqual(Chunk.toReadonlyArray(chunks).map(Chunk.size), [4, 2, 1])
+      const given: Array<readonly [events: number, pulls: number]> = []
+      yield* run({
+        take: (events) => {
+          given.push([events.length, seen.pulls])
+          return undefined
+        }
+      })
+      assert.deepStrictEqual(given, [[2, 2], [2, 2], [2, 5], [1, 6]])
     }))
 
-  it.effect("gives what a read said before the next read is asked for", () =>
+  it.effect("reads no further until who takes it is ready, and not at all where he refuses", () =>
     Effect.gen(function*() {
-      const { seen, stream } = answer({ reads: [bytes(words), Effect.never] })
-      const events = yield* Stream.runCollect(Stream.take(stream, 2))
-      assert.strictEqual(Chunk.size(events), 2)
+      const { run, seen } = answer({ reads: [bytes(words), bytes(words), bytes(finish), ended] })
+      const gate = Effect.unsafeMakeLatch(false)
+      const refusal = providerFailure("p", "protocol", {})
+      const fiber = yield* Effect.fork(Effect.flip(run({
+        take: () => seen.pulls === 1 ? gate.await : Effect.fail(refusal)
+      })))
+      yield* Effect.yieldNow()
+      yield* Effect.yieldNow()
       assert.strictEqual(seen.pulls, 1)
+      yield* gate.open
+      assert.strictEqual(yield* Fiber.join(fiber), refusal)
+      assert.strictEqual(seen.pulls, 2)
     }))
 })
 
@@ -175,9 +189,9 @@ describe("a fault", () => {
 
 describe("behind a finish", () => {
   it("the wait is shorter than any idle time, so that the engine does not fail an answer that is whole", () => {
-    assert.strictEqual(AnswerStream.afterFinishMs(30_000), 5_000)
-    assert.strictEqual(AnswerStream.afterFinishMs(1_000), 500)
-    for (const idleMs of [1, 2, 7, 9_999, 10_001]) assert.isBelow(AnswerStream.afterFinishMs(idleMs), idleMs)
+    assert.strictEqual(Answer.afterFinishMs(30_000), 5_000)
+    assert.strictEqual(Answer.afterFinishMs(1_000), 500)
+    for (const idleMs of [1, 2, 7, 9_999, 10_001]) assert.isBelow(Answer.afterFinishMs(idleMs), idleMs)
   })
 
   it.effect("a decoder that throws is a protocol failure", () =>
@@ -185,14 +199,14 @@ describe("behind a finish", () => {
       const thrower = () => {
         throw new RangeError("a bug")
       }
-      const stream = AnswerStream.make({
+      const run = Answer.make({
         decoder: () => ({ push: thrower, end: thrower, progress: () => "open" as const }),
-        pull: Effect.succeed(Chunk.of(Uint8Array.of(1))),
+        body: Answer.pulled(Effect.succeed(Chunk.of(Uint8Array.of(1)))),
         fail: ({ detail, kind }) => providerFailure("p", kind, detail === undefined ? {} : { detail }),
         afterFinishMs: 1,
         accepted: undefined
       })
-      const failure = yield* Effect.flip(Stream.runDrain(stream))
+      const failure = yield* Effect.flip(run({ take: () => undefined }))
       assert.strictEqual(failure.kind, "protocol")
     }))
 
