@@ -7,9 +7,11 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type { TurnId } from "../domain/Ids.ts"
+import { SessionNotFound } from "../domain/RequestError.ts"
 import { type Fenced, JournalFailure } from "../domain/TurnError.ts"
 import { Database, type DatabaseShape } from "./Database.ts"
 import * as Follow from "./Follow.ts"
@@ -20,6 +22,7 @@ import * as SqlCommands from "./SqlCommands.ts"
 import * as SqlReads from "./SqlReads.ts"
 import * as SqlRetention from "./SqlRetention.ts"
 import * as SqlWrites from "./SqlWrites.ts"
+import * as Storage from "./Storage.ts"
 import * as StoredEvents from "./StoredEvents.ts"
 import * as Writer from "./Writer.ts"
 
@@ -49,16 +52,22 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
     pages,
     owned: database.writer !== undefined
   })
-  const writes = SqlWrites.make({ sql, epoch: database.epoch, live, stored: StoredEvents.make(sql) })
-  const commands = SqlCommands.make({ sql, live, writes })
+  const writes = SqlWrites.make({
+    epoch: database.epoch,
+    live,
+    read: (body) => Storage.reading(database.reader, body),
+    stored: StoredEvents.make(database.reader)
+  })
+  const commands = SqlCommands.make({ epoch: database.epoch, live })
   const fenced = yield* Deferred.make<Fenced>()
 
   const open = Effect.gen(function*() {
     const writer = yield* Writer.make({
       sql,
       epoch: database.epoch,
+      look: writes.look,
       appendAll: writes.appendAll,
-      readEpoch: commands.readEpoch,
+      readEpoch: SqlCommands.readEpoch,
       forget: live.forget
     })
     yield* Effect.race(writer.fenced, database.fenced).pipe(
@@ -78,7 +87,6 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
     stored: StoredEvents.make(database.reader),
     answer: reads.answer,
     writer,
-    writes,
     pages
   })
 
@@ -89,7 +97,7 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
     probing = true
     const write = writer.submit(
       Writer.probe,
-      (db) => Effect.as(commands.touchOwner(db), { value: undefined, publish: () => undefined })
+      SqlCommands.touchOwner
     )
     const done = Effect.sync(() => {
       probing = false
@@ -133,7 +141,7 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
     createSession: Effect.fn("Journal.createSession")(function*(session, messages = []) {
       yield* writer.submit(
         "createSession",
-        (db) => Effect.as(commands.createSession(db, session, messages), { value: undefined, publish: () => undefined })
+        (db) => SqlCommands.createSession(db, session, messages)
       )
       return yield* Effect.catchTag(
         reads.session(session.id),
@@ -145,27 +153,26 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
     updateSession: Effect.fn("Journal.updateSession")(function*(id, patch, at) {
       yield* writer.submit(
         "updateSession",
-        (db) => Effect.as(commands.updateSession(db, id, patch, at), { value: undefined, publish: () => undefined })
+        (db) => SqlCommands.updateSession(db, id, patch, at)
       )
       return yield* reads.session(id)
     }),
     deleteSession: Effect.fn("Journal.deleteSession")((id) => {
       // What a first run found: it may have been deleted by a commit that was reported as failed.
       let found: ReadonlyArray<TurnId> | undefined
-      return writer.submit("deleteSession", (db) =>
-        commands.deleteSession(db, id).pipe(
-          Effect.catchTag("SessionNotFound", (error) => found === undefined ? error : Effect.succeed(found)),
-          Effect.map((turns) => {
-            found = turns
-            return {
-              value: undefined,
-              publish: () => {
-                pages.clear()
-                live.deleted(id, turns)
-              }
-            }
-          })
-        ))
+      return writer.submit("deleteSession", (db) => {
+        const deleted = SqlCommands.deleteSession(db, id)
+        const turns = deleted instanceof SessionNotFound ? found : deleted
+        if (turns === undefined) return Either.left(new SessionNotFound({ sessionId: id }))
+        found = turns
+        return Either.right({
+          value: undefined,
+          publish: () => {
+            pages.clear()
+            live.deleted(id, turns)
+          }
+        })
+      })
     }),
     admit: Effect.fn("Journal.admit")((admission) => writer.submit("admit", (db) => commands.admit(db, admission))),
     append: writer.append,

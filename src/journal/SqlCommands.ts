@@ -3,10 +3,8 @@
  * begin is decided by `Admission`. A refusal comes before the first write; a command that runs again after a COMMIT of
  * unknown outcome finds what it wrote and answers the same.
  */
-import type * as SqlClient from "@effect/sql/SqlClient"
-import type { Connection } from "@effect/sql/SqlConnection"
-import * as Effect from "effect/Effect"
-import type { SessionId } from "../domain/Ids.ts"
+import * as Either from "effect/Either"
+import type { SessionId, TurnId } from "../domain/Ids.ts"
 import { SessionNotFound } from "../domain/RequestError.ts"
 import { JournalFailure } from "../domain/TurnError.ts"
 import type { TurnState } from "../domain/TurnState.ts"
@@ -15,177 +13,218 @@ import type * as Journal from "./Journal.ts"
 import type * as Live from "./Live.ts"
 import * as Projection from "./Projection.ts"
 import * as Rows from "./Rows.ts"
-import type { SqlWrites } from "./SqlWrites.ts"
-import * as Storage from "./Storage.ts"
+import * as SqlWrites from "./SqlWrites.ts"
+import * as Statements from "./Statements.ts"
+import type { Written } from "./Writer.ts"
 
 export interface Options {
-  readonly sql: SqlClient.SqlClient
+  readonly epoch: number
   readonly live: Live.Live
-  readonly writes: SqlWrites
 }
 
-export const make = ({ live, sql, writes }: Options) => {
-  const facts = (db: Connection, admission: Journal.Admission) =>
-    Effect.gen(function*() {
-      const { idempotency, sessionId, turnId } = admission
-      const [session] = yield* Rows.countRows(db, sql`SELECT 1 AS n FROM sessions WHERE id = ${sessionId}`)
-      const [self] = yield* Rows.countRows(
-        db,
-        sql`SELECT 1 AS n FROM turns WHERE id = ${turnId} AND session_id = ${sessionId}`
-      )
-      const [keyed] = idempotency === undefined ? [] : yield* Rows.keyedRows(
-        db,
-        sql`SELECT id AS "turnId", body_hash AS "bodyHash" FROM turns WHERE session_id = ${sessionId} AND idempotency_key = ${idempotency.key}`
-      )
-      const of = Admission.parentOf(admission.events)
-      const [parent] = of === undefined ? [] : yield* Rows.parentRows(
-        db,
-        sql`SELECT status, (SELECT c.id FROM turns c WHERE ${
-          sql.literal(of.kind === "resume" ? "c.resumed_from" : "c.retry_of")
-        } = p.id) AS child FROM turns p WHERE p.id = ${of.turnId} AND p.session_id = ${sessionId}`
-      )
-      const running = yield* Rows.idRows(
-        db,
-        sql`SELECT id FROM turns WHERE session_id = ${sessionId} AND status = 'running' ORDER BY ord`
-      )
-      return {
-        sessionExists: session !== undefined,
-        turnExists: self !== undefined,
-        keyed,
-        parent: parent === undefined ? undefined : { status: parent.status, child: parent.child ?? undefined },
-        running: running.map((row) => row.id)
-      } satisfies Admission.AdmissionFacts
+type Db = Statements.Statements
+
+const standings = ["running", "completed", "failed"] as const
+
+const sessionExists = (db: Db, id: SessionId): boolean => db.all("SELECT 1 FROM sessions WHERE id = ?", [id]).length > 0
+
+const runningIn = (db: Db, id: SessionId): ReadonlyArray<TurnId> =>
+  db.all("SELECT id FROM turns WHERE session_id = ? AND status = 'running' ORDER BY ord", [id])
+    .map((row) => Statements.textOf(row, "id") as TurnId) // written by `admit`, from a TurnId
+
+const childColumns = { resume: "resumed_from", retry: "retry_of" } as const
+
+const parentIn = (db: Db, sessionId: SessionId, parent: Admission.Parent): Admission.AdmissionFacts["parent"] => {
+  const [row] = db.all(
+    `SELECT status, (SELECT c.id FROM turns c WHERE c.${
+      childColumns[parent.kind]
+    } = p.id) AS child FROM turns p WHERE p.id = ? AND p.session_id = ?`,
+    [parent.turnId, sessionId]
+  )
+  if (row === undefined) return undefined
+  const child = Statements.textOrNull(row, "child") as TurnId | null // written by `admit`, from a TurnId
+  return { status: Statements.oneOf(row, "status", standings), child: child ?? undefined }
+}
+
+const keyedIn = (db: Db, sessionId: SessionId, key: string): Admission.AdmissionFacts["keyed"] => {
+  const [row] = db.all(
+    `SELECT id, body_hash AS "bodyHash" FROM turns WHERE session_id = ? AND idempotency_key = ?`,
+    [sessionId, key]
+  )
+  return row === undefined
+    ? undefined
+    // written by `admit`, from a TurnId
+    : { turnId: Statements.textOf(row, "id") as TurnId, bodyHash: Statements.textOf(row, "bodyHash") }
+}
+
+const factsOf = (db: Db, { events, idempotency, sessionId, turnId }: Journal.Admission): Admission.AdmissionFacts => {
+  const parent = Admission.parentOf(events)
+  return {
+    sessionExists: sessionExists(db, sessionId),
+    turnExists: db.all("SELECT 1 FROM turns WHERE id = ? AND session_id = ?", [turnId, sessionId]).length > 0,
+    keyed: idempotency === undefined ? undefined : keyedIn(db, sessionId, idempotency.key),
+    parent: parent === undefined ? undefined : parentIn(db, sessionId, parent),
+    running: runningIn(db, sessionId)
+  }
+}
+
+const insertTurn = Statements.inserter("turns", [
+  "id",
+  "session_id",
+  "status",
+  "phase",
+  "provider",
+  "model",
+  "options",
+  "user_message_id",
+  "retry_of",
+  "resumed_from",
+  "idempotency_key",
+  "body_hash",
+  "trace",
+  "started_at"
+])
+
+const turnRow = (
+  { idempotency, options, sessionId, trace, turnId }: Journal.Admission,
+  state: TurnState
+): ReadonlyArray<Statements.Value> => [
+  turnId,
+  sessionId,
+  "running",
+  "accepted",
+  state.provider,
+  state.model,
+  JSON.stringify(options),
+  state.userMessageId,
+  state.retryOf ?? null,
+  state.resumedFrom ?? null,
+  idempotency?.key ?? null,
+  idempotency?.bodyHash ?? null,
+  trace === undefined ? null : Rows.traceText(trace),
+  state.startedAt
+]
+
+const insertMessages = Statements.inserter("messages", [
+  "id",
+  "session_id",
+  "turn_id",
+  "position",
+  "role",
+  "parts",
+  "state",
+  "created_at"
+])
+
+const insertSession = Statements.inserter("sessions", [
+  "id",
+  "title",
+  "provider",
+  "model",
+  "system",
+  "created_at",
+  "updated_at"
+])
+
+/** Columns of a session that a patch may set. */
+const patchable = ["title", "provider", "model", "system"] as const
+
+type AdmitError = Extract<Admission.Decision, { readonly _tag: "Refuse" }>["error"] | JournalFailure
+
+export const make = ({ epoch, live }: Options) => {
+  const admit = (db: Db, admission: Journal.Admission): Either.Either<Written<Journal.Admitted>, AdmitError> => {
+    const { events, message, sessionId, turnId } = admission
+    const decision = Admission.decide(admission, factsOf(db, admission))
+    if (decision._tag === "Refuse") return Either.left(decision.error)
+    if (decision._tag === "Answer") return Either.right({ value: decision.answer, publish: () => undefined })
+    const projected = Projection.project(undefined, events)
+    if (typeof projected === "string") {
+      return Either.left(new JournalFailure({ operation: "admit", retryable: false, reason: projected }))
+    }
+    const { state } = projected
+    if (message !== undefined) {
+      const position = SqlWrites.endPosition(db, sessionId)
+      const parts = JSON.stringify(message.parts)
+      insertMessages(db, [[message.id, sessionId, turnId, position, "user", parts, "complete", state.startedAt]])
+    }
+    insertTurn(db, [turnRow(admission, state)])
+    db.all("UPDATE sessions SET turn_count = turn_count + 1, updated_at = ? WHERE id = ?", [
+      state.startedAt,
+      sessionId
+    ])
+    const commits = SqlWrites.write(db, epoch, [{ projected, contents: [] }])
+    return Either.right({
+      value: { _tag: "Started", turnId, ahead: decision.ahead },
+      publish: () => live.publish(commits)
     })
+  }
 
-  const insertTurn = (
-    db: Connection,
-    { idempotency, options, sessionId, trace, turnId }: Journal.Admission,
-    state: TurnState
-  ) =>
-    Storage.run(
-      db,
-      sql`INSERT INTO turns ${
-        sql.insert({
-          id: turnId,
-          session_id: sessionId,
-          status: "running",
-          phase: "accepted",
-          provider: state.provider,
-          model: state.model,
-          options: JSON.stringify(options),
-          user_message_id: state.userMessageId,
-          retry_of: state.retryOf ?? null,
-          resumed_from: state.resumedFrom ?? null,
-          idempotency_key: idempotency?.key ?? null,
-          body_hash: idempotency?.bodyHash ?? null,
-          trace: trace === undefined ? null : Rows.traceText(trace),
-          started_at: state.startedAt
-        })
-      }`
-    )
+  return { admit }
+}
 
-  const admit = (db: Connection, admission: Journal.Admission) =>
-    Effect.gen(function*() {
-      const { events, message, sessionId, turnId } = admission
-      const decision = Admission.decide(admission, yield* facts(db, admission))
-      if (decision._tag === "Refuse") return yield* Effect.fail(decision.error)
-      if (decision._tag === "Answer") return { value: decision.answer, publish: () => undefined }
-      const projected = Projection.project(undefined, events)
-      if (typeof projected === "string") {
-        return yield* new JournalFailure({ operation: "admit", retryable: false, reason: projected })
-      }
-      const { state } = projected
-      if (message !== undefined) {
-        yield* Storage.run(
-          db,
-          sql`INSERT INTO messages ${
-            sql.insert({
-              id: message.id,
-              session_id: sessionId,
-              turn_id: turnId,
-              position: yield* writes.endPosition(db, sessionId),
-              role: "user",
-              parts: JSON.stringify(message.parts),
-              state: "complete",
-              created_at: state.startedAt
-            })
-          }`
-        )
-      }
-      yield* insertTurn(db, admission, state)
-      yield* Storage.run(
-        db,
-        sql`UPDATE sessions SET turn_count = turn_count + 1, updated_at = ${state.startedAt} WHERE id = ${sessionId}`
-      )
-      const commits = yield* writes.write(db, [{ projected, contents: [] }])
-      const started: Journal.Admitted = { _tag: "Started", turnId, ahead: decision.ahead }
-      return {
-        value: started,
-        publish: () => live.publish(commits)
-      }
-    })
+const done: Either.Either<Written<void>> = Either.right({ value: undefined, publish: () => undefined })
 
-  /** A session that is there already was made by a commit that was reported as failed. */
-  const createSession = (
-    db: Connection,
-    session: Journal.NewSession,
-    messages: ReadonlyArray<Journal.ImportedMessage>
-  ) =>
-    Effect.gen(function*() {
-      const [present] = yield* Rows.countRows(db, sql`SELECT 1 AS n FROM sessions WHERE id = ${session.id}`)
-      if (present !== undefined) return
-      yield* Storage.run(
-        db,
-        sql`INSERT INTO sessions ${
-          sql.insert({
-            id: session.id,
-            title: session.title ?? null,
-            provider: session.provider ?? null,
-            model: session.model ?? null,
-            system: session.system ?? null,
-            created_at: session.at,
-            updated_at: session.at
-          })
-        }`
-      )
-      yield* writes.insertAll(
-        db,
-        "messages",
-        messages.map((message, index) => ({
-          id: message.id,
-          session_id: session.id,
-          turn_id: null,
-          position: index + 1,
-          role: message.role,
-          parts: JSON.stringify(message.parts),
-          state: "complete",
-          created_at: session.at
-        }))
-      )
-    })
+/** A session that is there already was made by a commit that was reported as failed. */
+export const createSession = (
+  db: Db,
+  session: Journal.NewSession,
+  messages: ReadonlyArray<Journal.ImportedMessage>
+): Either.Either<Written<void>> => {
+  if (sessionExists(db, session.id)) return done
+  const { at, id, model = null, provider = null, system = null, title = null } = session
+  insertSession(db, [[id, title, provider, model, system, at, at]])
+  insertMessages(
+    db,
+    messages.map(({ id: messageId, parts, role }, index) => [
+      messageId,
+      id,
+      null,
+      index + 1,
+      role,
+      JSON.stringify(parts),
+      "complete",
+      at
+    ])
+  )
+  return done
+}
 
-  const updateSession = (db: Connection, id: SessionId, patch: Journal.SessionPatch, at: string) =>
-    Effect.gen(function*() {
-      const [present] = yield* Rows.countRows(db, sql`SELECT 1 AS n FROM sessions WHERE id = ${id}`)
-      if (present === undefined) return yield* new SessionNotFound({ sessionId: id })
-      yield* Storage.run(db, sql`UPDATE sessions SET ${sql.update({ ...patch, updated_at: at })} WHERE id = ${id}`)
-    })
+export const updateSession = (
+  db: Db,
+  id: SessionId,
+  patch: Journal.SessionPatch,
+  at: string
+): Either.Either<Written<void>, SessionNotFound> => {
+  if (!sessionExists(db, id)) return Either.left(new SessionNotFound({ sessionId: id }))
+  const given = patchable.flatMap((column) => {
+    const value = patch[column]
+    return value === undefined ? [] : [[column, value] as const]
+  })
+  const columns = [...given.map(([column]) => column), "updated_at"]
+  db.all(`UPDATE sessions SET ${columns.map((column) => `${column} = ?`).join(", ")} WHERE id = ?`, [
+    ...given.map(([, value]) => value),
+    at,
+    id
+  ])
+  return done
+}
 
-  /** Rows of the other tables go with the session's, by their foreign keys. */
-  const deleteSession = (db: Connection, id: SessionId) =>
-    Effect.gen(function*() {
-      const turns = yield* Rows.idRows(db, sql`SELECT id FROM turns WHERE session_id = ${id}`)
-      const [present] = yield* Rows.countRows(db, sql`SELECT 1 AS n FROM sessions WHERE id = ${id}`)
-      if (present === undefined) return yield* new SessionNotFound({ sessionId: id })
-      yield* Storage.run(db, sql`DELETE FROM sessions WHERE id = ${id}`)
-      return turns.map((row) => row.id)
-    })
+/** Answers with its turns. Rows of the other tables go with the session's, by their foreign keys. */
+export const deleteSession = (db: Db, id: SessionId): ReadonlyArray<TurnId> | SessionNotFound => {
+  if (!sessionExists(db, id)) return new SessionNotFound({ sessionId: id })
+  const turns = db.all("SELECT id FROM turns WHERE session_id = ?", [id])
+  db.all("DELETE FROM sessions WHERE id = ?", [id])
+  // written by `admit`, from a TurnId
+  return turns.map((row) => Statements.textOf(row, "id") as TurnId)
+}
 
-  const readEpoch = (db: Connection) =>
-    Effect.map(Rows.epochRows(db, sql`SELECT epoch FROM owner WHERE id = 1`), ([owner]) => owner?.epoch ?? 0)
+export const readEpoch = (db: Db): number => {
+  const [owner] = db.all("SELECT epoch FROM owner WHERE id = 1", [])
+  return owner === undefined ? 0 : Statements.integerOf(owner, "epoch")
+}
 
-  /** A write that changes nothing. */
-  const touchOwner = (db: Connection) => Storage.run(db, sql`UPDATE owner SET heartbeat_at = heartbeat_at WHERE id = 1`)
-
-  return { admit, createSession, updateSession, deleteSession, readEpoch, touchOwner }
+/** A write that changes nothing. */
+export const touchOwner = (db: Db): Either.Either<Written<void>> => {
+  db.all("UPDATE owner SET heartbeat_at = heartbeat_at WHERE id = 1", [])
+  return done
 }

@@ -10,6 +10,7 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type { TurnId } from "../domain/Ids.ts"
@@ -20,10 +21,10 @@ import { answerKinds, type Vacuumed, type WriteError } from "./Journal.ts"
 import type { PageCache } from "./PageCache.ts"
 import * as Rows from "./Rows.ts"
 import type * as SqlAnswers from "./SqlAnswers.ts"
-import type { SqlWrites } from "./SqlWrites.ts"
+import * as Statements from "./Statements.ts"
 import * as Storage from "./Storage.ts"
 import type { StoredEvents } from "./StoredEvents.ts"
-import type { Writer } from "./Writer.ts"
+import type { Writer, Written } from "./Writer.ts"
 
 class LogInUse extends Data.TaggedError("LogInUse") {}
 
@@ -34,8 +35,55 @@ export interface Options {
   readonly stored: StoredEvents
   readonly answer: ReturnType<typeof SqlAnswers.make>
   readonly writer: Pick<Writer, "submit" | "maintain">
-  readonly writes: SqlWrites
   readonly pages: PageCache
+}
+
+const insertFolded = Statements.inserter("folded_events", ["turn_id", "seq", "pos", "tail"])
+
+type Db = Statements.Statements
+
+const done: Either.Either<Written<void>> = Either.right({ value: undefined, publish: () => undefined })
+
+/** Pieces of a copy that was cut short: another version may part an answer otherwise. */
+const clearPieces = (db: Db, id: TurnId, messageId: string) => {
+  db.all(
+    "DELETE FROM message_pieces WHERE message_id = ? AND EXISTS (SELECT 1 FROM turns WHERE id = ? AND folded_at IS NULL)",
+    [messageId, id]
+  )
+  return done
+}
+
+interface Piece {
+  readonly n: number
+  readonly part: string
+}
+
+/** Where the session was deleted meanwhile there is no message to add to. */
+const insertPieces = (db: Db, messageId: string, pieces: Iterable<Piece>) => {
+  for (const { n, part } of pieces) {
+    db.all(
+      "INSERT INTO message_pieces (message_id, n, part) SELECT id, ?, ? FROM messages WHERE id = ? ON CONFLICT (message_id, n) DO NOTHING",
+      [n, part, messageId]
+    )
+  }
+  return done
+}
+
+interface Folded {
+  readonly seq: number
+  readonly pos: number
+  readonly tail: string
+}
+
+const foldRows = (db: Db, id: TurnId, events: ReadonlyArray<Folded>, at: string): void => {
+  if (db.all("SELECT 1 FROM turns WHERE id = ? AND folded_at IS NULL", [id]).length === 0) return
+  insertFolded(db, events.map(({ pos, seq, tail }) => [id, seq, pos, tail]))
+  db.all("UPDATE turns SET folded_at = ? WHERE id = ?", [at, id])
+  db.all("DELETE FROM batches WHERE turn_id = ?", [id])
+  db.all(
+    "DELETE FROM checkpoints WHERE turn_id = ? AND n < (SELECT max(n) FROM checkpoints WHERE turn_id = ?)",
+    [id, id]
+  )
 }
 
 /** Pieces of a long answer that are copied in one transaction: some hundred kilobytes. */
@@ -44,7 +92,7 @@ const piecesAtOnce = 8
 /** 50 tries in 5 s: a backup that reads the log keeps it from being emptied, and writes go on between two tries. */
 const logRetry = Schedule.intersect(Schedule.spaced("100 millis"), Schedule.recurs(50))
 
-export const make = ({ answer, pages, read, sql, stored, writer, writes }: Options) => {
+export const make = ({ answer, pages, read, sql, stored, writer }: Options) => {
   const due = (endedBefore: string, limit: number) =>
     read("fold", (db) =>
       Rows.dueRows(
@@ -55,9 +103,7 @@ export const make = ({ answer, pages, read, sql, stored, writer, writes }: Optio
   /** The turn's lifecycle events with their places, read page by page. */
   const lifecycle = (id: TurnId) =>
     Effect.gen(function*() {
-      const kept: Array<
-        { readonly turn_id: string; readonly seq: number; readonly pos: number; readonly tail: string }
-      > = []
+      const kept: Array<Folded> = []
       let seq = 0
       while (true) {
         const page = yield* read("fold", (db) => stored.turnPage(db, id, seq))
@@ -67,7 +113,6 @@ export const make = ({ answer, pages, read, sql, stored, writer, writes }: Optio
           if (!Answers.isLifecycle(event.type)) continue
           const batch = yield* read("fold", (db) => stored.batchOf(db, id, event.seq))
           kept.push({
-            turn_id: id,
             seq: event.seq,
             pos: batch?.pos ?? 0,
             tail: TurnEvent.tailOf(event.json, event.seq)
@@ -80,70 +125,29 @@ export const make = ({ answer, pages, read, sql, stored, writer, writes }: Optio
 
   const alone = Effect.unsafeMakeSemaphore(1)
 
-  /** Pieces of a copy that was cut short: another version may part an answer otherwise. */
-  const clearPieces = (id: TurnId, messageId: string) =>
-    writer.submit("fold", (db) =>
-      Effect.as(
-        Storage.run(
-          db,
-          sql`DELETE FROM message_pieces WHERE message_id = ${messageId} AND EXISTS (SELECT 1 FROM turns WHERE id = ${id} AND folded_at IS NULL)`
-        ),
-        { value: undefined, publish: () => undefined }
-      ))
-
   const copyPieces = (id: TurnId, messageId: string) => {
     const pieces = Stream.flatMap(Stream.fromIterable(answerKinds), (kind) => answer(id, kind))
-    return Stream.drain(Stream.fromEffect(clearPieces(id, messageId))).pipe(
+    return Stream.drain(Stream.fromEffect(writer.submit("fold", (db) => clearPieces(db, id, messageId)))).pipe(
       Stream.concat(pieces),
       Stream.zipWithIndex,
-      Stream.map(([part, index]) => ({ message_id: messageId, n: index + 1, part: JSON.stringify(part) })),
+      Stream.map(([part, index]) => ({ n: index + 1, part: JSON.stringify(part) })),
       Stream.grouped(piecesAtOnce),
-      Stream.runForEach((rows) =>
-        writer.submit("fold", (db) =>
-          Effect.as(
-            Effect.forEach(rows, (row) => insertPiece(db, row), { discard: true }),
-            { value: undefined, publish: () => undefined }
-          ))
-      )
+      Stream.runForEach((rows) => writer.submit("fold", (db) => insertPieces(db, messageId, rows)))
     )
   }
-
-  /** Where the session was deleted meanwhile there is no message to add to. */
-  const insertPiece = (db: Connection, { message_id: id, n, part }: { message_id: string; n: number; part: string }) =>
-    Storage.run(
-      db,
-      sql`INSERT INTO message_pieces (message_id, n, part) SELECT id, ${n}, ${part} FROM messages WHERE id = ${id} ON CONFLICT (message_id, n) DO NOTHING`
-    )
-
-  const foldRows = (
-    db: Connection,
-    id: TurnId,
-    events: Effect.Effect.Success<ReturnType<typeof lifecycle>>,
-    at: string
-  ) =>
-    Effect.gen(function*() {
-      const [open] = yield* Rows.countRows(db, sql`SELECT 1 AS n FROM turns WHERE id = ${id} AND folded_at IS NULL`)
-      if (open === undefined) return
-      yield* writes.insertAll(db, "folded_events", events)
-      yield* Storage.run(db, sql`UPDATE turns SET folded_at = ${at} WHERE id = ${id}`)
-      yield* Storage.run(db, sql`DELETE FROM batches WHERE turn_id = ${id}`)
-      yield* Storage.run(
-        db,
-        sql`DELETE FROM checkpoints WHERE turn_id = ${id} AND n < (SELECT max(n) FROM checkpoints WHERE turn_id = ${id})`
-      )
-    })
 
   const foldOne = ({ answerAfter, id, messageId }: Rows.DueRow, at: string) =>
     Effect.gen(function*() {
       if (messageId !== null && answerAfter !== null) yield* copyPieces(id, messageId)
       const events = yield* lifecycle(id)
-      yield* writer.submit("fold", (db) =>
-        Effect.as(foldRows(db, id, events, at), { value: undefined, publish: () => pages.clear() }))
+      yield* writer.submit("fold", (db): Either.Either<Written<void>> => {
+        foldRows(db, id, events, at)
+        return Either.right({ value: undefined, publish: () => pages.clear() })
+      })
     }).pipe(
       alone.withPermits(1),
       // deleted meanwhile: it is gone altogether
-      Effect.catchTag("TurnNotFound", () =>
-        Effect.void)
+      Effect.catchTag("TurnNotFound", () => Effect.void)
     )
 
   const foldTurns = (endedBefore: string, at: string, limit: number): Effect.Effect<number, WriteError> =>

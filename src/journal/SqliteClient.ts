@@ -10,22 +10,22 @@
  */
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
-import type { Connection } from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
 import * as Statement from "@effect/sql/Statement"
 import Sqlite from "better-sqlite3"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { PromptConnection } from "./Statements.ts"
 
 /** Statement texts kept: the journal has some 150; texts that vary by the number of their rows come on top. */
 const preparedMax = 512
 
-const failed = (cause: unknown) => Effect.fail(new SqlError({ cause, message: "Failed to execute statement" }))
+const failed = (cause: unknown) => new SqlError({ cause, message: "Failed to execute statement" })
 
-const noRows: Effect.Effect<ReadonlyArray<never>> = Effect.succeed([])
+const noRows: ReadonlyArray<never> = []
 
-const connectionOf = (db: Sqlite.Database): Connection => {
+const connectionOf = (db: Sqlite.Database): PromptConnection => {
   const prepared = new Map<string, Sqlite.Statement>()
 
   const prepare = (text: string): Sqlite.Statement => {
@@ -38,32 +38,41 @@ const connectionOf = (db: Sqlite.Database): Connection => {
     return statement
   }
 
-  const run = (statement: Sqlite.Statement, params: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<unknown>> => {
-    if (statement.reader) return Effect.succeed(statement.all(...params))
+  const rowsOf = (statement: Sqlite.Statement, params: ReadonlyArray<unknown>): ReadonlyArray<unknown> => {
+    if (statement.reader) return statement.all(...params)
     statement.run(...params)
     return noRows
   }
 
   /** Runs when the effect does; whatever the driver throws is the effect's failure. */
-  const guarded = <A>(body: () => Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> =>
+  const guarded = <A>(body: () => A): Effect.Effect<A, SqlError> =>
     Effect.suspend(() => {
       try {
-        return body()
+        return Effect.succeed(body())
       } catch (cause) {
-        return failed(cause)
+        return Effect.fail(failed(cause))
       }
     })
 
   return {
+    atOnce: {
+      all: (text, params) => {
+        try {
+          return rowsOf(prepare(text), params)
+        } catch (cause) {
+          throw failed(cause)
+        }
+      }
+    },
     execute: (text, params, transform) => {
-      const rows = guarded<ReadonlyArray<unknown>>(() => run(prepare(text), params))
+      const rows = guarded(() => rowsOf(prepare(text), params))
       return transform === undefined ? rows : Effect.map(rows, (found) => transform(found as ReadonlyArray<object>))
     },
-    executeRaw: (text, params) => guarded<unknown>(() => run(prepare(text), params)),
+    executeRaw: (text, params) => guarded(() => rowsOf(prepare(text), params)),
     executeValues: (text, params) =>
-      guarded(() => Effect.succeed(db.prepare<Array<unknown>, Array<unknown>>(text).raw().all(...params))),
+      guarded(() => db.prepare<Array<unknown>, Array<unknown>>(text).raw().all(...params)),
     executeUnprepared: (text, params, transform) => {
-      const rows = guarded<ReadonlyArray<unknown>>(() => run(db.prepare(text), params))
+      const rows = guarded(() => rowsOf(db.prepare(text), params))
       return transform === undefined ? rows : Effect.map(rows, (found) => transform(found as ReadonlyArray<object>))
     },
     executeStream: () => Stream.dieMessage("the journal reads in pages")

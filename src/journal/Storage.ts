@@ -28,8 +28,11 @@ export const faultOf = (error: SqlError): StorageFault =>
     : new StorageFault({ code: "SQL_ERROR", detail: error.message })
 
 /** A row that this version cannot read. Its content stays out of the error: it may hold prompt text. */
-const unreadable = (_: ParseError): StorageFault =>
-  new StorageFault({ code: "UNREADABLE_ROW", detail: "a row does not have the expected shape" })
+export const unreadableRow = new StorageFault({
+  code: "UNREADABLE_ROW",
+  detail: "a row does not have the expected shape"
+})
+const unreadable = (_: ParseError): StorageFault => unreadableRow
 
 export const isBusy = (fault: StorageFault): boolean => /^SQLITE_(BUSY|LOCKED)/.test(fault.code)
 export const isConstraint = (fault: StorageFault): boolean => fault.code.startsWith("SQLITE_CONSTRAINT")
@@ -67,7 +70,7 @@ export const rows = <A, I>(schema: Schema.Schema<A, I>) => {
 }
 
 /** Statements outside a transaction, on a connection held for them alone. */
-const reading = <A, E>(
+export const reading = <A, E>(
   sql: SqlClient.SqlClient,
   body: (connection: Connection) => Effect.Effect<A, E | StorageFault>
 ): Effect.Effect<A, E | StorageFault> => Effect.scoped(Effect.flatMap(Effect.mapError(sql.reserve, faultOf), body))
@@ -89,23 +92,3 @@ export const reader =
           // What is not a StorageFault is E: TypeScript cannot narrow a type parameter by instanceof.
           : error as Exclude<E, StorageFault>
     )
-
-/** Rows that a multi-row INSERT puts down at once: as many as there are turns that may run at once by default. */
-export const insertRowsMax = 64
-
-/** In groups of at most `insertRowsMax`. For the hot table, where one statement a commit is worth 64 cached texts. */
-export const chunked = <A>(items: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> => {
-  const chunks: Array<ReadonlyArray<A>> = []
-  for (let at = 0; at < items.length; at += insertRowsMax) chunks.push(items.slice(at, at + insertRowsMax))
-  return chunks
-}
-
-/** In groups of powers of two: seven statement texts a table, because the driver keeps 200 prepared in all. */
-export const bucketed = <A>(items: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> => {
-  const buckets: Array<ReadonlyArray<A>> = []
-  for (let at = 0, size = insertRowsMax; at < items.length; at += size) {
-    while (size > items.length - at) size /= 2
-    buckets.push(items.slice(at, at + size))
-  }
-  return buckets
-}

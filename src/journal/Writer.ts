@@ -3,8 +3,9 @@
  *
  * - Group commit: what arrived since the last commit is the next one. The driver blocks the event loop while it commits,
  *   so the fiber lets one turn of the loop pass first: the appends of that tick share one fsync.
- * - BEGIN IMMEDIATE on the reserved connection, then the owner's epoch, then the work, then COMMIT. `withTransaction` is
- *   not used: its BEGIN is deferred and its failed COMMIT is a defect.
+ * - A transaction is one synchronous step: BEGIN IMMEDIATE, the owner's epoch, the work, COMMIT. Nothing of this process
+ *   comes in between, and no effect is needed for a delta. (The client's `withTransaction` begins deferred, and its failed
+ *   COMMIT is a defect.)
  * - Order after COMMIT: publish, then complete the callers. Nothing is published before.
  * - A caller may stop waiting; what it enqueued is carried out regardless.
  * - Faults: a lock is waited out (`busySchedule`); a refused constraint, or a defect, runs each command alone, so that
@@ -14,10 +15,10 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Schedule from "effect/Schedule"
@@ -29,6 +30,7 @@ import * as TurnEvent from "../domain/TurnEvent.ts"
 import * as CommitWatch from "./CommitWatch.ts"
 import { tick } from "./EventLoop.ts"
 import type { Append, AppendSource, WriteError } from "./Journal.ts"
+import * as Statements from "./Statements.ts"
 import * as Storage from "./Storage.ts"
 
 /**
@@ -46,11 +48,16 @@ export const busySchedule = Schedule.exponential("1 millis").pipe(
   Schedule.intersect(Schedule.recurs(55))
 )
 
-/** What a command does once its transaction is committed. */
-export interface Settled {
-  /** Makes the commit visible to followers. Synchronous. */
+/** What a command answers with, and what makes it visible to followers once it is committed. Synchronous. */
+export interface Written<A> {
+  readonly value: A
   readonly publish: () => void
-  readonly complete: Effect.Effect<unknown>
+}
+
+/** What is done once a transaction is committed. */
+interface Settled {
+  readonly publish: () => void
+  readonly complete: () => void
 }
 
 /** What the appends of a group came to. */
@@ -79,8 +86,8 @@ type Entry =
     readonly _tag: "Command"
     readonly span: Span
     readonly operation: string
-    readonly run: (connection: Connection) => Effect.Effect<Settled, Storage.StorageFault>
-    readonly fail: (cause: Cause.Cause<WriteError>) => Effect.Effect<unknown>
+    readonly run: (db: Statements.Statements) => Settled
+    readonly fail: (cause: Cause.Cause<WriteError>) => void
   }
 
 /** Each rewrites the file: more than a few that wait are a mistake of whoever asks. */
@@ -108,13 +115,11 @@ export interface Writer {
   readonly appendAll: (
     appends: ReadonlyArray<Append>
   ) => Effect.Effect<ReadonlyArray<Exit.Exit<void, WriteError>>, WriteError>
-  /** Runs in the next group's transaction. A failure of its own is a refusal: it has written nothing. */
-  readonly submit: <A, E>(
+  /** Runs in the next group's transaction. A refusal of its own comes before it has written anything. */
+  readonly submit: <A, E = never>(
     operation: string,
-    run: (
-      connection: Connection
-    ) => Effect.Effect<{ readonly value: A; readonly publish: () => void }, E | Storage.StorageFault>
-  ) => Effect.Effect<A, Exclude<E, Storage.StorageFault> | WriteError>
+    run: (db: Statements.Statements) => Either.Either<Written<A>, E>
+  ) => Effect.Effect<A, E | WriteError>
   /** Runs between two groups, outside any transaction: what SQLite refuses inside one. Only for the owner. */
   readonly maintain: <A>(
     operation: string,
@@ -126,20 +131,22 @@ export interface Writer {
   readonly trouble: () => JournalFailure | undefined
 }
 
-export interface Options {
+export interface Options<Known> {
   readonly sql: SqlClient.SqlClient
   readonly epoch: number
+  /** What memory does not hold of the turns of these appends, and `append` needs; undefined where it holds enough. */
+  readonly look: (appends: ReadonlyArray<Append>) => Effect.Effect<Known, Storage.StorageFault> | undefined
   readonly appendAll: (
-    connection: Connection,
-    appends: ReadonlyArray<Append>
-  ) => Effect.Effect<Appended, Storage.StorageFault>
+    db: Statements.Statements,
+    appends: ReadonlyArray<Append>,
+    known: Known | undefined
+  ) => Appended
   /** After a COMMIT of unknown outcome, or a refused constraint: what memory holds of these turns may be wrong. */
   readonly forget: (turns: ReadonlyArray<TurnId>) => void
-  readonly readEpoch: (connection: Connection) => Effect.Effect<number, Storage.StorageFault>
+  readonly readEpoch: (db: Statements.Statements) => number
 }
 
-const say = (connection: Connection, text: string) =>
-  Effect.mapError(connection.execute(text, [], undefined), Storage.faultOf)
+const appendOf = (entry: Entry): ReadonlyArray<Append> => entry._tag === "Append" ? [entry.append] : []
 
 const turnsOf = (group: ReadonlyArray<Entry>): ReadonlyArray<TurnId> =>
   group.flatMap((entry) => entry._tag === "Append" ? [entry.append.turnId] : [])
@@ -147,16 +154,27 @@ const turnsOf = (group: ReadonlyArray<Entry>): ReadonlyArray<TurnId> =>
 const isClosed = (operation: string) =>
   new JournalFailure({ operation, retryable: false, reason: "the journal is closed" })
 
-const failEntry = (entry: Entry, cause: Cause.Cause<WriteError>): Effect.Effect<unknown> =>
-  entry._tag === "Append" ? Effect.sync(() => entry.settle(Exit.failCause(cause))) : entry.fail(cause)
+const failEntry = (entry: Entry, cause: Cause.Cause<WriteError>): void =>
+  entry._tag === "Append" ? entry.settle(Exit.failCause(cause)) : entry.fail(cause)
 
-const failWith = (group: ReadonlyArray<Entry>, fault: Storage.StorageFault) =>
-  Effect.forEach(
-    group,
-    (entry) =>
-      failEntry(entry, Cause.fail(Storage.failure(entry._tag === "Append" ? "append" : entry.operation, fault))),
-    { discard: true }
-  )
+const failWith = (group: ReadonlyArray<Entry>, fault: Storage.StorageFault): void => {
+  for (const entry of group) {
+    const operation = entry._tag === "Append" ? "append" : entry.operation
+    failEntry(entry, Cause.fail(Storage.failure(operation, fault)))
+  }
+}
+
+/** What a committed transaction was. */
+interface Committed {
+  readonly settled: ReadonlyArray<Settled>
+  readonly events: number
+}
+
+/** Why there was none. Anything else that is thrown is a defect. */
+type Failed = CommitFault | Fenced | Storage.StorageFault
+
+const isFailed = (error: unknown): error is Failed =>
+  error instanceof CommitFault || error instanceof Fenced || error instanceof Storage.StorageFault
 
 /** The command that only asks whether storage takes a write. */
 export const probe = "probe"
@@ -173,8 +191,10 @@ const taken = (entry: Entry | Enlisted): ReadonlyArray<Entry> => {
 const isTold = (entry: Entry) =>
   entry._tag === "Command" || entry.append.events.some(({ type }) => TurnEvent.isTerminalType(type))
 
-export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope> =>
+export const make = <Known>(options: Options<Known>): Effect.Effect<Writer, never, Scope.Scope> =>
   Effect.gen(function*() {
+    const clock = yield* Effect.clock
+    const db = yield* Statements.of(options.sql)
     const fenced = yield* Deferred.make<Fenced>()
     const ready = Effect.unsafeMakeLatch(false)
     const room = Effect.unsafeMakeLatch(true)
@@ -182,54 +202,99 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
     let upkeep: Array<Upkeep> = []
     let closed = false
     const watch = CommitWatch.make()
-    const checkEpoch = (connection: Connection) =>
+    const checkEpoch = (): void => {
+      const epoch = options.readEpoch(db)
+      if (epoch !== options.epoch) throw new Fenced({ ownerEpoch: epoch })
+    }
+
+    /** Where a full disk has rolled back already there is nothing to undo. */
+    const rollback = (): void => {
+      try {
+        db.all("ROLLBACK", [])
+      } catch {
+        // the next BEGIN meets what is left, and tries again
+      }
+    }
+
+    /** A transaction that an earlier fault left open (its ROLLBACK was refused too) would refuse every BEGIN for ever. */
+    const begin = (): void => {
+      try {
+        db.all("BEGIN IMMEDIATE", [])
+      } catch (error) {
+        const fault = Statements.faultOf(error)
+        if (fault === undefined || Storage.isBusy(fault)) throw error
+        rollback()
+        db.all("BEGIN IMMEDIATE", [])
+      }
+    }
+
+    const work = (group: ReadonlyArray<Entry>, known: Known | undefined): Committed => {
+      checkEpoch()
+      const settled: Array<Settled> = []
+      const appends = group.filter((entry) => entry._tag === "Append")
+      let events = 0
+      if (appends.length > 0) {
+        const appended = options.appendAll(db, appends.map((entry) => entry.append), known)
+        events = appended.events
+        settled.push({
+          publish: appended.publish,
+          complete: () =>
+            appends.forEach((entry, index) => {
+              const error = appended.refused.get(index)
+              entry.settle(error === undefined ? Exit.void : Exit.fail(error))
+            })
+        })
+      }
+      for (const entry of group) if (entry._tag === "Command") settled.push(entry.run(db))
+      return { settled, events }
+    }
+
+    /** One transaction, at once. Throws a `Failed`, or a defect. */
+    const transact = (group: ReadonlyArray<Entry>, known: Known | undefined): Committed => {
+      try {
+        begin()
+        try {
+          const committed = work(group, known)
+          try {
+            db.all("COMMIT", [])
+          } catch (error) {
+            options.forget(turnsOf(group))
+            const fault = Statements.faultOf(error)
+            throw fault === undefined ? error : new CommitFault({ fault })
+          }
+          return committed
+        } catch (error) {
+          rollback()
+          throw error
+        }
+      } catch (error) {
+        throw Statements.faultOf(error) ?? error
+      }
+    }
+
+    const transaction = (group: ReadonlyArray<Entry>): Effect.Effect<Committed, Failed> =>
       Effect.flatMap(
-        options.readEpoch(connection),
-        (epoch) => epoch === options.epoch ? Effect.void : new Fenced({ ownerEpoch: epoch })
+        options.look(group.flatMap(appendOf)) ?? Effect.succeed(undefined),
+        (known) =>
+          Effect.suspend(() => {
+            try {
+              return Effect.succeed(transact(group, known))
+            } catch (error) {
+              if (isFailed(error)) return Effect.fail(error)
+              throw error
+            }
+          })
       )
 
-    const work = (connection: Connection, group: ReadonlyArray<Entry>) =>
-      Effect.gen(function*() {
-        yield* checkEpoch(connection)
-        const settled: Array<Settled> = []
-        const appends = group.filter((entry) => entry._tag === "Append")
-        let events = 0
-        if (appends.length > 0) {
-          const appended = yield* options.appendAll(connection, appends.map((entry) => entry.append))
-          events = appended.events
-          settled.push({
-            publish: appended.publish,
-            complete: Effect.sync(() =>
-              appends.forEach((entry, index) => {
-                const error = appended.refused.get(index)
-                entry.settle(error === undefined ? Exit.void : Exit.fail(error))
-              })
-            )
-          })
-        }
-        for (const entry of group) if (entry._tag === "Command") settled.push(yield* entry.run(connection))
-        return { settled, events }
+    /** `met`: how a first try has failed already. */
+    const attempt = (group: ReadonlyArray<Entry>, met: Failed | undefined) => {
+      let before = met
+      const once = Effect.suspend(() => {
+        const failed = before
+        before = undefined
+        return failed === undefined ? transaction(group) : Effect.fail(failed)
       })
-
-    const transaction = (group: ReadonlyArray<Entry>) =>
-      Effect.scoped(Effect.flatMap(Effect.mapError(options.sql.reserve, Storage.faultOf), (connection) => {
-        // Where a full disk has rolled back already there is nothing to undo.
-        const rollback = Effect.ignore(say(connection, "ROLLBACK"))
-        // A transaction that an earlier fault left open (its ROLLBACK was refused too) would refuse every BEGIN for ever.
-        const begin = Effect.catchIf(
-          say(connection, "BEGIN IMMEDIATE"),
-          (fault) => !Storage.isBusy(fault),
-          () => Effect.zipRight(rollback, say(connection, "BEGIN IMMEDIATE"))
-        )
-        const commit = Effect.catchAll(say(connection, "COMMIT"), (fault) => {
-          options.forget(turnsOf(group))
-          return Effect.fail(new CommitFault({ fault }))
-        })
-        return Effect.zipRight(begin, Effect.onError(Effect.tap(work(connection, group), commit), () => rollback))
-      }))
-
-    const attempt = (group: ReadonlyArray<Entry>) =>
-      transaction(group).pipe(
+      return once.pipe(
         Effect.catchTag("CommitFault", () => transaction(group)),
         Effect.catchTag("CommitFault", ({ fault }) => Effect.fail(fault)),
         Effect.retry({
@@ -237,50 +302,68 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
           while: (error) => error._tag === "StorageFault" && Storage.isBusy(error)
         })
       )
+    }
 
-    const refused = (group: ReadonlyArray<Entry>, cause: Cause.Cause<Fenced | Storage.StorageFault>) => {
+    const refused = (
+      group: ReadonlyArray<Entry>,
+      cause: Cause.Cause<Fenced | Storage.StorageFault>
+    ): Effect.Effect<void> => {
       const failure = Cause.failureOption(cause)
       const error = failure._tag === "Some" ? failure.value : undefined
       if (error?._tag === "Fenced") {
         watch.fenced(group.length)
-        return Effect.zipRight(
-          Deferred.succeed(fenced, error),
-          Effect.forEach(group, (entry) => failEntry(entry, Cause.fail(error)), { discard: true })
-        )
+        Deferred.unsafeDone(fenced, Exit.succeed(error))
+        for (const entry of group) failEntry(entry, Cause.fail(error))
+        return Effect.void
       }
       const ownFault = error === undefined || Storage.isOwn(error)
       if (ownFault && group.length > 1) return Effect.forEach(group, (entry) => commitGroup([entry]), { discard: true })
       if (ownFault) options.forget(turnsOf(group))
       if (error !== undefined) {
-        return Effect.zipRight(failWith(group, error), ownFault ? Effect.void : watch.refused(error))
+        failWith(group, error)
+        return ownFault ? Effect.void : watch.refused(error)
       }
       const defect = Cause.die(Cause.squash(cause))
-      return Effect.forEach(group, (entry) => failEntry(entry, defect), { discard: true })
+      for (const entry of group) failEntry(entry, defect)
+      return Effect.void
     }
 
+    const finish = (
+      group: ReadonlyArray<Entry>,
+      { events, settled }: Committed,
+      begun: bigint
+    ): Effect.Effect<void> => {
+      for (const { publish } of settled) publish()
+      for (const { complete } of settled) complete()
+      return watch.committed({
+        begun,
+        ended: clock.unsafeCurrentTimeNanos(),
+        events,
+        writes: group.length,
+        isTold: group.some(isTold),
+        isWritten: events > 0 || group.some((entry) => entry._tag === "Command" && entry.operation === probe),
+        spans: () => group.map(({ span }) => span)
+      })
+    }
+
+    /** The common case is one step, without an effect; what has to wait or to read goes on as one. */
     const commitGroup = (group: ReadonlyArray<Entry>): Effect.Effect<void> =>
-      Effect.flatMap(Clock.currentTimeNanos, (begun) =>
-        Effect.matchCauseEffect(attempt(group), {
-          onFailure: (cause) => refused(group, cause),
-          onSuccess: ({ events, settled }) =>
-            Effect.suspend(() => {
-              for (const { publish } of settled) publish()
-              return Effect.forEach(settled, ({ complete }) => complete, { discard: true })
-            }).pipe(
-              Effect.zipRight(Clock.currentTimeNanos),
-              Effect.flatMap((ended) =>
-                watch.committed({
-                  begun,
-                  ended,
-                  events,
-                  writes: group.length,
-                  isTold: group.some(isTold),
-                  isWritten: events > 0 || group.some((entry) => entry._tag === "Command" && entry.operation === probe),
-                  spans: () => group.map(({ span }) => span)
-                })
-              )
-            )
-        }))
+      Effect.suspend(() => {
+        const begun = clock.unsafeCurrentTimeNanos()
+        const goOn = (met: Failed | undefined) =>
+          Effect.matchCauseEffect(attempt(group, met), {
+            onFailure: (cause) => refused(group, cause),
+            onSuccess: (committed) => finish(group, committed, begun)
+          })
+        if (options.look(group.flatMap(appendOf)) !== undefined) return goOn(undefined)
+        let committed: Committed
+        try {
+          committed = transact(group, undefined)
+        } catch (error) {
+          return isFailed(error) ? goOn(error) : refused(group, Cause.die(error))
+        }
+        return finish(group, committed, begun)
+      })
 
     const keepUp = ({ fail, operation, run }: Upkeep) =>
       Effect.scoped(Effect.flatMap(Effect.mapError(options.sql.reserve, Storage.faultOf), run)).pipe(
@@ -301,10 +384,8 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
       upkeep = []
       ready.unsafeClose()
       room.unsafeOpen()
-      return Effect.zipRight(
-        group.length === 0 ? Effect.void : commitGroup(group),
-        Effect.forEach(jobs, keepUp, { discard: true })
-      )
+      const commit = group.length === 0 ? Effect.void : commitGroup(group)
+      return jobs.length === 0 ? commit : Effect.zipRight(commit, Effect.forEach(jobs, keepUp, { discard: true }))
     }))
 
     const enqueue = (operation: string, entries: ReadonlyArray<Entry>): Effect.Effect<void, WriteError> =>
@@ -341,7 +422,7 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
             operation,
             run: (connection) =>
               Effect.zipRight(
-                checkEpoch(connection),
+                Statements.atOnce(connection, () => Effect.sync(checkEpoch)),
                 Effect.flatMap(run(connection), (value) => Effect.asVoid(Deferred.succeed(done, value)))
               ),
             fail: (cause) => Deferred.failCause(done, cause)
@@ -383,34 +464,28 @@ export const make = (options: Options): Effect.Effect<Writer, never, Scope.Scope
           }))
           return Effect.zipRight(enqueue("append", entries), Deferred.await(done))
         }),
-      submit: <A, E>(
+      submit: <A, E = never>(
         operation: string,
-        run: (
-          connection: Connection
-        ) => Effect.Effect<{ readonly value: A; readonly publish: () => void }, E | Storage.StorageFault>
+        run: (db: Statements.Statements) => Either.Either<Written<A>, E>
       ) =>
         Effect.flatMap(currentSpan, (span) => {
-          const done = Deferred.unsafeMake<A, Exclude<E, Storage.StorageFault> | WriteError>(FiberId.none)
+          const done = Deferred.unsafeMake<A, E | WriteError>(FiberId.none)
           const entry: Entry = {
             _tag: "Command",
             span,
             operation,
-            fail: (cause) => Deferred.failCause(done, cause),
-            run: (connection) =>
-              Effect.catchAll(
-                Effect.map(run(connection), ({ publish, value }): Settled => ({
+            fail: (cause) => Deferred.unsafeDone(done, Exit.failCause(cause)),
+            run: (db) =>
+              Either.match(run(db), {
+                onLeft: (error): Settled => ({
+                  publish: () => undefined,
+                  complete: () => Deferred.unsafeDone(done, Exit.fail(error))
+                }),
+                onRight: ({ publish, value }): Settled => ({
                   publish,
-                  complete: Deferred.succeed(done, value)
-                })),
-                (error) =>
-                  error instanceof Storage.StorageFault
-                    ? Effect.fail(error)
-                    : Effect.succeed<Settled>({
-                      publish: () => undefined,
-                      // What is not a StorageFault is E: TypeScript cannot narrow a type parameter by instanceof.
-                      complete: Deferred.fail(done, error as Exclude<E, Storage.StorageFault>)
-                    })
-              )
+                  complete: () => Deferred.unsafeDone(done, Exit.succeed(value))
+                })
+              })
           }
           return Effect.zipRight(enqueue(operation, [entry]), Deferred.await(done))
         })

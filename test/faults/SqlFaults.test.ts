@@ -85,16 +85,16 @@ describe("the fault layer", () => {
       }))
   }
 
-  it.scoped("held up: the statement waits on the clock", () =>
+  it.scoped("slow: each transaction waits out a lock on the clock", () =>
     Effect.gen(function*() {
       const body = Effect.gen(function*() {
         const waiting = yield* Effect.fork(appended)
-        yield* TestClock.adjust("9 seconds")
+        yield* TestClock.adjust("700 millis")
         assert.isNull(waiting.unsafePoll())
-        yield* TestClock.adjust("1 second")
+        yield* TestClock.adjust("100 millis")
         assert.isTrue(Exit.isSuccess(yield* Fiber.join(waiting)))
       })
-      assert.strictEqual((yield* left({ writer: SqlFaults.slowCommits("10 seconds") }, body)).seq, 3)
+      assert.strictEqual((yield* left({ writer: SqlFaults.slowTransactions(13) }, body)).seq, 3)
     }))
 
   it.scoped("a reader's fault is a typed failure of the read, and writes go on", () =>

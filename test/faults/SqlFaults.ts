@@ -5,7 +5,7 @@
  * - refused before it ran, or run and then reported as failed: at COMMIT the second is "committed, but the caller got an error";
  * - the process dies before or after it: `onDeath` runs in that instant (to copy the files as a kill would leave them),
  *   and every later statement fails;
- * - held up for a time on `Clock`, with the event loop free.
+ * A transaction runs at once, so what holds one up is a lock that is found so many times.
  *
  * A write is a statement of a transaction that is no SELECT: BEGIN, INSERT, UPDATE, DELETE, COMMIT. Limits: what the
  * database's owner says for itself (heartbeat, release) does not pass here; a copy made at death does not hold it either.
@@ -13,10 +13,10 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Database } from "../../src/journal/Database.ts"
+import * as Statements from "../../src/journal/Statements.ts"
 
 export interface Statement {
   readonly text: string
@@ -29,7 +29,6 @@ export type Fate =
   | "runs"
   | { readonly refused: "before" | "after"; readonly code: string }
   | { readonly dies: "before" | "after" }
-  | { readonly heldUp: Duration.DurationInput }
 
 export type Plan = (statement: Statement) => Fate
 
@@ -72,23 +71,39 @@ export const make = (onDeath: () => void = () => undefined): SqlFaults => {
   const follow = <A>(fate: Fate, run: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> => {
     if (fate === "runs") return run
     struck = true
-    if ("heldUp" in fate) return Effect.delay(run, fate.heldUp)
     if ("dies" in fate) return fate.dies === "before" ? die : Effect.zipRight(run, die)
     return fate.refused === "before" ? sqlError(fate.code) : Effect.zipRight(run, sqlError(fate.code))
   }
 
   const gate = (of: keyof Plans, text: string) => <A>(run: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> =>
-    Effect.suspend(() => {
-      statements += 1
-      if (dead) return sqlError("SQLITE_IOERR")
-      const write = of === "writer" && isWrite(text)
-      if (write) writes += 1
-      return follow(plans[of]?.({ text, isWrite: write, write: writes }) ?? "runs", run)
-    })
+    Effect.suspend(() => follow(fateOf(of, text), run))
+
+  /** The same for a statement that runs at once: one that is held up would have to wait. */
+  const followNow = <A>(fate: Fate, run: () => A): A => {
+    if (fate === "runs") return run()
+    struck = true
+    if ("dies" in fate) {
+      if (fate.dies === "after") run()
+      throw Effect.runSync(Effect.flip(die))
+    }
+    if (fate.refused === "after") run()
+    throw sqlError(fate.code)
+  }
+
+  const fateOf = (of: keyof Plans, text: string): Fate => {
+    statements += 1
+    if (dead) return { refused: "before", code: "SQLITE_IOERR" }
+    const write = of === "writer" && isWrite(text)
+    if (write) writes += 1
+    return plans[of]?.({ text, isWrite: write, write: writes }) ?? "runs"
+  }
 
   const through = (of: keyof Plans, client: SqlClient.SqlClient): SqlClient.SqlClient => {
     const reserve = Effect.map(client.reserve, (connection): Connection => ({
       ...connection,
+      ...Statements.changed(connection, (statements) => ({
+        all: (text, params) => followNow(fateOf(of, text), () => statements.all(text, params))
+      })),
       execute: (text, params, transform) => gate(of, text)(connection.execute(text, params, transform)),
       executeRaw: (text, params) => gate(of, text)(connection.executeRaw(text, params)),
       executeValues: (text, params) => gate(of, text)(connection.executeValues(text, params)),
@@ -165,5 +180,12 @@ export const locked = (n: number, times: number): Plan => {
   }
 }
 
-export const slowCommits = (time: Duration.DurationInput): Plan => ({ text }) =>
-  text === "COMMIT" ? { heldUp: time } : "runs"
+/** Each transaction has to wait out a lock that it meets so many times: 13 are 727 ms of the writer's schedule. */
+export const slowTransactions = (times: number): Plan => {
+  let met = 0
+  return ({ text }) => {
+    if (!text.startsWith("BEGIN")) return "runs"
+    met = (met + 1) % (times + 1)
+    return met === 0 ? "runs" : { refused: "before", code: "SQLITE_BUSY" }
+  }
+}

@@ -42,7 +42,7 @@ describe("P19: storage that refuses for a while", () => {
     Effect.gen(function*() {
       const slow: Refusal = {
         name: "slow",
-        plans: (n) => n === 1 ? { writer: SqlFaults.slowCommits("700 millis") } : {}
+        plans: (n) => n === 1 ? { writer: SqlFaults.slowTransactions(13) } : {}
       }
       const { found, points } = yield* refusals(yield* emptyDatabase, scenarios.queue, slow)
       assert.deepStrictEqual(found, [])

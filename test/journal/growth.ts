@@ -14,6 +14,7 @@ import { Database } from "../../src/journal/Database.ts"
 import * as DatabaseSqlite from "../../src/journal/DatabaseSqlite.ts"
 import { Journal } from "../../src/journal/Journal.ts"
 import * as JournalSql from "../../src/journal/JournalSql.ts"
+import * as Statements from "../../src/journal/Statements.ts"
 import { layerContext, layerRuntime } from "../../src/layers.ts"
 import type { ProviderEvent } from "../../src/provider/Provider.ts"
 import { ProviderRegistry } from "../../src/provider/ProviderRegistry.ts"
@@ -52,15 +53,22 @@ export interface Counter {
 }
 
 const counting = (counter: Counter, sql: SqlClient.SqlClient): SqlClient.SqlClient => {
+  const count = (text: string, rows: ReadonlyArray<unknown>) => {
+    counter.statements++
+    counter.rows += rows.length
+    counter.texts.add(text)
+  }
   const reserve = Effect.map(sql.reserve, (connection) => ({
     ...connection,
+    ...Statements.changed(connection, (statements) => ({
+      all: (text, params) => {
+        const rows = statements.all(text, params)
+        count(text, rows)
+        return rows
+      }
+    })),
     execute: (text: string, params: ReadonlyArray<unknown>, transform: Parameters<typeof connection.execute>[2]) =>
-      Effect.tap(connection.execute(text, params, transform), (rows) =>
-        Effect.sync(() => {
-          counter.statements++
-          counter.rows += rows.length
-          counter.texts.add(text)
-        }))
+      Effect.tap(connection.execute(text, params, transform), (rows) => Effect.sync(() => count(text, rows)))
   }))
   return new Proxy(sql, {
     get: (target, key, receiver): unknown => key === "reserve" ? reserve : Reflect.get(target, key, receiver)
