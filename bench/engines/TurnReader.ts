@@ -26,7 +26,8 @@ export interface Seen {
   readonly characters: number
 }
 
-const agent = new Agent({ keepAlive: true, maxSockets: Infinity, maxFreeSockets: 1024 })
+/** Idle connections are dropped long before a server does that (Node: 5 s), which would meet a request on its way. */
+const agent = new Agent({ keepAlive: true, maxSockets: Infinity, maxFreeSockets: 1024, timeout: 2_000 })
 
 const open = ({ accept, body, url }: Ask): Promise<IncomingMessage> =>
   new Promise((resolve, reject) => {

@@ -58,3 +58,11 @@ export const metered = async <A>(pid: number, work: () => Promise<A>): Promise<M
   const grown = (field: keyof ProcessUse) => (after?.[field] ?? Number.NaN) - (before?.[field] ?? Number.NaN)
   return { result, wallMs, cpuMs: grown("cpuMs"), waitedMs: grown("waitedMs") }
 }
+
+/** Microseconds of processor time that this process, all threads, spends on `work`. */
+export const ownCpuMicros = async (work: () => Promise<unknown> | void): Promise<number> => {
+  const before = process.cpuUsage()
+  await work()
+  const { system, user } = process.cpuUsage(before)
+  return user + system
+}

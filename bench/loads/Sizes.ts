@@ -24,12 +24,12 @@ export const whole: Sizes = {
   paced: { streams: 100, deltas: 100, everyMs: 20 },
   crowd: { streams: 500, deltas: 100, everyMs: 20 },
   single: { streams: 1, deltas: 20_000, everyMs: 0 },
-  turns: 100,
+  turns: 200,
   historyTurns: 20,
   kills: 20,
   cancels: 8
 }
 
-export const quick: Sizes = { ...whole, turns: 50, historyTurns: 8, cancels: 3 }
+export const quick: Sizes = { ...whole, turns: 100, historyTurns: 8, cancels: 3 }
 
-export const gate: Sizes = { ...whole, paced: { ...whole.paced, deltas: 75 } }
+export const gate: Sizes = { ...whole, paced: { ...whole.paced, deltas: 75 }, turns: 100 }

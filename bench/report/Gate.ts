@@ -6,10 +6,10 @@
 import type { Figure } from "./Figures.ts"
 
 export const bounds: Readonly<Record<string, number>> = {
-  "turn-cpu": 5,
-  "single-cpu": 2.5,
   "burst-cpu": 4,
-  "paced-cpu": 3
+  "paced-cpu": 3,
+  "single-cpu": 2.5,
+  "turn-cpu": 5
 }
 
 export const roundsMin = 2

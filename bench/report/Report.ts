@@ -46,16 +46,15 @@ const cells = (figure: Figure): ReadonlyArray<string> => {
 
 export const table = (figures: ReadonlyArray<Figure>): string => Table.render(columns, figures.map(cells))
 
-export const warnings = (figures: ReadonlyArray<Figure>): ReadonlyArray<string> =>
-  figures.flatMap(({ row, waiting = 0 }) =>
-    waiting > waitingMax
-      ? [
-        `warning: "${row.title}" was measured while a process waited ${
-          (waiting * 100).toFixed(0)
-        } % of the time for a core`
-      ]
-      : []
+/** Of what a busy machine moves: neither sizes nor shares. */
+export const warnings = (figures: ReadonlyArray<Figure>): ReadonlyArray<string> => {
+  const busy = figures.flatMap(({ row, waiting = 0 }) =>
+    waiting > waitingMax && row.unit !== "B" ? [`${row.id} ${(waiting * 100).toFixed(0)} %`] : []
   )
+  return busy.length === 0
+    ? []
+    : [`warning: a server was ready to run and had no core, of the time of these figures: ${busy.join(", ")}`]
+}
 
 export const machine = (): string =>
   `Node ${process.versions.node}, ${process.platform} ${process.arch}, ${Os.cpus().length} cores (${
