@@ -1,6 +1,6 @@
 /**
  * A server as a child process: started with an environment of its own, ready once it has printed `... ready on <address>`,
- * its errors and logs in a file of the folder that it works in. Whoever starts one ends it, with `stop` or `kill`.
+ * its errors and logs in a file of the folder that it works in. What is not ended before is ended by `endAll`.
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import * as Fs from "node:fs"
@@ -85,8 +85,24 @@ export const freshFolder = (): string => {
   return folder
 }
 
-// nothing that was started outlives a bench that failed or was interrupted
+const removeFolders = (): void => {
+  for (const folder of folders) Fs.rmSync(folder, { recursive: true, force: true })
+  folders.clear()
+}
+
+/** Ends every program and removes every folder. */
+export const endAll = async (): Promise<void> => {
+  await Promise.all([...running].map((child) =>
+    new Promise<void>((resolve) => {
+      child.once("close", () => resolve())
+      child.kill("SIGKILL")
+    })
+  ))
+  removeFolders()
+}
+
+// nothing outlives a bench that was interrupted
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL")
-  for (const folder of folders) Fs.rmSync(folder, { recursive: true, force: true })
+  removeFolders()
 })

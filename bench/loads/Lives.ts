@@ -9,16 +9,13 @@ import { type Load, onService } from "./Load.ts"
 /** Starts on an empty folder; its memory a second after it was ready. */
 export const idle: Load = {
   name: "idle",
-  begin: async (engine, { upstream }) => ({
-    round: async () => {
-      const { program } = await engine.start(upstream, Program.freshFolder())
-      await sleep(1_000)
-      const rss = ProcessUse.residentMb(program.pid) ?? Number.NaN
-      await program.stop()
-      return { values: { "idle-rss": rss, "boot-ms": program.bootMs, "boot-cpu": program.bootCpuMs ?? Number.NaN } }
-    },
-    end: async () => {}
-  })
+  begin: async (engine, { upstream }) => async () => {
+    const { program } = await engine.start(upstream, Program.freshFolder())
+    await sleep(1_000)
+    const rss = ProcessUse.residentMb(program.pid) ?? Number.NaN
+    await program.stop()
+    return { values: { "idle-rss": rss, "boot-ms": program.bootMs, "boot-cpu": program.bootCpuMs ?? Number.NaN } }
+  }
 }
 
 /** Characters that both begin with. */
@@ -34,41 +31,38 @@ const shownMin = 50
 /** kill -9 in the middle of turns, a second life on the same folder, and what it has of what the client saw. */
 export const kill: Load = {
   name: "kill",
-  begin: async (engine, { sizes, upstream }) => ({
-    round: async () => {
-      const folder = Program.freshFolder()
-      const first = await engine.start(upstream, folder)
-      const turns: Array<{ readonly session: string; text: string; deltas: number }> = []
-      while (turns.length < sizes.kills) turns.push({ session: await first.session(), text: "", deltas: 0 })
-      let readers: ReadonlyArray<Promise<unknown>> = []
-      await new Promise<void>((resolve, reject) => {
-        readers = turns.map((turn) =>
-          first.turn({
-            session: turn.session,
-            deltas: 1_000,
-            everyMs: 10,
-            onDelta: ({ text }) => {
-              turn.text += text
-              turn.deltas++
-              if (turn.deltas === shownMin && turns.every(({ deltas }) => deltas >= shownMin)) resolve()
-            }
-          }).catch(reject)
-        )
-      })
-      await first.program.kill()
-      await Promise.all(readers)
-      const second = await engine.start(upstream, folder)
-      let shown = 0
-      let kept = 0
-      for (const { session, text } of turns) {
-        shown += text.length
-        kept += common(text, await second.lastText(session))
-      }
-      await second.program.stop()
-      return { values: { kept: (100 * kept) / shown } }
-    },
-    end: async () => {}
-  })
+  begin: async (engine, { sizes, upstream }) => async () => {
+    const folder = Program.freshFolder()
+    const first = await engine.start(upstream, folder)
+    const turns: Array<{ readonly session: string; text: string; deltas: number }> = []
+    while (turns.length < sizes.kills) turns.push({ session: await first.session(), text: "", deltas: 0 })
+    let readers: ReadonlyArray<Promise<unknown>> = []
+    await new Promise<void>((resolve, reject) => {
+      readers = turns.map((turn) =>
+        first.turn({
+          session: turn.session,
+          deltas: 1_000,
+          everyMs: 10,
+          onDelta: ({ text }) => {
+            turn.text += text
+            turn.deltas++
+            if (turn.deltas === shownMin && turns.every(({ deltas }) => deltas >= shownMin)) resolve()
+          }
+        }).catch(reject)
+      )
+    })
+    await first.program.kill()
+    await Promise.all(readers)
+    const second = await engine.start(upstream, folder)
+    let shown = 0
+    let kept = 0
+    for (const { session, text } of turns) {
+      shown += text.length
+      kept += common(text, await second.lastText(session))
+    }
+    await second.program.stop()
+    return { values: { kept: (100 * kept) / shown } }
+  }
 }
 
 let cancels = 0

@@ -19,15 +19,10 @@ export interface Context {
   readonly sizes: Sizes
 }
 
-export interface Subject {
-  readonly round: () => Promise<Sample>
-  readonly end: () => Promise<void>
-}
-
 export interface Load {
   readonly name: string
-  /** An engine, warm. */
-  readonly begin: (engine: Engine, context: Context) => Promise<Subject>
+  /** Makes an engine ready and warm: what runs one round of it. Whoever called this ends what was started. */
+  readonly begin: (engine: Engine, context: Context) => Promise<() => Promise<Sample>>
   /** The same without an engine, where a figure is what an engine adds. */
   readonly direct?: (context: Context) => Promise<Sample>
 }
@@ -38,7 +33,7 @@ export const onService =
     const service = await engine.start(context.upstream, Program.freshFolder())
     const once = () => round(service, context)
     await once()
-    return { round: once, end: service.program.stop }
+    return once
   }
 
 export const waitingOf = ({ waitedMs, wallMs }: Metered<unknown>): number => waitedMs / wallMs

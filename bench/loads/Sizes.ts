@@ -5,6 +5,8 @@ export interface Streams {
   /** Of each stream. */
   readonly deltas: number
   readonly everyMs: number
+  /** They begin spread over this time. */
+  readonly rampMs: number
 }
 
 export interface Sizes {
@@ -20,10 +22,10 @@ export interface Sizes {
 }
 
 export const whole: Sizes = {
-  burst: { streams: 100, deltas: 200, everyMs: 0 },
-  paced: { streams: 100, deltas: 100, everyMs: 20 },
-  crowd: { streams: 500, deltas: 100, everyMs: 20 },
-  single: { streams: 1, deltas: 20_000, everyMs: 0 },
+  burst: { streams: 100, deltas: 200, everyMs: 0, rampMs: 0 },
+  paced: { streams: 100, deltas: 100, everyMs: 20, rampMs: 1_000 },
+  crowd: { streams: 500, deltas: 100, everyMs: 20, rampMs: 1_000 },
+  single: { streams: 1, deltas: 20_000, everyMs: 0, rampMs: 0 },
   turns: 200,
   historyTurns: 20,
   kills: 20,
@@ -32,4 +34,4 @@ export const whole: Sizes = {
 
 export const quick: Sizes = { ...whole, turns: 100, historyTurns: 8, cancels: 3 }
 
-export const gate: Sizes = { ...whole, paced: { ...whole.paced, deltas: 75 }, turns: 100 }
+export const gate: Sizes = { ...whole, paced: { ...whole.paced, deltas: 60, rampMs: 500 }, turns: 100 }

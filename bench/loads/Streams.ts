@@ -8,15 +8,16 @@ import { quantile } from "../kit/Statistics.ts"
 import { type Load, onService, waitingOf, whole } from "./Load.ts"
 import type { Streams } from "./Sizes.ts"
 
-/** Paced streams begin spread over this time. */
-const rampMs = 1_000
-
-const run = async (service: Service, { deltas, everyMs, streams }: Streams, onDelta?: () => (delta: Delta) => void) => {
+const run = async (
+  service: Service,
+  { deltas, everyMs, rampMs, streams }: Streams,
+  onDelta?: () => (delta: Delta) => void
+) => {
   const sessions: Array<string> = []
   while (sessions.length < streams) sessions.push(await service.session())
   const metered = await ProcessUse.metered(service.program.pid, () =>
     Promise.all(sessions.map(async (session, i) => {
-      if (everyMs > 0) await sleep((i * rampMs) / streams)
+      if (rampMs > 0) await sleep((i * rampMs) / streams)
       const seen = await service.turn({ session, deltas, everyMs, ...(onDelta && { onDelta: onDelta() }) })
       whole(seen, deltas)
     })))
@@ -55,7 +56,8 @@ export const crowd: Load = {
   name: "crowd",
   begin: onService(async (service, { sizes }) => {
     const ran = await run(service, sizes.crowd)
-    const idealMs = rampMs + sizes.crowd.deltas * sizes.crowd.everyMs
+    const { deltas, everyMs, rampMs } = sizes.crowd
+    const idealMs = rampMs + deltas * everyMs
     return { values: { "crowd-wall": ran.wallMs / idealMs }, waiting: waitingOf(ran) }
   })
 }

@@ -6,7 +6,7 @@ import * as Database from "../kit/Database.ts"
 import * as ProcessUse from "../kit/ProcessUse.ts"
 import * as Program from "../kit/Program.ts"
 import { median } from "../kit/Statistics.ts"
-import { type Load, onService, type Subject, waitingOf, whole } from "./Load.ts"
+import { type Load, onService, waitingOf, whole } from "./Load.ts"
 
 const deltas = 20
 
@@ -49,7 +49,7 @@ export const turns: Load = {
 
 export const history: Load = {
   name: "history",
-  begin: async (engine, { sizes, upstream }): Promise<Subject> => {
+  begin: async (engine, { sizes, upstream }) => {
     const folder = Program.freshFolder()
     const service = await engine.start(upstream, folder)
     const turnsOf = (session: string, count: number) =>
@@ -63,26 +63,23 @@ export const history: Load = {
       await turnsOf(session, 3)
       return { length, session, bytes: 0, turns: 0 }
     }))
-    return {
-      round: async () => {
-        const values: Record<string, number> = {}
-        let waiting = 0
-        for (const one of sessions) {
-          const before = Database.bytes(folder)
-          const ran = await ProcessUse.metered(
-            service.program.pid,
-            () => turnsOf(one.session, sizes.historyTurns)
-          )
-          // over all rounds: a file grows by whole pages, which a few turns do not fill
-          one.bytes += Database.bytes(folder) - before
-          one.turns += sizes.historyTurns
-          values[`history-${one.length}`] = median(ran.result.map(({ wholeMs }) => wholeMs))
-          values[`disk-${one.length}`] = one.bytes / one.turns
-          waiting = Math.max(waiting, waitingOf(ran))
-        }
-        return { values, waiting }
-      },
-      end: service.program.stop
+    return async () => {
+      const values: Record<string, number> = {}
+      let waiting = 0
+      for (const one of sessions) {
+        const before = Database.bytes(folder)
+        const ran = await ProcessUse.metered(
+          service.program.pid,
+          () => turnsOf(one.session, sizes.historyTurns)
+        )
+        // over all rounds: a file grows by whole pages, which a few turns do not fill
+        one.bytes += Database.bytes(folder) - before
+        one.turns += sizes.historyTurns
+        values[`history-${one.length}`] = median(ran.result.map(({ wholeMs }) => wholeMs))
+        values[`disk-${one.length}`] = one.bytes / one.turns
+        waiting = Math.max(waiting, waitingOf(ran))
+      }
+      return { values, waiting }
     }
   }
 }

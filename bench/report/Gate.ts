@@ -12,9 +12,10 @@ export const bounds: Readonly<Record<string, number>> = {
   "turn-cpu": 5
 }
 
-export const roundsMin = 2
-/** A figure that is over gets one round more. */
-export const roundsMax = 3
+const roundsMin = 2
+/** A load with a figure that is over gets so many, while that many milliseconds have not passed: a gate is short. */
+const roundsMax = 3
+const patienceMs = 30_000
 
 export interface Decision {
   readonly lines: ReadonlyArray<string>
@@ -23,10 +24,13 @@ export interface Decision {
 }
 
 /** A figure without a ratio is over: it was not measured. */
-export const isOver = ({ ratios, row }: Figure): boolean => {
+const isOver = ({ ratios, row }: Figure): boolean => {
   const bound = bounds[row.id]
   return bound !== undefined && !((ratios.relaxed ?? Number.NaN) <= bound)
 }
+
+export const wantsMore = (rounds: number, figures: ReadonlyArray<Figure>, elapsedMs: number): boolean =>
+  rounds < roundsMin || (rounds < roundsMax && elapsedMs < patienceMs && figures.some(isOver))
 
 export const decide = (figures: ReadonlyArray<Figure>): Decision => {
   const judged = Object.keys(bounds).map((id) => ({ id, figure: figures.find(({ row }) => row.id === id) }))

@@ -1,20 +1,21 @@
-/** Runs a load on its engines: all are warm before the first round, and each round begins with another one. */
+/**
+ * Runs a load on its engines: all are warm before the first round, and each round begins with another one. Afterwards, and
+ * where something failed, nothing of it runs any more.
+ */
 import type { Engine, SubjectName } from "../engines/Engine.ts"
-import type { Context, Load, Sample } from "../loads/Load.ts"
+import * as Upstream from "../engines/Upstream.ts"
+import * as Program from "../kit/Program.ts"
+import type { Load, Sample } from "../loads/Load.ts"
+import type { Sizes } from "../loads/Sizes.ts"
 import type { Samples } from "./Figures.ts"
 
 export interface Run {
   readonly load: Load
+  readonly sizes: Sizes
   readonly engines: ReadonlyArray<Engine>
-  readonly context: Context
+  /** Whether one round more is wanted. */
+  readonly more: (rounds: number, samples: Samples) => boolean
   readonly say: (line: string) => void
-}
-
-export interface Rounds {
-  /** One more sample of each. */
-  readonly next: () => Promise<void>
-  readonly samples: () => Samples
-  readonly end: () => Promise<void>
 }
 
 interface Lane {
@@ -28,30 +29,32 @@ const told = ({ values, waiting }: Sample): string => {
   return [...figures, ...(waiting === undefined ? [] : [`waiting ${(waiting * 100).toFixed(0)} %`])].join(", ")
 }
 
-export const begin = async ({ context, engines, load, say }: Run): Promise<Rounds> => {
+const lanesOf = async ({ engines, load, sizes }: Run): Promise<ReadonlyArray<Lane>> => {
+  const context = { upstream: await Upstream.start(), sizes }
   const { direct } = load
   const lanes: Array<Lane> = direct === undefined
     ? []
     : [{ name: "direct", round: () => direct(context), samples: [] }]
-  const ends: Array<() => Promise<void>> = []
   for (const engine of engines) {
-    const subject = await load.begin(engine, context)
-    lanes.push({ name: engine.name, round: subject.round, samples: [] })
-    ends.push(subject.end)
+    lanes.push({ name: engine.name, round: await load.begin(engine, context), samples: [] })
   }
-  let rounds = 0
-  return {
-    next: async () => {
-      const first = rounds++ % lanes.length
+  return lanes
+}
+
+export const run = async (run: Run): Promise<Samples> => {
+  try {
+    const lanes = await lanesOf(run)
+    const samples = Object.fromEntries(lanes.map(({ name, samples }) => [name, samples]))
+    for (let rounds = 0; run.more(rounds, samples); rounds++) {
+      const first = rounds % lanes.length
       for (const lane of [...lanes.slice(first), ...lanes.slice(0, first)]) {
         const sample = await lane.round()
         lane.samples.push(sample)
-        say(`${load.name} ${rounds}, ${lane.name}: ${told(sample)}`)
+        run.say(`${run.load.name} ${rounds + 1}, ${lane.name}: ${told(sample)}`)
       }
-    },
-    samples: () => Object.fromEntries(lanes.map(({ name, samples }) => [name, samples])),
-    end: async () => {
-      for (const end of ends) await end()
     }
+    return samples
+  } finally {
+    await Program.endAll()
   }
 }

@@ -94,6 +94,14 @@ describe("the gate", () => {
     assert.include(lines[0], `${((Gate.bounds[worse?.row.id ?? ""] ?? 0) * 1.5).toFixed(2)}x the floor`)
   })
 
+  it("gives a figure that is over one round more, and no other, as long as it is early", () => {
+    const wanted = (share: number, elapsedMs: number) =>
+      [0, 1, 2, 3].filter((rounds) => Gate.wantsMore(rounds, at(share), elapsedMs))
+    assert.deepStrictEqual(wanted(1, 0), [0, 1])
+    assert.deepStrictEqual(wanted(1.1, 0), [0, 1, 2])
+    assert.deepStrictEqual(wanted(1.1, 60_000), [0, 1])
+  })
+
   it("counts a figure that was not measured as over", () => {
     const { over } = Gate.decide(at(0.5).slice(1))
     assert.strictEqual(over, 1)
