@@ -103,7 +103,9 @@ describe("the gate", () => {
   })
 
   it("counts a figure that was not measured as over", () => {
-    const { over } = Gate.decide(at(0.5).slice(1))
-    assert.strictEqual(over, 1)
+    const [first, ...others] = at(0.5)
+    assert.strictEqual(Gate.decide(others).over, 1)
+    const withoutFloor = only({ relaxed: samples(first?.row.id ?? "", [1]) })
+    assert.include(Gate.decide([withoutFloor, ...others]).lines[0], "not measured")
   })
 })
