@@ -9,6 +9,7 @@ import type { TurnId } from "../domain/Ids.ts"
 import { JournalFailure } from "../domain/TurnError.ts"
 import type { TurnEvent } from "../domain/TurnEvent.ts"
 import type { TurnState } from "../domain/TurnState.ts"
+import * as Batch from "./Batch.ts"
 import type { Append, JournaledEvent } from "./Journal.ts"
 import type * as Live from "./Live.ts"
 import * as Projection from "./Projection.ts"
@@ -121,7 +122,7 @@ export const make = ({ epoch, live, sql, stored }: Options) => {
           last_seq: state.lastSeq,
           epoch,
           terminal: state.status === "running" ? 0 : 1,
-          tails: tails.join("\n")
+          tails: Batch.pack(tails)
         }))
         const written = yield* Rows.committedRows(
           db,

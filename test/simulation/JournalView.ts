@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as TurnEvent from "../../src/domain/TurnEvent.ts"
+import * as Batch from "../../src/journal/Batch.ts"
 
 type Row = { readonly [column: string]: string | number | null }
 
@@ -57,7 +58,7 @@ export const open = (path: string) => {
 
   const unpack = (batch: BatchRow): ReadonlyArray<SeenEvent> => {
     const head = TurnEvent.head(batch.turn_id, batch.session_id)
-    return batch.tails.split("\n").map((tail, index) => ({
+    return Batch.unpack(batch.tails).map((tail, index) => ({
       turnId: batch.turn_id,
       sessionId: batch.session_id,
       seq: batch.first_seq + index,
