@@ -8,6 +8,7 @@ import type { TurnId } from "../domain/Ids.ts"
 import { JournalFailure } from "../domain/TurnError.ts"
 import type { TurnEvent } from "../domain/TurnEvent.ts"
 import type { TurnState } from "../domain/TurnState.ts"
+import * as Batch from "./Batch.ts"
 import type { Append, JournaledEvent } from "./Journal.ts"
 import type * as Live from "./Live.ts"
 import * as Projection from "./Projection.ts"
@@ -187,7 +188,7 @@ export const write = (
       state.lastSeq,
       epoch,
       state.status === "running" ? 0 : 1,
-      tails.join("\n")
+      Batch.pack(tails)
     ])
   )
   const positions = new Map(

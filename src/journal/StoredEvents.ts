@@ -9,6 +9,7 @@ import type { SessionId, TurnId } from "../domain/Ids.ts"
 import { heldCharsMax } from "../domain/Message.ts"
 import * as TurnEvent from "../domain/TurnEvent.ts"
 import * as TurnState from "../domain/TurnState.ts"
+import * as Batch from "./Batch.ts"
 import { tick } from "./EventLoop.ts"
 import type { JournaledEvent } from "./Journal.ts"
 import { within } from "./Paging.ts"
@@ -16,7 +17,9 @@ import type { BatchRow } from "./Rows.ts"
 import * as Rows from "./Rows.ts"
 import { StorageFault } from "./Storage.ts"
 
-/** A page of batches ends before it passes this many stored bytes: what a follower that fell behind holds. */
+/** What a batch unpacks to: its bytes, and what its events may have left out. */
+const unpacked = `(octet_length(tails) + ${Batch.leftOutMax} * (last_seq - first_seq + 1))`
+/** A page of batches ends before it passes this many bytes, unpacked: what a follower that fell behind holds. */
 export const pageBytesMax = 64 * 1024
 /** And at most this many batches, one a commit: 256 commits of a slow stream are a few kilobytes. */
 export const pageBatchesMax = 256
@@ -34,7 +37,7 @@ export const eventsOf = (batch: BatchRow, seq: number): ReadonlyArray<JournaledE
   const head = TurnEvent.head(batch.turnId, batch.sessionId)
   const events: Array<JournaledEvent> = []
   let at = batch.firstSeq
-  for (const tail of batch.tails.split("\n")) {
+  for (const tail of Batch.unpack(batch.tails)) {
     if (at > seq) {
       const type = TurnEvent.typeOfTail(tail)
       if (!isType(type)) return undefined
@@ -152,7 +155,7 @@ export const make = (sql: SqlClient.SqlClient): StoredEvents => {
     `pos, turn_id AS "turnId", session_id AS "sessionId", first_seq AS "firstSeq", tails`
   )
   const sizeColumns = sql.literal(
-    `pos, first_seq AS "firstSeq", last_seq AS "lastSeq", octet_length(tails) AS size`
+    `pos, first_seq AS "firstSeq", last_seq AS "lastSeq", ${unpacked} AS size`
   )
   /** The first seq of the batch that holds the event after `seq`, by one index seek. */
   const startOf = (id: TurnId, seq: number) =>
@@ -253,9 +256,9 @@ export const make = (sql: SqlClient.SqlClient): StoredEvents => {
       for (let at = 0; at < ids.length; at += foldAtOnce) {
         const some = ids.slice(at, at + foldAtOnce)
         const marks = Array.from({ length: foldAtOnce }, (_, index) => some[index] ?? "")
-        const short = sql`SELECT turn_id FROM batches WHERE ${
-          sql.in("turn_id", marks)
-        } GROUP BY turn_id HAVING sum(octet_length(tails)) <= ${pageBytesMax}`
+        const short = sql`SELECT turn_id FROM batches WHERE ${sql.in("turn_id", marks)} GROUP BY turn_id HAVING sum(${
+          sql.literal(unpacked)
+        }) <= ${pageBytesMax}`
         const batches = yield* Rows.batchRows(
           db,
           sql`SELECT ${columns} FROM batches WHERE turn_id IN (${short}) ORDER BY turn_id, first_seq`

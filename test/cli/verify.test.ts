@@ -160,10 +160,11 @@ describe("inspect --verify", () => {
     ["P14: a ledger that counts less", ["P14"], ["UPDATE usage SET output_tokens = 1 WHERE turn_id = $turn"]],
     ["P4: a turn of which no event is left", ["P4", "P14"], ["DELETE FROM batches WHERE turn_id = $turn"]],
     ["P30: an event that is no event", ["P30"], [
-      `UPDATE batches SET tails = replace(tails, '"turn.completed"', '"turn.finished"') WHERE turn_id = $turn`
+      // every line as if it were the bytes of an event
+      "UPDATE batches SET tails = char(31) || replace(tails, char(10), char(10) || char(31)) WHERE turn_id = $turn"
     ]],
     ["P14: a usage event of another count", ["P14", "P6"], [
-      `UPDATE batches SET tails = replace(tails, '"outputTokens":3', '"outputTokens":4') WHERE turn_id = $turn AND terminal = 1`
+      `UPDATE batches SET tails = replace(tails, char(8) || '3', ',"outputTokens":4') WHERE turn_id = $turn AND terminal = 1`
     ]]
   ]
 

@@ -27,22 +27,22 @@ interface Mode {
 }
 
 const writes: Mode["least"] = {
-  plain: 31,
+  plain: 28,
   cancel: 28,
-  providerFailure: 28,
-  retry: 64,
-  resume: 49,
-  queue: 57,
-  deleteSession: 64
+  providerFailure: 25,
+  retry: 56,
+  resume: 45,
+  queue: 51,
+  deleteSession: 61
 }
 const commits: Mode["least"] = {
-  plain: 7,
+  plain: 6,
   cancel: 6,
-  providerFailure: 6,
+  providerFailure: 5,
   retry: 11,
-  resume: 10,
-  queue: 12,
-  deleteSession: 12
+  resume: 9,
+  queue: 10,
+  deleteSession: 11
 }
 
 const modes: ReadonlyArray<Mode> = [

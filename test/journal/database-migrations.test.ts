@@ -1,5 +1,7 @@
+import type { SqlClient } from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Record from "effect/Record"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { gunzipSync } from "node:zlib"
@@ -164,5 +166,72 @@ describe("migration 4, spending", () => {
           SELECT id, 99, session_id, provider, model, '2026-01-01', 'estimated', 3, 4 FROM turns LIMIT 1`
       )
       assert.strictEqual(yield* check, before + 7)
+    }))
+})
+
+describe("migration 5, packed", () => {
+  const tables = {
+    usage: "SELECT * FROM usage ORDER BY turn_id, attempt",
+    checkpoints: "SELECT * FROM checkpoints ORDER BY turn_id, n",
+    sessions: "SELECT id, tokens FROM sessions ORDER BY id",
+    days: "SELECT * FROM usage_days ORDER BY day",
+    batches: "SELECT * FROM batches ORDER BY pos"
+  }
+  const read = (sql: SqlClient) => Effect.all(Record.map(tables, (text) => sql.unsafe<object>(text)))
+
+  it.scoped("P30: carries the ledger and the checkpoints over, counts nothing twice, and leaves events as they are", () =>
+    Effect.gen(function*() {
+      const folder = yield* freshFolder
+      const golden = new URL("../golden/v4/turnstream.db.gz", import.meta.url)
+      Fs.writeFileSync(Path.join(folder, "turnstream.db"), gunzipSync(Fs.readFileSync(golden)), { mode: 0o600 })
+      const { close, database } = yield* open(folder, { migrations: released.slice(0, 4) })
+      const before = yield* read(database.reader)
+      yield* close
+      for (const rows of Object.values(before)) assert.isAbove(rows.length, 0)
+      const after = yield* open(folder, { migrations: released.slice(0, 5) })
+      assert.deepStrictEqual(yield* read(after.database.reader), before)
+      yield* after.close
+      const error = yield* Effect.flip(open(folder, { migrations: released.slice(0, 4) }))
+      assert.strictEqual(error.kind, "newer")
+    }))
+
+  it.scoped("keeps what the tables refuse, what goes with a turn, and what a row of the ledger adds", () =>
+    Effect.gen(function*() {
+      const folder = yield* freshFolder
+      const golden = new URL("../golden/v4/turnstream.db.gz", import.meta.url)
+      Fs.writeFileSync(Path.join(folder, "turnstream.db"), gunzipSync(Fs.readFileSync(golden)), { mode: 0o600 })
+      const { database } = yield* open(folder, { migrations: released })
+      const sql = writerOf(database)
+      const [turn] = yield* sql.unsafe<{ readonly id: string; readonly session: string }>(
+        "SELECT turn_id AS id, session_id AS session FROM usage LIMIT 1"
+      )
+      if (turn === undefined) throw new Error("no usage")
+      const add = (values: string) =>
+        sql.unsafe(
+          `INSERT INTO usage (turn_id, attempt, session_id, provider, model, day, source, input_tokens) VALUES (${values})`
+        )
+      const row = (attempt: number, id: string, source: string, tokens: number) =>
+        add(`'${id}', ${attempt}, '${turn.session}', 'p', 'm', '2026-01-01', '${source}', ${tokens}`)
+      for (
+        const refused of [
+          row(1, turn.id, "estimated", 1),
+          row(9, "nobody", "estimated", 1),
+          row(9, turn.id, "guessed", 1),
+          row(9, turn.id, "estimated", -1),
+          sql.unsafe(
+            `INSERT INTO checkpoints (turn_id, n, seq, phase) SELECT turn_id, n, 1, 'x' FROM checkpoints LIMIT 1`
+          )
+        ]
+      ) assert.strictEqual((yield* Effect.exit(refused))._tag, "Failure")
+      const tokens = Effect.map(
+        sql.unsafe<{ readonly tokens: number }>(`SELECT tokens FROM sessions WHERE id = '${turn.session}'`),
+        ([found]) => found?.tokens ?? 0
+      )
+      const before = yield* tokens
+      yield* row(9, turn.id, "estimated", 7)
+      assert.strictEqual(yield* tokens, before + 7)
+      yield* sql.unsafe(`DELETE FROM sessions WHERE id = '${turn.session}'`)
+      assert.deepStrictEqual(yield* sql.unsafe(`SELECT turn_id FROM usage WHERE turn_id = '${turn.id}'`), [])
+      assert.deepStrictEqual(yield* sql.unsafe(`SELECT turn_id FROM checkpoints WHERE turn_id = '${turn.id}'`), [])
     }))
 })

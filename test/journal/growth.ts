@@ -24,7 +24,7 @@ import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
 const window = 1_500
 const question = "What comes next, and why? ".repeat(16)
 const answer: ReadonlyArray<ProviderEvent> = [
-  ...Array.from({ length: 20 }, (): ProviderEvent => ({ _tag: "Delta", kind: "text", text: "as many words " })),
+  ...Array.from({ length: 20 }, (): ProviderEvent => ({ _tag: "Delta", kind: "text", text: "as many words as" })),
   { _tag: "Usage", usage: UsageSum.make({ inputTokens: 1_000, outputTokens: 20 }) },
   { _tag: "Finish", reason: "stop" }
 ]
@@ -119,7 +119,7 @@ const cpuMs = () => {
 }
 
 /** Runs `turns` turns in a new session; one answer for each stretch of `length` turns. */
-export const grow = (turns: number, length: number, counter: Counter) =>
+export const grow = (turns: number, length: number, counter: Counter, asked = question) =>
   Effect.gen(function*() {
     const runtime = yield* TurnRuntime
     const journal = yield* Journal
@@ -128,7 +128,7 @@ export const grow = (turns: number, length: number, counter: Counter) =>
     for (let done = 0; done < turns; done += length) {
       const before = { ...counter, bytes: yield* fileBytes, cpu: cpuMs() }
       for (let index = 0; index < length; index++) {
-        const { turn } = yield* runtime.submit({ sessionId, message: question })
+        const { turn } = yield* runtime.submit({ sessionId, message: asked })
         yield* Stream.runDrain(journal.follow(turn.id, 0))
       }
       const cpu = cpuMs()

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { TurnId } from "../../src/domain/Ids.ts"
 import * as TurnEvent from "../../src/domain/TurnEvent.ts"
+import * as Batch from "../../src/journal/Batch.ts"
 import { Database } from "../../src/journal/Database.ts"
 import { Journal } from "../../src/journal/Journal.ts"
 import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
@@ -113,7 +114,7 @@ export const writing = (
       const batches = yield* Effect.orDie(database.reader.unsafe<{ readonly pos: number; readonly tails: string }>(
         `SELECT pos, tails FROM batches WHERE turn_id = '${turnId}' ORDER BY pos`
       ))
-      const tails = batches.flatMap((batch) => batch.tails.split("\n"))
+      const tails = batches.flatMap((batch) => Batch.unpack(batch.tails))
       const events = tails.map((tail, index) =>
         TurnEvent.parse(TurnEvent.json(TurnEvent.head(turnId, "s"), index + 1, tail))
       )

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as TurnEvent from "../../src/domain/TurnEvent.ts"
+import * as Batch from "../../src/journal/Batch.ts"
 import * as SqliteClient from "../../src/journal/SqliteClient.ts"
 
 type Row = { readonly [column: string]: string | number | null }
@@ -36,6 +37,21 @@ const tablesOf = [
   ["checkpoints", "turn_id", "turn"]
 ] as const
 
+/** Every table, and the order of its rows: of their writing, or of their keys where it has none. */
+const tablesInOrder = [
+  ["sessions", "rowid"],
+  ["messages", "rowid"],
+  ["turns", "rowid"],
+  ["batches", "rowid"],
+  ["usage", "turn_id, attempt"],
+  ["checkpoints", "turn_id, n"],
+  ["context_contents", "rowid"]
+] as const
+
+/** A packed batch with its events as readers get them. */
+const shown = ({ tails, ...row }: Row): object =>
+  typeof tails === "string" ? { ...row, tails: Batch.unpack(tails) } : row
+
 export const open = (path: string) => {
   const scope = Effect.runSync(Scope.make())
   const connection = Effect.runSync(
@@ -55,7 +71,7 @@ export const open = (path: string) => {
 
   const unpack = (batch: BatchRow): ReadonlyArray<SeenEvent> => {
     const head = TurnEvent.head(batch.turn_id, batch.session_id)
-    return batch.tails.split("\n").map((tail, index) => ({
+    return Batch.unpack(batch.tails).map((tail, index) => ({
       turnId: batch.turn_id,
       sessionId: batch.session_id,
       seq: batch.first_seq + index,
@@ -101,8 +117,10 @@ export const open = (path: string) => {
       ),
     /** Every row of the journal and its projections, as text: two runs are the same where this is. */
     dump: (): string =>
-      ["sessions", "messages", "turns", "batches", "usage", "checkpoints", "context_contents"].map((table) =>
-        `${table}\n${rows(`SELECT * FROM ${table} ORDER BY rowid`).map((row) => JSON.stringify(row)).join("\n")}`
+      tablesInOrder.map(([table, order]) =>
+        `${table}\n${
+          rows(`SELECT * FROM ${table} ORDER BY ${order}`).map((row) => JSON.stringify(shown(row))).join("\n")
+        }`
       ).join("\n"),
     close: () => Effect.runSync(Scope.close(scope, Exit.void))
   }

@@ -4,5 +4,6 @@ import { journal } from "./0001_journal.ts"
 import { ledger } from "./0002_ledger.ts"
 import { answers } from "./0003_answers.ts"
 import { spending } from "./0004_spending.ts"
+import { packed } from "./0005_packed.ts"
 
-export const migrations: ReadonlyArray<Migration> = [journal, ledger, answers, spending]
+export const migrations: ReadonlyArray<Migration> = [journal, ledger, answers, spending, packed]
