@@ -18,10 +18,15 @@ import type { Exchange } from "../domain/History.ts"
 import type { Part, PromptMessage } from "../domain/Message.ts"
 import * as Tokens from "./Tokens.ts"
 
-/** An exchange as it is sent. */
+/** An exchange as it is sent, and what a selection asks of it. */
 interface Plain {
   readonly user: PromptMessage
   readonly answer: PromptMessage | undefined
+  /** Of both, and of what was not read. */
+  readonly tokens: number
+  /** Ids that the user answers, and that the answer asks for. */
+  readonly results: ReadonlySet<string>
+  readonly calls: ReadonlySet<string>
 }
 
 /** One key order for every source, so that a rebuild from other rows gives the same bytes. */
@@ -44,11 +49,36 @@ export const plain = (message: PromptMessage): PromptMessage => ({
   parts: message.parts.flatMap(plainPart)
 })
 
-const idsOf = (message: PromptMessage, type: "tool-call" | "tool-result"): ReadonlySet<string> =>
-  new Set(message.parts.flatMap((part) => (part.type === type ? [part.toolCallId] : [])))
+/** Shared: nearly every message has none. */
+const none: ReadonlySet<string> = new Set()
 
-const weigh = (exchange: Plain): number =>
-  Tokens.countMessage(exchange.user) + (exchange.answer === undefined ? 0 : Tokens.countMessage(exchange.answer))
+const idsOf = (message: PromptMessage, type: "tool-call" | "tool-result"): ReadonlySet<string> => {
+  let ids: Set<string> | undefined
+  for (const part of message.parts) if (part.type === type) (ids ??= new Set()).add(part.toolCallId)
+  return ids ?? none
+}
+
+const read = ({ answer: said, user: asked }: Exchange): Plain => {
+  const user = plain(asked)
+  const answer = said === undefined ? undefined : plain(said)
+  return {
+    user,
+    answer,
+    tokens: Tokens.countMessage(user) + (answer === undefined ? 0 : Tokens.countMessage(answer)) +
+      Tokens.countChars(said?.unreadChars ?? 0),
+    results: idsOf(user, "tool-result"),
+    calls: answer === undefined ? none : idsOf(answer, "tool-call")
+  }
+}
+
+/** An exchange does not change, and the journal gives the same object for it as long as it can: weighed once. */
+const known = new WeakMap<Exchange, Plain>()
+
+const plainOf = (exchange: Exchange): Plain => {
+  let found = known.get(exchange)
+  if (found === undefined) known.set(exchange, found = read(exchange))
+  return found
+}
 
 export interface Selection {
   /** Oldest first; every one fits. A list, because each offer prepends one. */
@@ -81,25 +111,32 @@ const close = (selection: Selection): Selection => ({
   pending: List.empty(),
   pendingTokens: 0,
   waiting: false,
-  required: new Set(),
+  required: none,
   full: selection.full
 })
 
 /** Offer the next older exchange; `limit` is what all of history may take. */
 export const offer = (selection: Selection, exchange: Exchange, limit: number): Selection => {
   if (selection.full) return selection
-  const user = plain(exchange.user)
-  const answer = exchange.answer === undefined ? undefined : plain(exchange.answer)
-  const unread = Tokens.countChars(exchange.answer?.unreadChars ?? 0)
-  const pendingTokens = selection.pendingTokens + weigh({ user, answer }) + unread
-  const next = { ...selection, pending: List.prepend(selection.pending, { user, answer }), pendingTokens }
+  const next = plainOf(exchange)
+  const keptTokens = selection.keptTokens + next.tokens
+  if (selection.required.size === 0 && next.results.size === 0 && !selection.waiting && keptTokens <= limit) {
+    // A unit of its own: nothing waits for it, and it waits for nothing.
+    return { ...selection, kept: List.cons(next, selection.kept), keptTokens }
+  }
+  return offerUnit(selection, next, limit)
+}
+
+const offerUnit = (selection: Selection, exchange: Plain, limit: number): Selection => {
+  const { answer, calls, results } = exchange
+  const pendingTokens = selection.pendingTokens + exchange.tokens
+  const next = { ...selection, pending: List.prepend(selection.pending, exchange), pendingTokens }
   if (selection.keptTokens + pendingTokens > limit) {
     // The nearest answer knows none of the ids: they belong to no call, and nothing that was needed is lost.
-    const calls = answer === undefined ? undefined : idsOf(answer, "tool-call")
-    const foreign = calls !== undefined && ![...selection.required].some((id) => calls.has(id))
-    return { ...next, full: true, required: foreign ? new Set() : selection.required }
+    const foreign = answer !== undefined && ![...selection.required].some((id) => calls.has(id))
+    return { ...next, full: true, required: foreign ? none : selection.required }
   }
-  const waiting = (answer === undefined && selection.waiting) || idsOf(user, "tool-result").size > 0
+  const waiting = (answer === undefined && selection.waiting) || results.size > 0
   const whole = selection.required.size > 0 ? answer !== undefined : !waiting
   return whole ? close(next) : { ...next, waiting }
 }
@@ -113,46 +150,66 @@ export const isOverflow = (selection: Selection): boolean => selection.full && s
 /** An answer with the user messages that follow it before the next answer. */
 interface Segment {
   readonly answer: PromptMessage | undefined
+  readonly calls: ReadonlySet<string>
   readonly users: ReadonlyArray<PromptMessage>
+  /** Some of its messages have results. */
+  readonly answers: boolean
 }
 
 const segmentsOf = (kept: List.List<Plain>): ReadonlyArray<Segment> => {
   const segments: Array<Segment> = []
   let answer: PromptMessage | undefined
+  let calls = none
   let users: Array<PromptMessage> = []
+  let answers = false
   for (const exchange of kept) {
     users.push(exchange.user)
+    answers ||= exchange.results.size > 0
     if (exchange.answer === undefined) continue
-    segments.push({ answer, users })
+    segments.push({ answer, calls, users, answers })
     answer = exchange.answer
+    calls = exchange.calls
     users = []
+    answers = false
   }
-  return [...segments, { answer, users }]
+  segments.push({ answer, calls, users, answers })
+  return segments
+}
+
+/** The same object where nothing of it is left out: what is known of it stays known. */
+const filtered = (message: PromptMessage, keep: (part: Part) => boolean): PromptMessage => {
+  const parts = message.parts.filter(keep)
+  return parts.length === message.parts.length ? message : { role: message.role, parts }
 }
 
 /** The parts of one segment that make pairs; of two results for one call the newest counts. */
-const paired = ({ answer, users }: Segment, claimed: Set<string>): ReadonlyArray<PromptMessage> => {
-  const calls = answer === undefined ? new Set<string>() : idsOf(answer, "tool-call")
-  const kept = users.toReversed().map((user) => ({
-    role: user.role,
-    parts: user.parts.filter((part) => {
+const paired = ({ answer, calls, users }: Segment, claimed: Set<string>): ReadonlyArray<PromptMessage> => {
+  const kept = users.toReversed().map((user) =>
+    filtered(user, (part) => {
       if (part.type !== "tool-result") return true
       if (!calls.has(part.toolCallId) || claimed.has(part.toolCallId)) return false
       claimed.add(part.toolCallId)
       return true
     })
-  })).toReversed()
+  ).toReversed()
   if (answer === undefined) return kept
-  const parts = answer.parts.filter((part) => part.type !== "tool-call" || claimed.has(part.toolCallId))
-  return [{ role: answer.role, parts }, ...kept]
+  return [filtered(answer, (part) => part.type !== "tool-call" || claimed.has(part.toolCallId)), ...kept]
 }
 
 /** The kept exchanges as messages, ascending, without parts that lost their other half and without empty messages. */
 export const messages = (selection: Selection, message: PromptMessage): ReadonlyArray<PromptMessage> => {
+  const found: Array<PromptMessage> = []
+  const push = (one: PromptMessage) => {
+    if (one.parts.length > 0) found.push(one)
+  }
   const segments = segmentsOf(selection.kept)
-  return segments
-    .flatMap((segment, index) =>
-      paired(segment, index === segments.length - 1 ? new Set(idsOf(message, "tool-result")) : new Set())
-    )
-    .filter(({ parts }) => parts.length > 0)
+  for (const [index, segment] of segments.entries()) {
+    if (segment.calls.size > 0 || segment.answers) {
+      paired(segment, index === segments.length - 1 ? new Set(idsOf(message, "tool-result")) : new Set()).forEach(push)
+      continue
+    }
+    if (segment.answer !== undefined) push(segment.answer)
+    segment.users.forEach(push)
+  }
+  return found
 }

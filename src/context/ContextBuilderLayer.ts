@@ -26,7 +26,7 @@ import {
   ContextTooLarge
 } from "./ContextBuilder.ts"
 import * as Budget from "./ContextBuilderBudget.ts"
-import { hashOf } from "./ContextHash.ts"
+import { hashOf, hashOfMessages } from "./ContextHash.ts"
 import * as Tokens from "./Tokens.ts"
 
 /** Part of the window from which compaction would start. */
@@ -168,7 +168,7 @@ const historySlot = (messages: ReadonlyArray<PromptMessage>, dropped: number, mo
     slot: "history",
     source: "journal",
     tokens: countMessages(messages),
-    hash: hashOf(messages),
+    hash: hashOfMessages(messages),
     ...(lost === undefined ? { action: "included" } : { action: "clipped", reason: lost })
   }
 }

@@ -1,5 +1,12 @@
-/** Hashes of context contents: SHA-256 over canonical JSON, so that equal content has one hash on every machine. */
-import { createHash } from "node:crypto"
+/**
+ * Hashes of context contents: SHA-256 over canonical JSON, so that equal content has one hash on every machine.
+ *
+ * A history grows at its end. The hash of what it began with is kept and gone on with, as long as its messages are the
+ * same objects, which never change: a turn then hashes what is new, not all that was ever said. Kept per first message,
+ * and gone with it.
+ */
+import { createHash, type Hash } from "node:crypto"
+import type { PromptMessage } from "../domain/Message.ts"
 
 /** Keys in code-unit order at every depth; absent values left out. */
 const sorted = (value: unknown): unknown => {
@@ -15,3 +22,47 @@ const canonicalJson = (value: unknown): string => JSON.stringify(sorted(value))
 const sha256 = (text: string): string => createHash("sha256").update(text, "utf8").digest("hex")
 
 export const hashOf = (content: unknown): string => sha256(canonicalJson(content))
+
+/** Canonical JSON of a message; written down directly where it is one text, as nearly all are. */
+const messageJson = (message: PromptMessage): string => {
+  const [part, ...more] = message.parts
+  return part?.type === "text" && more.length === 0 && Object.keys(part).length === 2 && Object.keys(message).length === 2
+    ? `{"parts":[{"text":${JSON.stringify(part.text)},"type":"text"}],"role":${JSON.stringify(message.role)}}`
+    : canonicalJson(message)
+}
+
+/** Characters that are hashed at once: a call of the hash costs as much as some hundred of them. */
+const pieceChars = 65_536
+
+interface Begun {
+  readonly messages: ReadonlyArray<PromptMessage>
+  /** Over the opening bracket and the messages, without the closing one. */
+  readonly hash: Hash
+}
+
+const begun = new WeakMap<PromptMessage, Begun>()
+
+/** Whether `all` begins with these very objects. */
+const beginsWith = (all: ReadonlyArray<PromptMessage>, start: ReadonlyArray<PromptMessage>): boolean =>
+  start.length <= all.length && start.every((message, index) => message === all[index])
+
+/** `hashOf(messages)`, going on from the last time where it can. */
+export const hashOfMessages = (messages: ReadonlyArray<PromptMessage>): string => {
+  const [first] = messages
+  if (first === undefined) return hashOf(messages)
+  const last = begun.get(first)
+  const known = last !== undefined && beginsWith(messages, last.messages) ? last : undefined
+  const hash = known === undefined ? createHash("sha256") : known.hash.copy()
+  let piece = ""
+  for (let index = known?.messages.length ?? 0; index < messages.length; index++) {
+    const message = messages[index]
+    if (message === undefined) continue
+    piece += (index === 0 ? "[" : ",") + messageJson(message)
+    if (piece.length < pieceChars) continue
+    hash.update(piece, "utf8")
+    piece = ""
+  }
+  hash.update(piece, "utf8")
+  begun.set(first, { messages, hash })
+  return hash.copy().update("]", "utf8").digest("hex")
+}

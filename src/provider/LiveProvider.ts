@@ -19,6 +19,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { IncomingMessage } from "node:http"
 import * as AnswerStream from "./AnswerStream.ts"
+import * as BodyText from "./BodyText.ts"
 import { connectTimeoutCode, idleTimeoutCode, refusedCode } from "./EgressClient.ts"
 import type { Keys, Unsigned, WireFamily } from "./Family.ts"
 import * as KeyGuard from "./KeyGuard.ts"
@@ -168,7 +169,7 @@ export const make = (family: WireFamily, facts: ProviderFacts, options: LiveOpti
     const unsigned: Unsigned = {
       url: call.url,
       headers: { "user-agent": "turnstream", "content-type": contentType, ...call.headers },
-      body: JSON.stringify(call.body)
+      body: BodyText.encode(call.body)
     }
     const auth = yield* family.authorize(unsigned, keys, facts)
     if (Object.values(auth).some((value) => unsendable.test(value))) {

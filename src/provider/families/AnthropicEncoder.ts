@@ -23,8 +23,15 @@ const isBlank = (text: string): boolean => text.trim() === ""
  */
 const spoken = (message: PromptMessage): PromptMessage => {
   const parts = message.parts.filter((part) => part.type !== "text" || !isBlank(part.text))
-  return message.role === "user" && parts.length === 0 ? message : { ...message, parts }
+  // the same object where nothing is left out: what is known of it stays known
+  const whole = parts.length === message.parts.length || (message.role === "user" && parts.length === 0)
+  return whole ? message : { ...message, parts }
 }
+
+const textMessage = Prompt.perEntry(({ blocks, role }): JsonObject => ({
+  role,
+  content: blocks.map((block) => ({ type: "text", text: block.type === "text" ? block.text : "" }))
+}))
 
 const messagesOf = (
   entries: ReadonlyArray<Prompt.Entry>,
@@ -46,7 +53,9 @@ const messagesOf = (
         return { type: "tool_result", tool_use_id: id(block.id), content: block.content }
     }
   }
-  return entries.map(({ blocks, role }) => ({ role, content: blocks.map(encoded) }))
+  return entries.map((entry) =>
+    Prompt.isText(entry) ? textMessage(entry) : { role: entry.role, content: entry.blocks.map(encoded) }
+  )
 }
 
 export const encode = (input: CallInput): Call => {

@@ -37,6 +37,11 @@ const messageOf = ({ blocks, role }: Prompt.Entry, naming: Naming) => {
   return { role, content: said.length === 0 ? [{ text: nothingSaid }] : said.map((block) => contentOf(block, naming)) }
 }
 
+const noNames: Naming = { id: (id) => id, tool: (name) => name }
+
+/** A text has no names. */
+const textMessage = Prompt.perEntry((entry) => messageOf(entry, noNames))
+
 const modelFields = ({ facts, request }: CallInput, thinking: JsonObject | undefined) => {
   const { reasoning = "off" } = request.generation
   if (thinking !== undefined) return { additionalModelRequestFields: thinking }
@@ -84,7 +89,7 @@ export const encode = (input: CallInput): Call => {
     headers: { accept: "application/vnd.amazon.eventstream" },
     body: {
       ...(request.system === undefined || request.system.trim() === "" ? {} : { system: [{ text: request.system }] }),
-      messages: entries.map((entry) => messageOf(entry, names)),
+      messages: entries.map((entry) => Prompt.isText(entry) ? textMessage(entry) : messageOf(entry, names)),
       ...inferenceConfig(input, thinking !== undefined),
       ...toolConfig(Prompt.toolNames(entries).map(names.tool)),
       ...modelFields(input, thinking)

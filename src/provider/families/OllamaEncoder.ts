@@ -32,11 +32,15 @@ const assistantMessage = (entry: Prompt.Entry): Fields => {
   }
 }
 
+const entryMessages = Prompt.perEntry((entry) =>
+  entry.role === "user" ? userMessages(entry) : [assistantMessage(entry)]
+)
+
 const messagesOf = ({ facts, request }: CallInput): ReadonlyArray<Fields> => {
   const entries = Prompt.forModel(request.messages, facts.capabilities.prefix)
   return [
     ...(request.system === undefined ? [] : [{ role: "system", content: request.system }]),
-    ...entries.flatMap((entry) => entry.role === "user" ? userMessages(entry) : [assistantMessage(entry)])
+    ...Prompt.flat(entries, entryMessages)
   ]
 }
 

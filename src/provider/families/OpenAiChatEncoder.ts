@@ -31,9 +31,13 @@ const assistantMessage = (entry: Prompt.Entry): Message => {
   return { role: "assistant", content: said === "" ? null : said, ...(calls.length === 0 ? {} : { tool_calls: calls }) }
 }
 
+const entryMessages = Prompt.perEntry((entry) =>
+  entry.role === "user" ? userMessages(entry) : [assistantMessage(entry)]
+)
+
 const messagesOf = ({ facts, request }: CallInput): ReadonlyArray<Message> => {
   const entries = Prompt.forModel(request.messages, facts.capabilities.prefix)
-  const messages = entries.flatMap((entry) => entry.role === "user" ? userMessages(entry) : [assistantMessage(entry)])
+  const messages = Prompt.flat(entries, entryMessages)
   const { prefixField } = facts.quirks
   const last = Prompt.endsWithPrefix(entries) ? messages.length - 1 : -1
   return [

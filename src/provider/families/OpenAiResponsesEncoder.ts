@@ -9,7 +9,7 @@ import * as Prompt from "../wire/Prompt.ts"
 type Item = Readonly<Record<string, unknown>>
 
 /** Blocks in their order: texts in a row are one message, a call or a result is an item of its own. */
-const itemsOf = ({ blocks, role }: Prompt.Entry): ReadonlyArray<Item> => {
+const itemsOf = Prompt.perEntry(({ blocks, role }): ReadonlyArray<Item> => {
   const items: Array<Item> = []
   let content: Array<Item> | undefined
   for (const block of blocks) {
@@ -31,7 +31,7 @@ const itemsOf = ({ blocks, role }: Prompt.Entry): ReadonlyArray<Item> => {
     )
   }
   return items
-}
+})
 
 const reasoningOf = (reasoning: GenerationOptions["reasoning"], { capabilities }: CallInput["facts"]): Item => {
   if (reasoning === undefined || !capabilities.reasoning) return {}
@@ -47,7 +47,7 @@ export const encode = ({ facts, request }: CallInput): Call => {
     body: {
       model: request.model,
       ...(request.system === undefined ? {} : { instructions: request.system }),
-      input: entries.flatMap(itemsOf),
+      input: Prompt.flat(entries, itemsOf),
       stream: true,
       store: false,
       ...(temperature === undefined ? {} : { temperature }),
