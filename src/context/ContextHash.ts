@@ -26,7 +26,8 @@ export const hashOf = (content: unknown): string => sha256(canonicalJson(content
 /** Canonical JSON of a message; written down directly where it is one text, as nearly all are. */
 const messageJson = (message: PromptMessage): string => {
   const [part, ...more] = message.parts
-  return part?.type === "text" && more.length === 0 && Object.keys(part).length === 2 && Object.keys(message).length === 2
+  return part?.type === "text" && more.length === 0 && Object.keys(part).length === 2 &&
+      Object.keys(message).length === 2
     ? `{"parts":[{"text":${JSON.stringify(part.text)},"type":"text"}],"role":${JSON.stringify(message.role)}}`
     : canonicalJson(message)
 }

@@ -12,6 +12,7 @@ import type { TurnId } from "../domain/Ids.ts"
 import { type Fenced, JournalFailure } from "../domain/TurnError.ts"
 import { Database, type DatabaseShape } from "./Database.ts"
 import * as Follow from "./Follow.ts"
+import * as HistoryCache from "./HistoryCache.ts"
 import { Journal } from "./Journal.ts"
 import * as Live from "./Live.ts"
 import * as PageCache from "./PageCache.ts"
@@ -35,7 +36,8 @@ const readOnly: Omit<Writer.Writer, "fenced"> = {
 
 const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
   const scope = yield* Effect.scope
-  const live = Live.make()
+  const history = HistoryCache.make(database.epoch)
+  const live = HistoryCache.watching(Live.make(), history)
   const pages = PageCache.make()
   const sql = database.writer ?? database.reader
   const reads = SqlReads.make({
@@ -43,7 +45,8 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
     live,
     stored: StoredEvents.make(database.reader),
     pages,
-    owned: database.writer !== undefined
+    owned: database.writer !== undefined,
+    history: database.writer === undefined ? undefined : history
   })
   const writes = SqlWrites.make({ sql, epoch: database.epoch, live, stored: StoredEvents.make(sql) })
   const commands = SqlCommands.make({ sql, live, writes })
