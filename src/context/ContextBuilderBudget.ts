@@ -115,16 +115,40 @@ const close = (selection: Selection): Selection => ({
   full: selection.full
 })
 
+/** A unit of its own: nothing waits for it, and it waits for nothing. */
+const isAlone = (selection: Selection, { results }: Plain): boolean =>
+  selection.required.size === 0 && results.size === 0 && !selection.waiting && !selection.full
+
 /** Offer the next older exchange; `limit` is what all of history may take. */
 export const offer = (selection: Selection, exchange: Exchange, limit: number): Selection => {
   if (selection.full) return selection
   const next = plainOf(exchange)
   const keptTokens = selection.keptTokens + next.tokens
-  if (selection.required.size === 0 && next.results.size === 0 && !selection.waiting && keptTokens <= limit) {
-    // A unit of its own: nothing waits for it, and it waits for nothing.
-    return { ...selection, kept: List.cons(next, selection.kept), keptTokens }
+  return isAlone(selection, next) && keptTokens <= limit
+    ? { ...selection, kept: List.cons(next, selection.kept), keptTokens }
+    : offerUnit(selection, next, limit)
+}
+
+/**
+ * The same for the exchanges from `from`, as far as each is kept as it comes, which is nearly all of a history. `taken`:
+ * how many were.
+ */
+export const offerRow = (
+  selection: Selection,
+  exchanges: ReadonlyArray<Exchange>,
+  from: number,
+  limit: number
+): { readonly selection: Selection; readonly taken: number } => {
+  let { kept, keptTokens } = selection
+  let index = from
+  for (; index < exchanges.length; index++) {
+    const exchange = exchanges[index]
+    const next = exchange === undefined ? undefined : plainOf(exchange)
+    if (next === undefined || !isAlone(selection, next) || keptTokens + next.tokens > limit) break
+    kept = List.cons(next, kept)
+    keptTokens += next.tokens
   }
-  return offerUnit(selection, next, limit)
+  return { selection: index === from ? selection : { ...selection, kept, keptTokens }, taken: index - from }
 }
 
 const offerUnit = (selection: Selection, exchange: Plain, limit: number): Selection => {
@@ -147,43 +171,21 @@ export const end = (selection: Selection): Selection => (selection.full ? select
 /** Whether what this message answers had to be dropped. Asked after `end`. */
 export const isOverflow = (selection: Selection): boolean => selection.full && selection.required.size > 0
 
-/** An answer with the user messages that follow it before the next answer. */
-interface Segment {
-  readonly answer: PromptMessage | undefined
-  readonly calls: ReadonlySet<string>
-  readonly users: ReadonlyArray<PromptMessage>
-  /** Some of its messages have results. */
-  readonly answers: boolean
-}
-
-const segmentsOf = (kept: List.List<Plain>): ReadonlyArray<Segment> => {
-  const segments: Array<Segment> = []
-  let answer: PromptMessage | undefined
-  let calls = none
-  let users: Array<PromptMessage> = []
-  let answers = false
-  for (const exchange of kept) {
-    users.push(exchange.user)
-    answers ||= exchange.results.size > 0
-    if (exchange.answer === undefined) continue
-    segments.push({ answer, calls, users, answers })
-    answer = exchange.answer
-    calls = exchange.calls
-    users = []
-    answers = false
-  }
-  segments.push({ answer, calls, users, answers })
-  return segments
-}
-
 /** The same object where nothing of it is left out: what is known of it stays known. */
 const filtered = (message: PromptMessage, keep: (part: Part) => boolean): PromptMessage => {
   const parts = message.parts.filter(keep)
   return parts.length === message.parts.length ? message : { role: message.role, parts }
 }
 
-/** The parts of one segment that make pairs; of two results for one call the newest counts. */
-const paired = ({ answer, calls, users }: Segment, claimed: Set<string>): ReadonlyArray<PromptMessage> => {
+/** An answer with calls, and the user messages that follow it before the next answer. */
+interface Called {
+  readonly answer: PromptMessage
+  readonly calls: ReadonlySet<string>
+  readonly users: Array<PromptMessage>
+}
+
+/** The parts that make pairs; of two results for one call the newest counts. */
+const paired = ({ answer, calls, users }: Called, claimed: Set<string>): ReadonlyArray<PromptMessage> => {
   const kept = users.toReversed().map((user) =>
     filtered(user, (part) => {
       if (part.type !== "tool-result") return true
@@ -192,9 +194,10 @@ const paired = ({ answer, calls, users }: Segment, claimed: Set<string>): Readon
       return true
     })
   ).toReversed()
-  if (answer === undefined) return kept
   return [filtered(answer, (part) => part.type !== "tool-call" || claimed.has(part.toolCallId)), ...kept]
 }
+
+const isNoResult = (part: Part): boolean => part.type !== "tool-result"
 
 /** The kept exchanges as messages, ascending, without parts that lost their other half and without empty messages. */
 export const messages = (selection: Selection, message: PromptMessage): ReadonlyArray<PromptMessage> => {
@@ -202,14 +205,15 @@ export const messages = (selection: Selection, message: PromptMessage): Readonly
   const push = (one: PromptMessage) => {
     if (one.parts.length > 0) found.push(one)
   }
-  const segments = segmentsOf(selection.kept)
-  for (const [index, segment] of segments.entries()) {
-    if (segment.calls.size > 0 || segment.answers) {
-      paired(segment, index === segments.length - 1 ? new Set(idsOf(message, "tool-result")) : new Set()).forEach(push)
-      continue
-    }
-    if (segment.answer !== undefined) push(segment.answer)
-    segment.users.forEach(push)
+  let called: Called | undefined
+  for (const { answer, calls, results, user } of selection.kept) {
+    if (called !== undefined) called.users.push(user)
+    else push(results.size === 0 ? user : filtered(user, isNoResult))
+    if (answer === undefined) continue
+    if (called !== undefined) paired(called, new Set()).forEach(push)
+    called = calls.size === 0 ? undefined : { answer, calls, users: [] }
+    if (called === undefined) push(answer)
   }
+  if (called !== undefined) paired(called, new Set(idsOf(message, "tool-result"))).forEach(push)
   return found
 }

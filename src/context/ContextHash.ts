@@ -7,6 +7,7 @@
  */
 import { createHash, type Hash } from "node:crypto"
 import type { PromptMessage } from "../domain/Message.ts"
+import * as Tokens from "./Tokens.ts"
 
 /** Keys in code-unit order at every depth; absent values left out. */
 const sorted = (value: unknown): unknown => {
@@ -35,8 +36,16 @@ const messageJson = (message: PromptMessage): string => {
 /** Characters that are hashed at once: a call of the hash costs as much as some hundred of them. */
 const pieceChars = 65_536
 
+/** What a history is told by in a manifest. */
+export interface Sum {
+  readonly tokens: number
+  /** `hashOf(messages)` */
+  readonly hash: string
+}
+
 interface Begun {
   readonly messages: ReadonlyArray<PromptMessage>
+  readonly tokens: number
   /** Over the opening bracket and the messages, without the closing one. */
   readonly hash: Hash
 }
@@ -44,26 +53,31 @@ interface Begun {
 const begun = new WeakMap<PromptMessage, Begun>()
 
 /** Whether `all` begins with these very objects. */
-const beginsWith = (all: ReadonlyArray<PromptMessage>, start: ReadonlyArray<PromptMessage>): boolean =>
-  start.length <= all.length && start.every((message, index) => message === all[index])
+const beginsWith = (all: ReadonlyArray<PromptMessage>, start: ReadonlyArray<PromptMessage>): boolean => {
+  if (start.length > all.length) return false
+  for (let index = 0; index < start.length; index++) if (start[index] !== all[index]) return false
+  return true
+}
 
-/** `hashOf(messages)`, going on from the last time where it can. */
-export const hashOfMessages = (messages: ReadonlyArray<PromptMessage>): string => {
+/** Going on from the last time where it can. */
+export const sumOf = (messages: ReadonlyArray<PromptMessage>): Sum => {
   const [first] = messages
-  if (first === undefined) return hashOf(messages)
+  if (first === undefined) return { tokens: 0, hash: hashOf(messages) }
   const last = begun.get(first)
   const known = last !== undefined && beginsWith(messages, last.messages) ? last : undefined
   const hash = known === undefined ? createHash("sha256") : known.hash.copy()
+  let tokens = known?.tokens ?? 0
   let piece = ""
   for (let index = known?.messages.length ?? 0; index < messages.length; index++) {
     const message = messages[index]
     if (message === undefined) continue
+    tokens += Tokens.countMessage(message)
     piece += (index === 0 ? "[" : ",") + messageJson(message)
     if (piece.length < pieceChars) continue
     hash.update(piece, "utf8")
     piece = ""
   }
   hash.update(piece, "utf8")
-  begun.set(first, { messages, hash })
-  return hash.copy().update("]", "utf8").digest("hex")
+  begun.set(first, { messages, tokens, hash })
+  return { tokens, hash: hash.copy().update("]", "utf8").digest("hex") }
 }

@@ -33,14 +33,8 @@ const countPart = (part: Part): number => {
   }
 }
 
-/** A message does not change: history's are counted once, not in each turn. */
-const counted = new WeakMap<PromptMessage, number>()
-
 export const countMessage = (message: PromptMessage): number => {
-  const known = counted.get(message)
-  if (known !== undefined) return known
   let tokens = messageOverhead
   for (const part of message.parts) tokens += countPart(part)
-  counted.set(message, tokens)
   return tokens
 }

@@ -1,59 +1,75 @@
 /**
- * A call's body as JSON: `JSON.stringify(body)`, going on from the last call of the conversation where it can.
+ * A call's body as JSON in UTF-8: the bytes of `JSON.stringify(body)`, going on from the last call of the conversation
+ * where it can.
  *
- * A conversation is sent whole each time and grows at its end. The text of what it began with is kept, and used again
- * as long as its items are the same objects (`Prompt.perEntry` makes them so), which never change: a turn then encodes
- * what is new. Kept per first item, and gone with it: no longer than the messages that it was made of.
+ * A conversation is sent whole each time and grows at its end. The bytes of what it began with are kept, and used again
+ * as long as its items are the same objects (`wire/Growing.ts` makes them so). Kept per conversation, by its second item,
+ * and gone with it; the first item stands outside, since instructions are made anew each time.
  */
+import * as Growing from "./wire/Growing.ts"
 
 interface Begun {
+  /** From the second on. */
   readonly items: ReadonlyArray<object>
-  /** With commas between them. */
-  readonly text: string
+  /** Of these items, each with a comma before it; behind `length` there is room for more. */
+  readonly bytes: Buffer
+  readonly length: number
 }
 
+const nothing: Begun = { items: [], bytes: Buffer.alloc(0), length: 0 }
 const begun = new WeakMap<object, Begun>()
 
-/** Below it nothing is kept: the bookkeeping would cost what it saves. */
-const itemsMin = 32
-
-/** The newest items change: the question becomes another object once it is history, and a prefix is asked once. */
-const unsettled = 2
+/** Room for growth: a conversation is copied once for each eighth that it grows by. */
+const roomFor = (bytes: number): number => bytes + (bytes >> 3)
 
 const isObjects = (items: ReadonlyArray<unknown>): items is ReadonlyArray<object> =>
   items.every((item) => typeof item === "object" && item !== null)
 
 const textOf = (items: ReadonlyArray<object>, from: number, to: number): string => {
-  const texts: Array<string> = []
-  for (let index = from; index < to; index++) texts.push(JSON.stringify(items[index]))
-  return texts.join(",")
+  let text = ""
+  for (let index = from; index < to; index++) text += `,${JSON.stringify(items[index])}`
+  return text
 }
 
-const joined = (...texts: ReadonlyArray<string>): string => texts.filter((text) => text !== "").join(",")
-
-/** Whether these very objects stand behind the first of `items`, and nothing newer than `settled`. */
-const fits = (start: ReadonlyArray<object>, items: ReadonlyArray<object>, settled: number): boolean =>
-  start.length < settled && start.every((item, index) => item === items[index + 1])
-
-const listText = (items: ReadonlyArray<object>): string => {
-  // The first item may be the instructions, which are made anew each time: it stands outside what is kept.
-  const [head, key] = items
-  if (head === undefined || key === undefined || items.length < itemsMin) {
-    return `[${textOf(items, 0, items.length)}]`
+/** What is kept is added to in place: whoever has the bytes of a shorter beginning has their length too. */
+const extended = (known: Begun, items: ReadonlyArray<object>, to: number): Begun => {
+  if (known.items.length + 1 === to) return known
+  const added = Buffer.from(textOf(items, known.items.length + 1, to))
+  const length = known.length + added.length
+  let { bytes } = known
+  if (bytes.length < length) {
+    bytes = Buffer.allocUnsafeSlow(roomFor(length))
+    known.bytes.copy(bytes, 0, 0, known.length)
   }
+  added.copy(bytes, known.length)
+  return { items: items.slice(1, to), bytes, length }
+}
+
+const kept = (items: ReadonlyArray<object>): Begun => {
+  const key = items[1]
+  const settled = Growing.settledOf(items)
+  if (key === undefined || settled === 0) return nothing
   const last = begun.get(key)
-  const settled = items.length - unsettled
-  const known = last !== undefined && fits(last.items, items, settled) ? last : { items: [], text: "" }
-  const text = joined(known.text, textOf(items, known.items.length + 1, settled))
-  begun.set(key, { items: items.slice(1, settled), text })
-  return `[${joined(JSON.stringify(head), text, textOf(items, settled, items.length))}]`
+  const found = extended(last !== undefined && Growing.stands(last.items, items, 1) ? last : nothing, items, settled)
+  begun.set(key, found)
+  return found
 }
 
-export const encode = (body: Readonly<Record<string, unknown>>): string => {
-  const fields: Array<string> = []
+export const encode = (body: Readonly<Record<string, unknown>>): Uint8Array => {
+  const pieces: Array<Buffer> = []
+  let text = "{"
   for (const [name, value] of Object.entries(body)) {
-    const text = Array.isArray(value) && isObjects(value) ? listText(value) : JSON.stringify(value)
-    if (text !== undefined) fields.push(`${JSON.stringify(name)}:${text}`)
+    const isList = Array.isArray(value) && isObjects(value) && value.length > 0
+    const json = isList ? `[${JSON.stringify(value[0])}` : JSON.stringify(value)
+    if (json === undefined) continue
+    text += `${text.length > 1 || pieces.length > 0 ? "," : ""}${JSON.stringify(name)}:${json}`
+    if (!isList) continue
+    const { bytes, items, length } = kept(value)
+    if (length > 0) {
+      pieces.push(Buffer.from(text), bytes.subarray(0, length))
+      text = ""
+    }
+    text += `${textOf(value, items.length + 1, value.length)}]`
   }
-  return `{${fields.join(",")}}`
+  return Buffer.concat([...pieces, Buffer.from(`${text}}`)])
 }

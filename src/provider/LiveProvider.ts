@@ -145,7 +145,7 @@ export const make = (family: WireFamily, facts: ProviderFacts, options: LiveOpti
   const post = ({ body, headers, url }: Unsigned, keys: Readonly<Record<string, string>>) =>
     client.execute(
       HttpClientRequest.post(url, { headers: { ...headers, ...keys } }).pipe(
-        HttpClientRequest.bodyUint8Array(new TextEncoder().encode(body), contentType)
+        HttpClientRequest.bodyUint8Array(typeof body === "string" ? Buffer.from(body) : body, contentType)
       )
     ).pipe(
       Effect.mapError(connectFault),

@@ -5,6 +5,7 @@
  * are an object; and a definition of each tool that the history holds, though none may be called.
  */
 import { type Call, type CallInput, under } from "../Family.ts"
+import * as Growing from "../wire/Growing.ts"
 import type { JsonObject } from "../wire/Json.ts"
 import * as Prompt from "../wire/Prompt.ts"
 import * as ClaudeThinking from "./ClaudeThinking.ts"
@@ -37,10 +38,8 @@ const messageOf = ({ blocks, role }: Prompt.Entry, naming: Naming) => {
   return { role, content: said.length === 0 ? [{ text: nothingSaid }] : said.map((block) => contentOf(block, naming)) }
 }
 
-const noNames: Naming = { id: (id) => id, tool: (name) => name }
-
-/** A text has no names. */
-const textMessage = Prompt.perEntry((entry) => messageOf(entry, noNames))
+/** The names of calls depend on those before. */
+const growing = Growing.make<Prompt.Entry, ReturnType<typeof messageOf>>(Prompt.isText)
 
 const modelFields = ({ facts, request }: CallInput, thinking: JsonObject | undefined) => {
   const { reasoning = "off" } = request.generation
@@ -89,7 +88,7 @@ export const encode = (input: CallInput): Call => {
     headers: { accept: "application/vnd.amazon.eventstream" },
     body: {
       ...(request.system === undefined || request.system.trim() === "" ? {} : { system: [{ text: request.system }] }),
-      messages: entries.map((entry) => Prompt.isText(entry) ? textMessage(entry) : messageOf(entry, names)),
+      messages: growing(entries, (entry) => [messageOf(entry, names)]),
       ...inferenceConfig(input, thinking !== undefined),
       ...toolConfig(Prompt.toolNames(entries).map(names.tool)),
       ...modelFields(input, thinking)

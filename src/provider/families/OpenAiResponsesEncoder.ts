@@ -4,12 +4,13 @@
  */
 import { type Call, type CallInput, under } from "../Family.ts"
 import type { GenerationOptions } from "../Provider.ts"
+import * as Growing from "../wire/Growing.ts"
 import * as Prompt from "../wire/Prompt.ts"
 
 type Item = Readonly<Record<string, unknown>>
 
 /** Blocks in their order: texts in a row are one message, a call or a result is an item of its own. */
-const itemsOf = Prompt.perEntry(({ blocks, role }): ReadonlyArray<Item> => {
+const itemsOf = ({ blocks, role }: Prompt.Entry): ReadonlyArray<Item> => {
   const items: Array<Item> = []
   let content: Array<Item> | undefined
   for (const block of blocks) {
@@ -31,7 +32,9 @@ const itemsOf = Prompt.perEntry(({ blocks, role }): ReadonlyArray<Item> => {
     )
   }
   return items
-})
+}
+
+const growing = Growing.make<Prompt.Entry, Item>()
 
 const reasoningOf = (reasoning: GenerationOptions["reasoning"], { capabilities }: CallInput["facts"]): Item => {
   if (reasoning === undefined || !capabilities.reasoning) return {}
@@ -47,7 +50,7 @@ export const encode = ({ facts, request }: CallInput): Call => {
     body: {
       model: request.model,
       ...(request.system === undefined ? {} : { instructions: request.system }),
-      input: Prompt.flat(entries, itemsOf),
+      input: growing(entries, itemsOf),
       stream: true,
       store: false,
       ...(temperature === undefined ? {} : { temperature }),

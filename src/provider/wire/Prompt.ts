@@ -5,6 +5,7 @@
  * bound to the model that gave it. Pure.
  */
 import type { Part, PromptMessage } from "../../domain/Message.ts"
+import * as Growing from "./Growing.ts"
 import { isObject, type JsonObject } from "./Json.ts"
 
 export type Block =
@@ -27,6 +28,7 @@ const noResult = "(no result was given)"
 
 /** Where a conversation begins with an answer and the vendor wants a question first. */
 const opening = "(the conversation begins with your message)"
+const openingEntry: Entry = { role: "user", blocks: [{ type: "text", text: opening }] }
 
 const contentText = (content: unknown): string => typeof content === "string" ? content : JSON.stringify(content) ?? ""
 
@@ -43,62 +45,17 @@ const blockOf = (part: Part): ReadonlyArray<Block> => {
   }
 }
 
-/** Messages in a row with one role, and their entry. */
-interface Merged {
-  readonly messages: ReadonlyArray<PromptMessage>
-  readonly entry: Entry
-}
-
-/**
- * By first message. Messages do not change, and history gives the same objects in each turn: so do entries, and what an
- * encoder makes of one can be kept with it (`perEntry`).
- */
-const merged = new WeakMap<PromptMessage, Merged>()
-
-const isSilent = (message: PromptMessage): boolean =>
-  message.parts.every((part) => part.type === "reasoning" || (part.type === "text" && part.text === ""))
-
-const entryOf = (messages: ReadonlyArray<PromptMessage>, from: number, to: number): Entry | undefined => {
-  const first = messages[from]
-  if (first === undefined) return undefined
-  const known = merged.get(first)
-  if (known?.messages.length === to - from && known.messages.every((one, index) => one === messages[from + index])) {
-    return known.entry
-  }
-  const group = messages.slice(from, to)
-  const entry: Entry = { role: first.role, blocks: group.flatMap(({ parts }) => parts.flatMap(blockOf)) }
-  merged.set(first, { messages: group, entry })
-  return entry
-}
-
 const mergedRoles = (messages: ReadonlyArray<PromptMessage>): ReadonlyArray<Entry> => {
-  const spoken = messages.some(isSilent) ? messages.filter((message) => !isSilent(message)) : messages
-  const entries: Array<Entry> = []
-  for (let from = 0, to = 1; from < spoken.length; from = to, to++) {
-    while (to < spoken.length && spoken[to]?.role === spoken[from]?.role) to++
-    const entry = entryOf(spoken, from, to)
-    if (entry !== undefined) entries.push(entry)
+  const entries: Array<{ role: Entry["role"]; blocks: Array<Block> }> = []
+  for (const message of messages) {
+    const blocks = message.parts.flatMap(blockOf)
+    if (blocks.length === 0) continue
+    const last = entries.at(-1)
+    if (last?.role === message.role) last.blocks.push(...blocks)
+    else entries.push({ role: message.role, blocks })
   }
   return entries
 }
-
-/**
- * What a pure function makes of an entry, made once for each; for entries of text alone: what becomes of calls and
- * results depends on the entries around them.
- */
-export const perEntry = <A>(make: (entry: Entry) => A): (entry: Entry) => A => {
-  const made = new WeakMap<Entry, { readonly value: A }>()
-  return (entry) => {
-    const known = made.get(entry)
-    if (known !== undefined) return known.value
-    const value = make(entry)
-    if (isText(entry)) made.set(entry, { value })
-    return value
-  }
-}
-
-/** Nothing but texts. */
-export const isText = ({ blocks }: Entry): boolean => blocks.every(({ type }) => type === "text")
 
 const isCall = (block: Block): block is BlockOf<"call"> => block.type === "call"
 
@@ -142,7 +99,6 @@ const withOwnIds = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> => {
   }
   return entries.map((entry) => {
     if (entry.role === "assistant") ids = []
-    if (isText(entry)) return entry
     return {
       role: entry.role,
       blocks: entry.blocks.map((block) =>
@@ -172,14 +128,7 @@ export const naming = (foreign: RegExp, charsMax: number, fallback: string): (te
   }
 }
 
-/** `entries.flatMap(of)`, without a list for each. */
-export const flat = <A>(entries: ReadonlyArray<Entry>, of: (entry: Entry) => ReadonlyArray<A>): ReadonlyArray<A> => {
-  const all: Array<A> = []
-  for (const entry of entries) for (const one of of(entry)) all.push(one)
-  return all
-}
-
-export const fromMessages = (messages: ReadonlyArray<PromptMessage>): ReadonlyArray<Entry> => {
+const allEntries = (messages: ReadonlyArray<PromptMessage>): ReadonlyArray<Entry> => {
   const entries: Array<Entry> = []
   let calls: ReadonlyArray<BlockOf<"call">> = []
   for (const entry of mergedRoles(messages)) {
@@ -188,16 +137,54 @@ export const fromMessages = (messages: ReadonlyArray<PromptMessage>): ReadonlyAr
       calls = entry.blocks.filter(isCall)
       continue
     }
-    entries.push(calls.length === 0 && isText(entry) ? entry : { role: "user", blocks: answered(calls, entry.blocks) })
+    entries.push({ role: "user", blocks: answered(calls, entry.blocks) })
     calls = []
   }
   if (calls.length > 0) entries.push({ role: "user", blocks: answered(calls, []) })
   return withOwnIds(entries)
 }
 
+/** Nothing but texts. */
+export const isText = ({ blocks }: Entry): boolean => blocks.every(({ type }) => type === "text")
+
+/** Messages of roles in turn, each of text alone: each is one entry, whatever stands around it. */
+interface Plain {
+  readonly messages: ReadonlyArray<PromptMessage>
+  readonly entries: ReadonlyArray<Entry>
+}
+
+const nothing: Plain = { messages: [], entries: [] }
+const begun = new WeakMap<PromptMessage, Plain>()
+
+/** As far as they are plain from the beginning, and the next one speaks in the other role. */
+const plainStart = (messages: ReadonlyArray<PromptMessage>): Plain => {
+  const key = messages[1]
+  const last = key === undefined ? undefined : begun.get(key)
+  const known = last !== undefined && Growing.stands(last.messages, messages) ? last : nothing
+  const settled = Growing.settledOf(messages)
+  const entries: Array<Entry> = []
+  let end = known.messages.length
+  for (; end < settled; end++) {
+    const message = messages[end]
+    if (message === undefined || message.role === messages[end + 1]?.role) break
+    const entry: Entry = { role: message.role, blocks: message.parts.flatMap(blockOf) }
+    if (entry.blocks.length === 0 || !isText(entry)) break
+    entries.push(entry)
+  }
+  if (entries.length === 0 || key === undefined) return known
+  const found = { messages: messages.slice(0, end), entries: known.entries.concat(entries) }
+  begun.set(key, found)
+  return found
+}
+
+export const fromMessages = (messages: ReadonlyArray<PromptMessage>): ReadonlyArray<Entry> => {
+  const { entries, messages: { length } } = plainStart(messages)
+  return length === 0 ? allEntries(messages) : entries.concat(allEntries(messages.slice(length)))
+}
+
 /** For vendors that want the user to speak first. */
 export const startingWithUser = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> =>
-  entries[0]?.role === "assistant" ? [{ role: "user", blocks: [{ type: "text", text: opening }] }, ...entries] : entries
+  entries[0]?.role === "assistant" ? [openingEntry, ...entries] : entries
 
 /** Whether it ends with an answer to continue: a resumed turn. */
 export const endsWithPrefix = (entries: ReadonlyArray<Entry>): boolean => entries.at(-1)?.role === "assistant"
