@@ -178,9 +178,9 @@ const plain = ({ id, parts, role }: Turned): Exchange["user"] => ({ id, role, pa
  * Of up to `pageMax + 1` rows, newest first, those that make a page, and the cursor of the next: an imported answer at
  * the edge waits for its question.
  */
-export const taken = (
-  rows: ReadonlyArray<Turned>
-): { readonly rows: ReadonlyArray<Turned>; readonly cursor: number | undefined } => {
+export const taken = <Row extends Turned>(
+  rows: ReadonlyArray<Row>
+): { readonly rows: ReadonlyArray<Row>; readonly cursor: number | undefined } => {
   if (rows.length <= pageMax) return { rows, cursor: undefined }
   let count = pageMax
   const edge = rows[count - 1]

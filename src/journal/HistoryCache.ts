@@ -25,8 +25,8 @@ export const costMax = 8 * 1024 * 1024
 /** Objects, ids and places in tables of one exchange. */
 const unitCost = 1_500
 const runCost = 1_000
-/** A longer exchange is read each time: a few of them would drive out every session. */
-const unitCostMax = costMax / 32
+/** An exchange of more than this part of it all is read each time: a few of them would drive out every session. */
+const unitShare = 1 / 32
 
 const costOf = ({ exchange }: Unit): number => {
   let cost = unitCost
@@ -126,12 +126,13 @@ const pageOf = (run: Run, below: number): Page | undefined => {
   return rows === pageMax ? { exchanges, cursor } : undefined
 }
 
-const heldOf = (unit: Unit): Held => {
-  const cost = costOf(unit)
+const heldOf = (unit: Unit, unitCostMax: number): Held => {
+  const cost = unit.isLong ? Number.POSITIVE_INFINITY : costOf(unit)
   return cost <= unitCostMax ? { unit, cost } : { unit: { ...unit, isLong: true, exchange: undefined }, cost: unitCost }
 }
 
-export const make = (epoch: number): HistoryCache => {
+/** `max`: another bound, for tests. */
+export const make = (epoch: number, max = costMax): HistoryCache => {
   /** Oldest use first. */
   const runs = new Map<SessionId, Run>()
   let total = 0
@@ -157,7 +158,7 @@ export const make = (epoch: number): HistoryCache => {
   /** Room for `cost` beside this run, where there is any. */
   const makeRoom = (run: Run, cost: number): void => {
     for (const [id, other] of runs) {
-      if (total + cost <= costMax) return
+      if (total + cost <= max) return
       if (other !== run) remove(id)
     }
   }
@@ -165,11 +166,12 @@ export const make = (epoch: number): HistoryCache => {
   /** Whether what was read is still so, and the run still the session's. */
   const isCurrent = ({ changes, id, run }: Reading): boolean => runs.get(id) === run && run.changes === changes
 
-  const enter = (run: Run, unit: Unit): Held => {
-    const held = heldOf(unit)
+  /** Oldest first, of units that come newest first. */
+  const holding = (units: ReadonlyArray<Unit>) => units.toReversed().map((unit) => heldOf(unit, max * unitShare))
+
+  const enter = (run: Run, held: Held): void => {
     pay(run, held.cost)
-    if (unit.question !== undefined) run.questions.set(unit.question, unit.position)
-    return held
+    if (held.unit.question !== undefined) run.questions.set(held.unit.question, held.unit.position)
   }
 
   return {
@@ -192,12 +194,15 @@ export const make = (epoch: number): HistoryCache => {
     newer: (reading, units, below) => {
       const { run } = reading
       if (!isCurrent(reading) || run.upTo !== reading.upTo) return undefined
-      for (const unit of units.toReversed()) run.held.push(enter(run, unit))
+      for (const held of holding(units)) {
+        run.held.push(held)
+        enter(run, held)
+      }
       // no later question is put before one that is there
       run.upTo = below === endless ? (units[0]?.top ?? run.upTo - 1) + 1 : below
       makeRoom(run, 0)
       let count = 0
-      while (total > costMax && count < run.held.length) lose(run, run.held[count++])
+      while (total > max && count < run.held.length) lose(run, run.held[count++])
       run.held.splice(0, count)
       run.isWhole &&= count === 0
       return run.upTo
@@ -210,12 +215,13 @@ export const make = (epoch: number): HistoryCache => {
       if (oldest === undefined && newest === undefined) return remove(reading.id)
       // read again from the middle of what is held, or with a gap between
       if (oldest !== undefined && (below < oldest.position || below > run.upTo)) return
-      const added = oldest === undefined ? units : units.filter(({ top }) => top < oldest.position)
-      const cost = added.reduce((sum, unit) => sum + costOf(unit), 0)
+      const added = holding(oldest === undefined ? units : units.filter(({ top }) => top < oldest.position))
+      const cost = added.reduce((sum, held) => sum + held.cost, 0)
       makeRoom(run, cost)
-      if (total + cost > costMax) return
+      if (total + cost > max) return
       if (oldest === undefined && newest !== undefined) run.upTo = Math.min(below, newest.top + 1)
-      run.held.unshift(...added.toReversed().map((unit) => enter(run, unit)))
+      for (const held of added) enter(run, held)
+      run.held.unshift(...added)
       run.isWhole ||= isLast
     },
     committed: (id, question) => {

@@ -10,7 +10,8 @@ import type { HistoryReader } from "../domain/History.ts"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
 import { JournalFailure } from "../domain/TurnError.ts"
 import * as Exchanges from "./Exchanges.ts"
-import * as HistoryCache from "./HistoryCache.ts"
+import { endless, type HistoryCache } from "./HistoryCache.ts"
+import * as HistoryPages from "./HistoryPages.ts"
 import * as HistoryRows from "./HistoryRows.ts"
 import type { Journal } from "./Journal.ts"
 import * as Rows from "./Rows.ts"
@@ -24,13 +25,7 @@ export interface Options {
   readonly read: Reader
   readonly answer: ReturnType<typeof SqlAnswers.make>
   /** Undefined where another process may write. */
-  readonly cache: HistoryCache.HistoryCache | undefined
-}
-
-interface Start {
-  readonly position: number
-  readonly isOfTurn: boolean
-  readonly epoch: number | null
+  readonly cache: HistoryCache | undefined
 }
 
 type Query = Parameters<Journal["Type"]["history"]>[0]
@@ -65,7 +60,7 @@ export const make = (
       readonly sessionId: SessionId
       readonly below: number
       readonly asOf: number
-      readonly from?: number
+      readonly from: number | undefined
     }
   ) =>
     Effect.gen(function*() {
@@ -121,11 +116,14 @@ export const make = (
     )
 
   /** Where a history begins: below its message. The epoch is the database's, as its row is read. */
-  const start = (db: Connection, { before, sessionId }: Query): Effect.Effect<Start, JournalFailure | StorageFault> =>
+  const start = (
+    db: Connection,
+    { before, sessionId }: Query
+  ): Effect.Effect<HistoryPages.Start, JournalFailure | StorageFault> =>
     before === undefined
       ? Effect.map(
         Rows.epochRows(db, sql`SELECT epoch FROM owner WHERE id = 1`),
-        ([owner]) => ({ position: HistoryCache.endless, isOfTurn: true, epoch: owner?.epoch ?? null })
+        ([owner]) => ({ position: endless, isOfTurn: true, epoch: owner?.epoch ?? null })
       )
       : Effect.flatMap(
         HistoryRows.startRows(
@@ -138,58 +136,22 @@ export const make = (
             : Effect.succeed({ position: message.position, isOfTurn: message.turnId !== null, epoch: message.epoch })
       )
 
-  /** What nobody has kept. */
-  const plainPage = (query: Query, cursor: number | undefined, charsMax: number) =>
-    Effect.gen(function*() {
-      const page = yield* read("history", (db) =>
-        Effect.gen(function*() {
-          const asOf = query.asOfTurn === undefined ? unbounded : yield* contextPos(db, query.asOfTurn)
-          const below = cursor ?? (yield* start(db, query)).position
-          return yield* historyPage(db, { sessionId: query.sessionId, below, asOf })
-        }))
-      return { exchanges: Exchanges.exchangesOf(yield* unitsOf(page, charsMax)), cursor: page.cursor }
-    })
-
-  const page = (kept: HistoryCache.HistoryCache, { sessionId }: Query, below: number, charsMax: number) =>
-    Effect.gen(function*() {
-      const known = kept.page(sessionId, below)
-      if (known !== undefined) return known
-      const reading = kept.begin(sessionId)
-      const found = yield* read("history", (db) => historyPage(db, { sessionId, below, asOf: unbounded }))
-      const units = yield* unitsOf(found, charsMax)
-      kept.older(reading, units, below, found.cursor === undefined)
-      return { exchanges: Exchanges.exchangesOf(units), cursor: found.cursor }
-    })
-
-  /** Reads what came since the last time. Answers the position below which the history may be taken from what is kept. */
-  const catchUp = (kept: HistoryCache.HistoryCache, sessionId: SessionId, below: number) =>
-    Effect.gen(function*() {
-      const reading = kept.begin(sessionId)
-      const { upTo } = reading
-      if (upTo === undefined || below <= upTo) return below
-      const found = yield* read("history", (db) => historyPage(db, { sessionId, below, from: upTo, asOf: unbounded }))
-      // as many as that, or an import behind a turn, which no version wrote: begun anew
-      if (found.cursor !== undefined || found.rows.some(({ turnId }) => turnId === null)) {
-        kept.deleted(sessionId)
-        return below
-      }
-      return kept.newer(reading, yield* unitsOf(found, 0), below) ?? below
-    })
-
-  const firstPage = (kept: HistoryCache.HistoryCache, query: Query, charsMax: number) =>
-    Effect.gen(function*() {
-      const { epoch, isOfTurn, position } = yield* read("history", (db) => start(db, query))
-      if (epoch !== kept.epoch) kept.clear()
-      if (epoch !== kept.epoch || !isOfTurn) return yield* plainPage(query, position, charsMax)
-      return yield* page(kept, query, yield* catchUp(kept, query.sessionId, position), charsMax)
-    })
-
   return (query) => {
-    const kept = query.asOfTurn === undefined ? cache : undefined
-    if (kept === undefined) return (cursor, charsMax) => plainPage(query, cursor, charsMax)
-    return (cursor, charsMax) =>
-      Effect.suspend(() =>
-        cursor === undefined ? firstPage(kept, query, charsMax) : page(kept, query, cursor, charsMax)
-      )
+    const { asOfTurn, sessionId } = query
+    const asOf = Effect.suspend(() =>
+      asOfTurn === undefined ? Effect.succeed(unbounded) : read("history", (db) => contextPos(db, asOfTurn))
+    )
+    const source: HistoryPages.Source<JournalFailure> = {
+      start: read("history", (db) => start(db, query)),
+      page: (below, charsMax, from) =>
+        Effect.gen(function*() {
+          const place = { sessionId, below, from, asOf: yield* asOf }
+          const found = yield* read("history", (db) => historyPage(db, place))
+          return { units: yield* unitsOf(found, charsMax), cursor: found.cursor }
+        })
+    }
+    return cache === undefined || asOfTurn !== undefined
+      ? HistoryPages.plain(source)
+      : HistoryPages.kept(cache, sessionId, source)
   }
 }

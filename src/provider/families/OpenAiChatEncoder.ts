@@ -43,7 +43,7 @@ const messagesOf = ({ facts, request }: CallInput): ReadonlyArray<Message> => {
   const { prefixField } = facts.quirks
   const last = messages.at(-1)
   const asked = prefixField !== undefined && last !== undefined && Prompt.endsWithPrefix(entries)
-    ? messages.with(-1, { ...last, [prefixField]: true })
+    ? messages.with(messages.length - 1, { ...last, [prefixField]: true })
     : messages
   return request.system === undefined ? asked : [{ role: "system", content: request.system }, ...asked]
 }
