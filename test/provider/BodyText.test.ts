@@ -5,6 +5,7 @@ import type { Part, PromptMessage } from "../../src/domain/Message.ts"
 import * as BodyText from "../../src/provider/BodyText.ts"
 import type { CallInput } from "../../src/provider/Family.ts"
 import { families } from "../../src/provider/LiveAdapters.ts"
+import * as Prompt from "../../src/provider/wire/Prompt.ts"
 
 const partArb = (role: PromptMessage["role"]): FastCheck.Arbitrary<Part> =>
   FastCheck.oneof(
@@ -15,7 +16,7 @@ const partArb = (role: PromptMessage["role"]): FastCheck.Arbitrary<Part> =>
     { weight: 1, arbitrary: FastCheck.constantFrom("", " ").map((text): Part => ({ type: "text", text })) },
     {
       weight: 1,
-      arbitrary: FastCheck.constantFrom("a", "b", "ü!").map((toolCallId): Part =>
+      arbitrary: FastCheck.constantFrom("a", "b", "ü!", "é!").map((toolCallId): Part =>
         role === "user"
           ? { type: "tool-result", toolCallId, content: "done" }
           : { type: "tool-call", toolCallId, toolName: `find ${toolCallId}`, arguments: { of: toolCallId } }
@@ -90,6 +91,17 @@ describe("the body of a call", () => {
       { fastCheck: { numRuns: 150 } }
     )
   }
+
+  it.prop(
+    "has the entries that the whole conversation gives, however much of its beginning stands for itself",
+    { talk: talkArb(60), cut: FastCheck.nat(120) },
+    ({ cut, talk }) => {
+      for (const messages of [talk, talk.slice(0, cut), talk]) {
+        assert.deepStrictEqual(Prompt.fromMessages(messages), Prompt.allEntries(messages))
+      }
+    },
+    { fastCheck: { numRuns: 300 } }
+  )
 
   it("leaves out what has no JSON, and keeps lists of anything", () => {
     for (

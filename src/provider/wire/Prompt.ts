@@ -128,7 +128,8 @@ export const naming = (foreign: RegExp, charsMax: number, fallback: string): (te
   }
 }
 
-const allEntries = (messages: ReadonlyArray<PromptMessage>): ReadonlyArray<Entry> => {
+/** With nothing known of a beginning. */
+export const allEntries = (messages: ReadonlyArray<PromptMessage>): ReadonlyArray<Entry> => {
   const entries: Array<Entry> = []
   let calls: ReadonlyArray<BlockOf<"call">> = []
   for (const entry of mergedRoles(messages)) {
