@@ -157,6 +157,8 @@ interface Plain {
 const nothing: Plain = { messages: [], entries: [] }
 const begun = new WeakMap<PromptMessage, Plain>()
 
+const speaks = ({ parts }: PromptMessage): boolean => parts.some((part) => blockOf(part).length > 0)
+
 /** As far as they are plain from the beginning, and the next one speaks in the other role. */
 const plainStart = (messages: ReadonlyArray<PromptMessage>): Plain => {
   const key = messages[1]
@@ -166,8 +168,8 @@ const plainStart = (messages: ReadonlyArray<PromptMessage>): Plain => {
   const entries: Array<Entry> = []
   let end = known.messages.length
   for (; end < settled; end++) {
-    const message = messages[end]
-    if (message === undefined || message.role === messages[end + 1]?.role) break
+    const [message, next] = [messages[end], messages[end + 1]]
+    if (message === undefined || next === undefined || next.role === message.role || !speaks(next)) break
     const entry: Entry = { role: message.role, blocks: message.parts.flatMap(blockOf) }
     if (entry.blocks.length === 0 || !isText(entry)) break
     entries.push(entry)
