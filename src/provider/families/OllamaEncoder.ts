@@ -36,7 +36,7 @@ const assistantMessage = (entry: Prompt.Entry): Fields => {
 const entryMessages = (entry: Prompt.Entry): ReadonlyArray<Fields> =>
   entry.role === "user" ? userMessages(entry) : [assistantMessage(entry)]
 
-const growing = Growing.make<Prompt.Entry, Fields>()
+const growing = Growing.make<Prompt.Entry, Fields>(Prompt.isText)
 
 const messagesOf = ({ facts, request }: CallInput): ReadonlyArray<Fields> => {
   const entries = Prompt.forModel(request.messages, facts.capabilities.prefix)

@@ -35,7 +35,7 @@ const assistantMessage = (entry: Prompt.Entry): Message => {
 const entryMessages = (entry: Prompt.Entry): ReadonlyArray<Message> =>
   entry.role === "user" ? userMessages(entry) : [assistantMessage(entry)]
 
-const growing = Growing.make<Prompt.Entry, Message>()
+const growing = Growing.make<Prompt.Entry, Message>(Prompt.isText)
 
 const messagesOf = ({ facts, request }: CallInput): ReadonlyArray<Message> => {
   const entries = Prompt.forModel(request.messages, facts.capabilities.prefix)

@@ -34,7 +34,7 @@ const itemsOf = ({ blocks, role }: Prompt.Entry): ReadonlyArray<Item> => {
   return items
 }
 
-const growing = Growing.make<Prompt.Entry, Item>()
+const growing = Growing.make<Prompt.Entry, Item>(Prompt.isText)
 
 const reasoningOf = (reasoning: GenerationOptions["reasoning"], { capabilities }: CallInput["facts"]): Item => {
   if (reasoning === undefined || !capabilities.reasoning) return {}

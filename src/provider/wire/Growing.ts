@@ -26,7 +26,10 @@ interface Begun<A, B> {
   readonly made: ReadonlyArray<B>
 }
 
-/** `items.flatMap(of)`; kept as far as each item `isOwn`: what is made of it depends on nothing else. */
+/**
+ * `items.flatMap(of)`; kept as far as each item `isOwn`: what is made of it depends on nothing else, and it is the same object
+ * the next time.
+ */
 export const make = <A extends object, B>(isOwn: (item: A) => boolean = () => true) => {
   const begun = new WeakMap<A, Begun<A, B>>()
   const none: Begun<A, B> = { items: [], made: [] }
