@@ -15,7 +15,6 @@
 import type { Exchange } from "../domain/History.ts"
 import type { MessageId, SessionId } from "../domain/Ids.ts"
 import { pageMax, type Unit } from "./Exchanges.ts"
-import type { Live } from "./Live.ts"
 
 /**
  * UTF-16 units, with what an exchange costs beside its text: 8 MiB are a session of 9,000 messages of 130 characters, all
@@ -242,22 +241,3 @@ export const make = (epoch: number, max = costMax): HistoryCache => {
     cost: () => total
   }
 }
-
-/** The feed, with the cache told of what it is told of, before any follower. */
-export const watching = (live: Live, cache: HistoryCache): Live => ({
-  ...live,
-  publish: (commits) => {
-    for (const { state } of commits) {
-      cache.committed(state.sessionId as SessionId, state.userMessageId as MessageId) // checked where the event was decoded
-    }
-    live.publish(commits)
-  },
-  forget: (turns) => {
-    cache.clear()
-    live.forget(turns)
-  },
-  deleted: (session, turns) => {
-    cache.deleted(session)
-    live.deleted(session, turns)
-  }
-})

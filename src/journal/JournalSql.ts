@@ -13,6 +13,7 @@ import { type Fenced, JournalFailure } from "../domain/TurnError.ts"
 import { Database, type DatabaseShape } from "./Database.ts"
 import * as Follow from "./Follow.ts"
 import * as HistoryCache from "./HistoryCache.ts"
+import { watching } from "./HistoryWatch.ts"
 import { Journal } from "./Journal.ts"
 import * as Live from "./Live.ts"
 import * as PageCache from "./PageCache.ts"
@@ -37,7 +38,7 @@ const readOnly: Omit<Writer.Writer, "fenced"> = {
 const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
   const scope = yield* Effect.scope
   const history = HistoryCache.make(database.epoch)
-  const live = HistoryCache.watching(Live.make(), history)
+  const live = watching(Live.make(), history)
   const pages = PageCache.make()
   const sql = database.writer ?? database.reader
   const reads = SqlReads.make({
