@@ -2,10 +2,10 @@
  * Hashes of context contents: SHA-256 over canonical JSON, so that equal content has one hash on every machine.
  *
  * A history grows at its end. The hash of what it began with is kept and gone on with, as long as its messages are the
- * same objects, which never change: a turn then hashes what is new, not all that was ever said. Kept per first message,
- * and gone with it.
+ * same objects, which never change: a turn then hashes what is new, not all that was ever said.
  */
 import { createHash, type Hash } from "node:crypto"
+import * as Beginnings from "../domain/Beginnings.ts"
 import type { PromptMessage } from "../domain/Message.ts"
 import * as Tokens from "./Tokens.ts"
 
@@ -44,31 +44,23 @@ export interface Sum {
 }
 
 interface Begun {
-  readonly messages: ReadonlyArray<PromptMessage>
+  readonly items: ReadonlyArray<PromptMessage>
   readonly tokens: number
   /** Over the opening bracket and the messages, without the closing one. */
   readonly hash: Hash
 }
 
-const begun = new WeakMap<PromptMessage, Begun>()
-
-/** Whether `all` begins with these very objects. */
-const beginsWith = (all: ReadonlyArray<PromptMessage>, start: ReadonlyArray<PromptMessage>): boolean => {
-  if (start.length > all.length) return false
-  for (let index = 0; index < start.length; index++) if (start[index] !== all[index]) return false
-  return true
-}
+/** Messages of all histories: each is a place in a list, and no text. */
+const begun = Beginnings.make<PromptMessage, Begun>(262_144)
 
 /** Going on from the last time where it can. */
 export const sumOf = (messages: ReadonlyArray<PromptMessage>): Sum => {
-  const [first] = messages
-  if (first === undefined) return { tokens: 0, hash: hashOf(messages) }
-  const last = begun.get(first)
-  const known = last !== undefined && beginsWith(messages, last.messages) ? last : undefined
+  if (messages.length === 0) return { tokens: 0, hash: hashOf(messages) }
+  const known = begun.find(messages, messages.length)
   const hash = known === undefined ? createHash("sha256") : known.hash.copy()
   let tokens = known?.tokens ?? 0
   let piece = ""
-  for (let index = known?.messages.length ?? 0; index < messages.length; index++) {
+  for (let index = known?.items.length ?? 0; index < messages.length; index++) {
     const message = messages[index]
     if (message === undefined) continue
     tokens += Tokens.countMessage(message)
@@ -78,6 +70,6 @@ export const sumOf = (messages: ReadonlyArray<PromptMessage>): Sum => {
     piece = ""
   }
   hash.update(piece, "utf8")
-  begun.set(first, { messages, tokens, hash })
+  begun.put({ items: messages, tokens, hash }, messages.length, known)
   return { tokens, hash: hash.copy().update("]", "utf8").digest("hex") }
 }

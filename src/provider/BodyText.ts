@@ -3,9 +3,10 @@
  * where it can.
  *
  * A conversation is sent whole each time and grows at its end. The bytes of what it began with are kept, and used again
- * as long as its items are the same objects (`wire/Growing.ts` makes them so). Kept per conversation, by its second item,
- * and gone with it; the first item stands outside, since instructions are made anew each time.
+ * as long as its items are the same objects (`wire/Growing.ts` makes them so). The first item stands outside, since
+ * instructions are made anew each time.
  */
+import * as Beginnings from "../domain/Beginnings.ts"
 import * as Growing from "./wire/Growing.ts"
 
 interface Begun {
@@ -17,7 +18,10 @@ interface Begun {
 }
 
 const nothing: Begun = { items: [], bytes: Buffer.alloc(0), length: 0 }
-const begun = new WeakMap<object, Begun>()
+
+/** Bytes of all conversations: ten of 5,000 short messages. */
+const bytesMax = 8 * 1024 * 1024
+const begun = Beginnings.make<object, Begun>(bytesMax)
 
 /** Room for growth: a conversation is copied once for each eighth that it grows by. */
 const roomFor = (bytes: number): number => bytes + (bytes >> 3)
@@ -31,7 +35,7 @@ const textOf = (items: ReadonlyArray<object>, from: number, to: number): string 
   return text
 }
 
-/** What is kept is added to in place: whoever has the bytes of a shorter beginning has their length too. */
+/** What is kept is added to in place: nobody else goes on from it. */
 const extended = (known: Begun, items: ReadonlyArray<object>, to: number): Begun => {
   if (known.items.length + 1 === to) return known
   const added = Buffer.from(textOf(items, known.items.length + 1, to))
@@ -46,12 +50,11 @@ const extended = (known: Begun, items: ReadonlyArray<object>, to: number): Begun
 }
 
 const kept = (items: ReadonlyArray<object>): Begun => {
-  const key = items[1]
   const settled = Growing.settledOf(items)
-  if (key === undefined || settled === 0) return nothing
-  const last = begun.get(key)
-  const found = extended(last !== undefined && Growing.stands(last.items, items, 1) ? last : nothing, items, settled)
-  begun.set(key, found)
+  if (settled < 2) return nothing
+  const last = begun.find(items, settled, 1)
+  const found = extended(last ?? nothing, items, settled)
+  if (found !== last) begun.put(found, found.bytes.length, last)
   return found
 }
 

@@ -1,28 +1,21 @@
 /**
- * Lists that are made anew in each turn and differ only at their end: what was made of the beginning is used again.
- *
- * Sound because nothing in it changes: an item is made by a pure function of it alone, items are compared as objects, and
- * no object is written to once it is here. Kept per conversation by its second item (the first may be the same in all),
- * and gone with it. The newest items are not kept: the question becomes another object once it is history.
+ * Lists of a request that are made anew in each turn and differ only at their end: what was made of the beginning is used
+ * again (`Beginnings`). The newest items are not kept: the question becomes another object once it is history.
  */
+import * as Beginnings from "../../domain/Beginnings.ts"
 
 /** Below it nothing is kept: the bookkeeping would cost what it saves. */
 const itemsMin = 32
 const unsettled = 2
 
+/** Items of all lists that are kept of one kind: thirteen conversations of 5,000 messages, some 5 MB of objects. */
+export const keptMax = 65_536
+
 /** How many items of a list may be kept. */
 export const settledOf = (items: ReadonlyArray<unknown>): number =>
   items.length < itemsMin ? 0 : items.length - unsettled
 
-/** Whether `all` has these very objects from `from` on, none of them unsettled. */
-export const stands = (kept: ReadonlyArray<object>, all: ReadonlyArray<object>, from = 0): boolean => {
-  if (from + kept.length > settledOf(all)) return false
-  for (let index = 0; index < kept.length; index++) if (kept[index] !== all[from + index]) return false
-  return true
-}
-
-interface Begun<A, B> {
-  readonly items: ReadonlyArray<A>
+interface Begun<A, B> extends Beginnings.Beginning<A> {
   readonly made: ReadonlyArray<B>
 }
 
@@ -31,26 +24,31 @@ interface Begun<A, B> {
  * the next time.
  */
 export const make = <A extends object, B>(isOwn: (item: A) => boolean = () => true) => {
-  const begun = new WeakMap<A, Begun<A, B>>()
-  const none: Begun<A, B> = { items: [], made: [] }
+  const begun = Beginnings.make<A, Begun<A, B>>(keptMax)
 
-  const extend = (known: Begun<A, B>, items: ReadonlyArray<A>, of: (item: A) => ReadonlyArray<B>): Begun<A, B> => {
-    const settled = settledOf(items)
+  const extend = (
+    known: Begun<A, B> | undefined,
+    items: ReadonlyArray<A>,
+    settled: number,
+    of: (item: A) => ReadonlyArray<B>
+  ): Begun<A, B> => {
+    const before = known ?? { items: [], made: [] }
     const made: Array<B> = []
-    let end = known.items.length
+    let end = before.items.length
     for (; end < settled; end++) {
       const item = items[end]
       if (item === undefined || !isOwn(item)) break
       for (const one of of(item)) made.push(one)
     }
-    return made.length === 0 ? known : { items: items.slice(0, end), made: known.made.concat(made) }
+    if (end === before.items.length) return before
+    const found = { items: items.slice(0, end), made: before.made.concat(made) }
+    begun.put(found, end, known)
+    return found
   }
 
   return (items: ReadonlyArray<A>, of: (item: A) => ReadonlyArray<B>): ReadonlyArray<B> => {
-    const key = items[1]
-    const last = key === undefined ? undefined : begun.get(key)
-    const known = extend(last !== undefined && stands(last.items, items) ? last : none, items, of)
-    if (key !== undefined && known.items.length > 0 && known !== last) begun.set(key, known)
-    return known.made.concat(items.slice(known.items.length).flatMap(of))
+    const settled = settledOf(items)
+    const { items: { length }, made } = extend(begun.find(items, settled), items, settled, of)
+    return made.concat(items.slice(length).flatMap(of))
   }
 }

@@ -4,6 +4,7 @@
  * that nobody answered gets a result that says so, a result without its call becomes text. Reasoning is left out: it is
  * bound to the model that gave it. Pure.
  */
+import * as Beginnings from "../../domain/Beginnings.ts"
 import type { Part, PromptMessage } from "../../domain/Message.ts"
 import * as Growing from "./Growing.ts"
 import { isObject, type JsonObject } from "./Json.ts"
@@ -150,23 +151,21 @@ export const isText = ({ blocks }: Entry): boolean => blocks.every(({ type }) =>
 
 /** Messages of roles in turn, each of text alone: each is one entry, whatever stands around it. */
 interface Plain {
-  readonly messages: ReadonlyArray<PromptMessage>
+  readonly items: ReadonlyArray<PromptMessage>
   readonly entries: ReadonlyArray<Entry>
 }
 
-const nothing: Plain = { messages: [], entries: [] }
-const begun = new WeakMap<PromptMessage, Plain>()
+const begun = Beginnings.make<PromptMessage, Plain>(Growing.keptMax)
 
 const speaks = ({ parts }: PromptMessage): boolean => parts.some((part) => blockOf(part).length > 0)
 
 /** As far as they are plain from the beginning, and the next one speaks in the other role. */
 const plainStart = (messages: ReadonlyArray<PromptMessage>): Plain => {
-  const key = messages[1]
-  const last = key === undefined ? undefined : begun.get(key)
-  const known = last !== undefined && Growing.stands(last.messages, messages) ? last : nothing
   const settled = Growing.settledOf(messages)
+  const last = begun.find(messages, settled)
+  const known = last ?? { items: [], entries: [] }
   const entries: Array<Entry> = []
-  let end = known.messages.length
+  let end = known.items.length
   for (; end < settled; end++) {
     const [message, next] = [messages[end], messages[end + 1]]
     if (message === undefined || next === undefined || next.role === message.role || !speaks(next)) break
@@ -174,14 +173,14 @@ const plainStart = (messages: ReadonlyArray<PromptMessage>): Plain => {
     if (entry.blocks.length === 0 || !isText(entry)) break
     entries.push(entry)
   }
-  if (entries.length === 0 || key === undefined) return known
-  const found = { messages: messages.slice(0, end), entries: known.entries.concat(entries) }
-  begun.set(key, found)
+  if (entries.length === 0) return known
+  const found = { items: messages.slice(0, end), entries: known.entries.concat(entries) }
+  begun.put(found, end, last)
   return found
 }
 
 export const fromMessages = (messages: ReadonlyArray<PromptMessage>): ReadonlyArray<Entry> => {
-  const { entries, messages: { length } } = plainStart(messages)
+  const { entries, items: { length } } = plainStart(messages)
   return length === 0 ? allEntries(messages) : entries.concat(allEntries(messages.slice(length)))
 }
 
