@@ -56,7 +56,9 @@ const begun = Beginnings.make<PromptMessage, Begun>(262_144)
 /** Going on from the last time where it can. */
 export const sumOf = (messages: ReadonlyArray<PromptMessage>): Sum => {
   if (messages.length === 0) return { tokens: 0, hash: hashOf(messages) }
-  const known = begun.find(messages, messages.length)
+  const last = begun.find(messages, messages.length)
+  // a hash has no beginning that could be left out
+  const known = last?.skip === 0 ? last.value : undefined
   const hash = known === undefined ? createHash("sha256") : known.hash.copy()
   let tokens = known?.tokens ?? 0
   let piece = ""
@@ -70,6 +72,6 @@ export const sumOf = (messages: ReadonlyArray<PromptMessage>): Sum => {
     piece = ""
   }
   hash.update(piece, "utf8")
-  begun.put({ items: messages, tokens, hash }, messages.length, known)
+  begun.put({ items: messages, tokens, hash }, messages.length, last?.value)
   return { tokens, hash: hash.copy().update("]", "utf8").digest("hex") }
 }

@@ -1,6 +1,6 @@
 /**
  * What was made of a list that is seen again and again and grows at its end: kept by the last object of the list, so that the
- * next one, a few objects longer, finds it.
+ * next one, a few objects longer, finds it, also where it begins later by then.
  *
  * Sound where no object of a list is written to once it is there: objects are compared, not what they say. Bounded: a value
  * lives no longer than its last object, the one that is gone on from makes room for what comes of it, and of all that is
@@ -14,16 +14,22 @@ export interface Beginning<K> {
   readonly items: ReadonlyArray<K>
 }
 
+export interface Found<V> {
+  readonly value: V
+  /** So many of its first items do not stand there any more. */
+  readonly skip: number
+}
+
 export interface Beginnings<K, V> {
   /** What is kept of the longest list that `all` has from `from` on, ending before `end`. */
-  readonly find: (all: ReadonlyArray<K>, end: number, from?: number) => V | undefined
+  readonly find: (all: ReadonlyArray<K>, end: number, from?: number) => Found<V> | undefined
   /** Instead of `last`, which it goes on from. */
   readonly put: (value: V, size: number, last: V | undefined) => void
 }
 
-/** Whether these very objects stand in `all` from there on. */
-const stands = (items: ReadonlyArray<unknown>, all: ReadonlyArray<unknown>, from: number): boolean => {
-  for (let index = 0; index < items.length; index++) if (items[index] !== all[from + index]) return false
+/** Whether these very objects, but for the first `skip`, stand in `all` from there on. */
+const stands = (items: ReadonlyArray<unknown>, skip: number, all: ReadonlyArray<unknown>, from: number): boolean => {
+  for (let index = skip; index < items.length; index++) if (items[index] !== all[from + index - skip]) return false
   return true
 }
 
@@ -50,7 +56,9 @@ export const make = <K extends object, V extends Beginning<K>>(sizeMax: number):
       for (let index = end - 1; index >= from && index >= end - stepsMax; index--) {
         const key = all[index]
         const value = key === undefined ? undefined : kept.get(key)?.value
-        if (value?.items.length === index - from + 1 && stands(value.items, all, from)) return value
+        if (value === undefined) continue
+        const skip = value.items.length - (index - from + 1)
+        if (skip >= 0 && stands(value.items, skip, all, from)) return { value, skip }
       }
       return undefined
     },

@@ -15,34 +15,35 @@ export const keptMax = 65_536
 export const settledOf = (items: ReadonlyArray<unknown>): number =>
   items.length < itemsMin ? 0 : items.length - unsettled
 
+/** One of each item. */
 interface Begun<A, B> extends Beginnings.Beginning<A> {
   readonly made: ReadonlyArray<B>
 }
 
 /**
- * `items.flatMap(of)`; kept as far as each item `isOwn`: what is made of it depends on nothing else, and it is the same object
- * the next time.
+ * `items.flatMap(of)`; kept as far as each item gives one and `isOwn`: what is made of it depends on nothing else, and it is
+ * the same object the next time.
  */
 export const make = <A extends object, B>(isOwn: (item: A) => boolean = () => true) => {
   const begun = Beginnings.make<A, Begun<A, B>>(keptMax)
 
   const extend = (
-    known: Begun<A, B> | undefined,
+    known: Beginnings.Found<Begun<A, B>> | undefined,
     items: ReadonlyArray<A>,
     settled: number,
     of: (item: A) => ReadonlyArray<B>
   ): Begun<A, B> => {
-    const before = known ?? { items: [], made: [] }
-    const made: Array<B> = []
-    let end = before.items.length
-    for (; end < settled; end++) {
+    if (known?.skip === 0 && known.value.items.length === settled) return known.value
+    const made = known === undefined ? [] : known.value.made.slice(known.skip)
+    for (let end = made.length; end < settled; end++) {
       const item = items[end]
-      if (item === undefined || !isOwn(item)) break
-      for (const one of of(item)) made.push(one)
+      const own = item === undefined || !isOwn(item) ? [] : of(item)
+      const [one] = own
+      if (one === undefined || own.length > 1) break
+      made.push(one)
     }
-    if (end === before.items.length) return before
-    const found = { items: items.slice(0, end), made: before.made.concat(made) }
-    begun.put(found, end, known)
+    const found = { items: items.slice(0, made.length), made }
+    begun.put(found, made.length, known?.value)
     return found
   }
 

@@ -162,20 +162,18 @@ const speaks = ({ parts }: PromptMessage): boolean => parts.some((part) => block
 /** As far as they are plain from the beginning, and the next one speaks in the other role. */
 const plainStart = (messages: ReadonlyArray<PromptMessage>): Plain => {
   const settled = Growing.settledOf(messages)
-  const last = begun.find(messages, settled)
-  const known = last ?? { items: [], entries: [] }
-  const entries: Array<Entry> = []
-  let end = known.items.length
-  for (; end < settled; end++) {
+  const known = begun.find(messages, settled)
+  if (known?.skip === 0 && known.value.items.length === settled) return known.value
+  const entries = known === undefined ? [] : known.value.entries.slice(known.skip)
+  for (let end = entries.length; end < settled; end++) {
     const [message, next] = [messages[end], messages[end + 1]]
     if (message === undefined || next === undefined || next.role === message.role || !speaks(next)) break
     const entry: Entry = { role: message.role, blocks: message.parts.flatMap(blockOf) }
     if (entry.blocks.length === 0 || !isText(entry)) break
     entries.push(entry)
   }
-  if (entries.length === 0) return known
-  const found = { items: messages.slice(0, end), entries: known.entries.concat(entries) }
-  begun.put(found, end, last)
+  const found = { items: messages.slice(0, entries.length), entries }
+  begun.put(found, entries.length, known?.value)
   return found
 }
 
