@@ -92,6 +92,29 @@ describe("the body of a call", () => {
     )
   }
 
+  for (const [name, family] of families) {
+    it.prop(
+      `${name}: is the same where the window moves on as for what is sent at once`,
+      {
+        talk: talkArb(70),
+        size: FastCheck.integer({ min: 34, max: 60 }),
+        steps: FastCheck.array(FastCheck.record({ from: FastCheck.nat(3), to: FastCheck.nat(4) }), { minLength: 2 })
+      },
+      ({ size, steps, talk }) => {
+        let [from, to] = [0, size]
+        for (const step of steps) {
+          from += step.from
+          to += step.to
+          const messages = talk.slice(from, to)
+          const body = family.encode(inputOf(messages, undefined, false)).body
+          const fresh = family.encode(inputOf(anew(messages), undefined, false)).body
+          assert.strictEqual(Buffer.from(BodyText.encode(body)).toString(), JSON.stringify(fresh))
+        }
+      },
+      { fastCheck: { numRuns: 100 } }
+    )
+  }
+
   it.prop(
     "has the entries that the whole conversation gives, however much of its beginning stands for itself",
     { talk: talkArb(60), cut: FastCheck.nat(120) },
