@@ -18,10 +18,15 @@ import type { Exchange } from "../domain/History.ts"
 import type { Part, PromptMessage } from "../domain/Message.ts"
 import * as Tokens from "./Tokens.ts"
 
-/** An exchange as it is sent. */
+/** An exchange as it is sent, and what a selection asks of it. */
 interface Plain {
   readonly user: PromptMessage
   readonly answer: PromptMessage | undefined
+  /** Of both, and of what was not read. */
+  readonly tokens: number
+  /** Ids that the user answers, and that the answer asks for. */
+  readonly results: ReadonlySet<string>
+  readonly calls: ReadonlySet<string>
 }
 
 /** One key order for every source, so that a rebuild from other rows gives the same bytes. */
@@ -44,11 +49,36 @@ export const plain = (message: PromptMessage): PromptMessage => ({
   parts: message.parts.flatMap(plainPart)
 })
 
-const idsOf = (message: PromptMessage, type: "tool-call" | "tool-result"): ReadonlySet<string> =>
-  new Set(message.parts.flatMap((part) => (part.type === type ? [part.toolCallId] : [])))
+/** Shared: nearly every message has none. */
+const none: ReadonlySet<string> = new Set()
 
-const weigh = (exchange: Plain): number =>
-  Tokens.countMessage(exchange.user) + (exchange.answer === undefined ? 0 : Tokens.countMessage(exchange.answer))
+const idsOf = (message: PromptMessage, type: "tool-call" | "tool-result"): ReadonlySet<string> => {
+  let ids: Set<string> | undefined
+  for (const part of message.parts) if (part.type === type) (ids ??= new Set()).add(part.toolCallId)
+  return ids ?? none
+}
+
+const read = ({ answer: said, user: asked }: Exchange): Plain => {
+  const user = plain(asked)
+  const answer = said === undefined ? undefined : plain(said)
+  return {
+    user,
+    answer,
+    tokens: Tokens.countMessage(user) + (answer === undefined ? 0 : Tokens.countMessage(answer)) +
+      Tokens.countChars(said?.unreadChars ?? 0),
+    results: idsOf(user, "tool-result"),
+    calls: answer === undefined ? none : idsOf(answer, "tool-call")
+  }
+}
+
+/** An exchange does not change, and the journal gives the same object for it as long as it can: weighed once. */
+const known = new WeakMap<Exchange, Plain>()
+
+const plainOf = (exchange: Exchange): Plain => {
+  let found = known.get(exchange)
+  if (found === undefined) known.set(exchange, found = read(exchange))
+  return found
+}
 
 export interface Selection {
   /** Oldest first; every one fits. A list, because each offer prepends one. */
@@ -81,25 +111,56 @@ const close = (selection: Selection): Selection => ({
   pending: List.empty(),
   pendingTokens: 0,
   waiting: false,
-  required: new Set(),
+  required: none,
   full: selection.full
 })
+
+/** A unit of its own: nothing waits for it, and it waits for nothing. */
+const isAlone = (selection: Selection, { results }: Plain): boolean =>
+  selection.required.size === 0 && results.size === 0 && !selection.waiting && !selection.full
 
 /** Offer the next older exchange; `limit` is what all of history may take. */
 export const offer = (selection: Selection, exchange: Exchange, limit: number): Selection => {
   if (selection.full) return selection
-  const user = plain(exchange.user)
-  const answer = exchange.answer === undefined ? undefined : plain(exchange.answer)
-  const unread = Tokens.countChars(exchange.answer?.unreadChars ?? 0)
-  const pendingTokens = selection.pendingTokens + weigh({ user, answer }) + unread
-  const next = { ...selection, pending: List.prepend(selection.pending, { user, answer }), pendingTokens }
+  const next = plainOf(exchange)
+  const keptTokens = selection.keptTokens + next.tokens
+  return isAlone(selection, next) && keptTokens <= limit
+    ? { ...selection, kept: List.cons(next, selection.kept), keptTokens }
+    : offerUnit(selection, next, limit)
+}
+
+/**
+ * The same for the exchanges from `from`, as far as each is kept as it comes, which is nearly all of a history. `taken`:
+ * how many were.
+ */
+export const offerRow = (
+  selection: Selection,
+  exchanges: ReadonlyArray<Exchange>,
+  from: number,
+  limit: number
+): { readonly selection: Selection; readonly taken: number } => {
+  let { kept, keptTokens } = selection
+  let index = from
+  for (; index < exchanges.length; index++) {
+    const exchange = exchanges[index]
+    const next = exchange === undefined ? undefined : plainOf(exchange)
+    if (next === undefined || !isAlone(selection, next) || keptTokens + next.tokens > limit) break
+    kept = List.cons(next, kept)
+    keptTokens += next.tokens
+  }
+  return { selection: index === from ? selection : { ...selection, kept, keptTokens }, taken: index - from }
+}
+
+const offerUnit = (selection: Selection, exchange: Plain, limit: number): Selection => {
+  const { answer, calls, results } = exchange
+  const pendingTokens = selection.pendingTokens + exchange.tokens
+  const next = { ...selection, pending: List.prepend(selection.pending, exchange), pendingTokens }
   if (selection.keptTokens + pendingTokens > limit) {
     // The nearest answer knows none of the ids: they belong to no call, and nothing that was needed is lost.
-    const calls = answer === undefined ? undefined : idsOf(answer, "tool-call")
-    const foreign = calls !== undefined && ![...selection.required].some((id) => calls.has(id))
-    return { ...next, full: true, required: foreign ? new Set() : selection.required }
+    const foreign = answer !== undefined && ![...selection.required].some((id) => calls.has(id))
+    return { ...next, full: true, required: foreign ? none : selection.required }
   }
-  const waiting = (answer === undefined && selection.waiting) || idsOf(user, "tool-result").size > 0
+  const waiting = (answer === undefined && selection.waiting) || results.size > 0
   const whole = selection.required.size > 0 ? answer !== undefined : !waiting
   return whole ? close(next) : { ...next, waiting }
 }
@@ -110,49 +171,49 @@ export const end = (selection: Selection): Selection => (selection.full ? select
 /** Whether what this message answers had to be dropped. Asked after `end`. */
 export const isOverflow = (selection: Selection): boolean => selection.full && selection.required.size > 0
 
-/** An answer with the user messages that follow it before the next answer. */
-interface Segment {
-  readonly answer: PromptMessage | undefined
-  readonly users: ReadonlyArray<PromptMessage>
+/** The same object where nothing of it is left out: what is known of it stays known. */
+const filtered = (message: PromptMessage, keep: (part: Part) => boolean): PromptMessage => {
+  const parts = message.parts.filter(keep)
+  return parts.length === message.parts.length ? message : { role: message.role, parts }
 }
 
-const segmentsOf = (kept: List.List<Plain>): ReadonlyArray<Segment> => {
-  const segments: Array<Segment> = []
-  let answer: PromptMessage | undefined
-  let users: Array<PromptMessage> = []
-  for (const exchange of kept) {
-    users.push(exchange.user)
-    if (exchange.answer === undefined) continue
-    segments.push({ answer, users })
-    answer = exchange.answer
-    users = []
-  }
-  return [...segments, { answer, users }]
+/** An answer with calls, and the user messages that follow it before the next answer. */
+interface Called {
+  readonly answer: PromptMessage
+  readonly calls: ReadonlySet<string>
+  readonly users: Array<PromptMessage>
 }
 
-/** The parts of one segment that make pairs; of two results for one call the newest counts. */
-const paired = ({ answer, users }: Segment, claimed: Set<string>): ReadonlyArray<PromptMessage> => {
-  const calls = answer === undefined ? new Set<string>() : idsOf(answer, "tool-call")
-  const kept = users.toReversed().map((user) => ({
-    role: user.role,
-    parts: user.parts.filter((part) => {
+/** The parts that make pairs; of two results for one call the newest counts. */
+const paired = ({ answer, calls, users }: Called, claimed: Set<string>): ReadonlyArray<PromptMessage> => {
+  const kept = users.toReversed().map((user) =>
+    filtered(user, (part) => {
       if (part.type !== "tool-result") return true
       if (!calls.has(part.toolCallId) || claimed.has(part.toolCallId)) return false
       claimed.add(part.toolCallId)
       return true
     })
-  })).toReversed()
-  if (answer === undefined) return kept
-  const parts = answer.parts.filter((part) => part.type !== "tool-call" || claimed.has(part.toolCallId))
-  return [{ role: answer.role, parts }, ...kept]
+  ).toReversed()
+  return [filtered(answer, (part) => part.type !== "tool-call" || claimed.has(part.toolCallId)), ...kept]
 }
+
+const isNoResult = (part: Part): boolean => part.type !== "tool-result"
 
 /** The kept exchanges as messages, ascending, without parts that lost their other half and without empty messages. */
 export const messages = (selection: Selection, message: PromptMessage): ReadonlyArray<PromptMessage> => {
-  const segments = segmentsOf(selection.kept)
-  return segments
-    .flatMap((segment, index) =>
-      paired(segment, index === segments.length - 1 ? new Set(idsOf(message, "tool-result")) : new Set())
-    )
-    .filter(({ parts }) => parts.length > 0)
+  const found: Array<PromptMessage> = []
+  const push = (one: PromptMessage) => {
+    if (one.parts.length > 0) found.push(one)
+  }
+  let called: Called | undefined
+  for (const { answer, calls, results, user } of selection.kept) {
+    if (called !== undefined) called.users.push(user)
+    else push(results.size === 0 ? user : filtered(user, isNoResult))
+    if (answer === undefined) continue
+    if (called !== undefined) paired(called, new Set()).forEach(push)
+    called = calls.size === 0 ? undefined : { answer, calls, users: [] }
+    if (called === undefined) push(answer)
+  }
+  if (called !== undefined) paired(called, new Set(idsOf(message, "tool-result"))).forEach(push)
+  return found
 }

@@ -26,7 +26,7 @@ import {
   ContextTooLarge
 } from "./ContextBuilder.ts"
 import * as Budget from "./ContextBuilderBudget.ts"
-import { hashOf } from "./ContextHash.ts"
+import { hashOf, sumOf } from "./ContextHash.ts"
 import * as Tokens from "./Tokens.ts"
 
 /** Part of the window from which compaction would start. */
@@ -117,10 +117,18 @@ const askedOf = (message: PromptMessage, prefix: string | undefined): ReadonlyAr
     ? [message]
     : [message, { role: "assistant", parts: [{ type: "text", text: prefix }] }]
 
+const never = () => false
+
 /** Offer history to the selection until it is full, has ended, or `stop` says so. Pages are read when needed. */
 const historyCursor = <E>(reader: HistoryReader<E>, charsMax: number) => {
   let page: Effect.Effect.Success<ReturnType<HistoryReader<E>>> | undefined
   let index = 0
+  /** Where nothing is asked of each exchange. */
+  const takeRow = (from: Budget.Selection, limit: number) => {
+    const { selection, taken } = Budget.offerRow(from, page?.exchanges ?? [], index, limit)
+    index += taken
+    return selection
+  }
   const isRead = () => page !== undefined && page.cursor === undefined && index >= page.exchanges.length
   const take = Effect.fnUntraced(function*(
     from: Budget.Selection,
@@ -135,8 +143,11 @@ const historyCursor = <E>(reader: HistoryReader<E>, charsMax: number) => {
         index = 0
         continue
       }
-      const exchange = page.exchanges[index++]
-      if (exchange !== undefined) selection = Budget.offer(selection, exchange, limit)
+      if (stop === never) selection = takeRow(selection, limit)
+      const exchange = page.exchanges[index]
+      if (exchange === undefined) continue
+      index++
+      selection = Budget.offer(selection, exchange, limit)
     }
     return selection
   })
@@ -167,8 +178,7 @@ const historySlot = (messages: ReadonlyArray<PromptMessage>, dropped: number, mo
   return {
     slot: "history",
     source: "journal",
-    tokens: countMessages(messages),
-    hash: hashOf(messages),
+    ...sumOf(messages),
     ...(lost === undefined ? { action: "included" } : { action: "clipped", reason: lost })
   }
 }
@@ -245,7 +255,7 @@ const make = (sources: ReadonlyArray<ContextSource>) => {
     const before = yield* fill(beforeHistory)
     const after = yield* fill(afterHistory)
 
-    const selection = Budget.end(yield* cursor.take(needed, room, () => false))
+    const selection = Budget.end(yield* cursor.take(needed, room, never))
     const earlier = Budget.messages(selection, message)
     const { more, unread } = cursor.left()
     const history = historySlot(earlier, List.size(selection.pending) + unread, more)
@@ -254,7 +264,7 @@ const make = (sources: ReadonlyArray<ContextSource>) => {
     const built: BuiltContext = {
       manifest: manifestOf(slotsOf(filling), window, reserve),
       system: texts.map(({ text }) => text).filter((text) => text !== "").join(separator) || undefined,
-      messages: [...earlier, ...asked],
+      messages: earlier.concat(asked),
       contents: texts.flatMap(({ content, slot }) => (content === undefined ? [] : [{ hash: slot.hash, content }]))
     }
     return built

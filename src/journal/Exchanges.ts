@@ -64,6 +64,24 @@ export interface AnswerRead {
   readonly parts: ReadonlyArray<Part>
   /** Above 0 where it was too long to be read. */
   readonly unreadChars: number
+  /** Its parts are in its events, or in pieces. */
+  readonly isLong?: boolean
+}
+
+/** An exchange with the rows it is made of, or a question that is left out. */
+export interface Unit {
+  /** Positions of its oldest and its newest row. */
+  readonly position: number
+  readonly top: number
+  /** Questions and imported messages that it is made of. */
+  readonly rows: 1 | 2
+  /** Its newest row is an imported answer. */
+  readonly isImportedAnswer: boolean
+  /** Where turns answer it. */
+  readonly question: MessageId | undefined
+  readonly exchange: Exchange | undefined
+  /** Its answer is read from its events, each time. */
+  readonly isLong: boolean
 }
 
 /** One answer of a completed turn and the partials before it: the texts joined, the rest as the last one has it. */
@@ -85,43 +103,73 @@ const joinedParts = (parts: ReadonlyArray<ReadonlyArray<Part>>): ReadonlyArray<P
 }
 
 /**
- * Exchanges of a page, newest first. `rows` come newest first, as `taken` left them. `chosen` by question, `answers`
+ * What a page is made of, newest first. `rows` come newest first, as `taken` left them. `chosen` by question, `answers`
  * by answer message.
  */
-export const pair = (
+export const units = (
   rows: ReadonlyArray<Turned>,
   chosen: ReadonlyMap<MessageId, Chosen | undefined>,
   answers: ReadonlyMap<MessageId, AnswerRead>
-): ReadonlyArray<Exchange> => {
-  const exchanges: Array<Exchange> = []
+): ReadonlyArray<Unit> => {
+  const found: Array<Unit> = []
   let answer: Turned | undefined
-  const alone = (message: Turned): Exchange => ({ user: plain(message), answer: undefined })
   for (const row of rows) {
-    if (row.turnId === null && row.role === "assistant") {
-      if (answer !== undefined) exchanges.push(alone(answer))
-      answer = row
-      continue
-    }
-    if (row.turnId === null) {
-      exchanges.push({
-        user: plain(row),
-        answer: answer === undefined ? undefined : { role: "assistant", parts: answer.parts }
-      })
-      answer = undefined
-      continue
-    }
-    if (answer !== undefined) exchanges.push(alone(answer))
-    answer = undefined
-    const counted = chosen.get(row.id)
-    if (counted === undefined) continue
-    const found = counted.messages.flatMap((id) => {
-      const own = answers.get(id)
-      return own === undefined ? [] : [own]
-    })
-    exchanges.push({ user: plain(row), answer: joined(found) })
+    const { role, turnId } = row
+    const isPair = turnId === null && role === "user" && answer !== undefined
+    if (answer !== undefined && !isPair) found.push(alone(answer))
+    if (turnId !== null) found.push(asked(row, chosen.get(row.id), answers))
+    else if (role === "user") found.push(answer === undefined ? alone(row) : imported(row, answer))
+    answer = turnId === null && role === "assistant" ? row : undefined
   }
-  if (answer !== undefined) exchanges.push(alone(answer))
-  return exchanges
+  if (answer !== undefined) found.push(alone(answer))
+  return found
+}
+
+/** The exchanges of `units`. */
+export const pair = (...page: Parameters<typeof units>): ReadonlyArray<Exchange> => exchangesOf(units(...page))
+
+export const exchangesOf = (found: ReadonlyArray<Unit>): ReadonlyArray<Exchange> =>
+  found.flatMap(({ exchange }) => exchange === undefined ? [] : [exchange])
+
+/** An imported message without a partner. */
+const alone = (message: Turned): Unit => ({
+  position: message.position,
+  top: message.position,
+  rows: 1,
+  isImportedAnswer: message.role === "assistant",
+  question: undefined,
+  exchange: { user: plain(message), answer: undefined },
+  isLong: false
+})
+
+const imported = (question: Turned, answer: Turned): Unit => ({
+  position: question.position,
+  top: answer.position,
+  rows: 2,
+  isImportedAnswer: true,
+  question: undefined,
+  exchange: { user: plain(question), answer: { role: "assistant", parts: answer.parts } },
+  isLong: false
+})
+
+const asked = (
+  question: Turned,
+  counted: Chosen | undefined,
+  answers: ReadonlyMap<MessageId, AnswerRead>
+): Unit => {
+  const found = (counted?.messages ?? []).flatMap((id) => {
+    const own = answers.get(id)
+    return own === undefined ? [] : [own]
+  })
+  return {
+    position: question.position,
+    top: question.position,
+    rows: 1,
+    isImportedAnswer: false,
+    question: question.id,
+    exchange: counted === undefined ? undefined : { user: plain(question), answer: joined(found) },
+    isLong: found.some(({ isLong }) => isLong === true)
+  }
 }
 
 const plain = ({ id, parts, role }: Turned): Exchange["user"] => ({ id, role, parts })
@@ -130,9 +178,9 @@ const plain = ({ id, parts, role }: Turned): Exchange["user"] => ({ id, role, pa
  * Of up to `pageMax + 1` rows, newest first, those that make a page, and the cursor of the next: an imported answer at
  * the edge waits for its question.
  */
-export const taken = (
-  rows: ReadonlyArray<Turned>
-): { readonly rows: ReadonlyArray<Turned>; readonly cursor: number | undefined } => {
+export const taken = <Row extends Turned>(
+  rows: ReadonlyArray<Row>
+): { readonly rows: ReadonlyArray<Row>; readonly cursor: number | undefined } => {
   if (rows.length <= pageMax) return { rows, cursor: undefined }
   let count = pageMax
   const edge = rows[count - 1]

@@ -15,6 +15,8 @@ import { SessionNotFound } from "../domain/RequestError.ts"
 import { type Fenced, JournalFailure } from "../domain/TurnError.ts"
 import { Database, type DatabaseShape } from "./Database.ts"
 import * as Follow from "./Follow.ts"
+import * as HistoryCache from "./HistoryCache.ts"
+import { watching } from "./HistoryWatch.ts"
 import { Journal } from "./Journal.ts"
 import * as Live from "./Live.ts"
 import * as PageCache from "./PageCache.ts"
@@ -42,7 +44,8 @@ const readOnly: Omit<Writer.Writer, "fenced"> = {
 
 const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
   const scope = yield* Effect.scope
-  const live = Live.make()
+  const history = HistoryCache.make(database.epoch)
+  const live = watching(Live.make(), history)
   const pages = PageCache.make()
   const sql = database.writer ?? database.reader
   const reads = SqlReads.make({
@@ -50,7 +53,8 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
     live,
     stored: StoredEvents.make(database.reader),
     pages,
-    owned: database.writer !== undefined
+    owned: database.writer !== undefined,
+    history: database.writer === undefined ? undefined : history
   })
   const writes = SqlWrites.make({
     epoch: database.epoch,

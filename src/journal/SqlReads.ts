@@ -13,6 +13,7 @@ import type { Checkpoint, Page, Session, Turn } from "../domain/Resources.ts"
 import { JournalFailure } from "../domain/TurnError.ts"
 import type { TurnState } from "../domain/TurnState.ts"
 import * as Answers from "./Answers.ts"
+import type { HistoryCache } from "./HistoryCache.ts"
 import type * as Journal from "./Journal.ts"
 import type * as Live from "./Live.ts"
 import type { PageCache } from "./PageCache.ts"
@@ -33,6 +34,8 @@ export interface Options {
   readonly pages: PageCache
   /** Whether this process is the one that writes: only then does memory know of every commit. */
   readonly owned: boolean
+  /** Undefined where it is not. */
+  readonly history: HistoryCache | undefined
 }
 
 const sessionOf = (row: Rows.SessionRow): Session => ({
@@ -60,7 +63,7 @@ const messageOf = ({ answerAfter, createdAt, id, parts, role, state, turnId }: R
 /** Characters of JSON after which a read of events ends, whatever its limit. */
 const readCharsMax = 1_048_576
 
-export const make = ({ live, owned, pages, sql, stored }: Options) => {
+export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
   const read = Storage.reader(sql)
 
   const answer = SqlAnswers.make({ sql, live, stored, read })
@@ -378,7 +381,7 @@ export const make = ({ live, owned, pages, sql, stored }: Options) => {
     answer,
     checkpoints,
     runningTurns,
-    history: SqlHistory.make({ sql, stored, read, answer }),
+    history: SqlHistory.make({ sql, stored, read, answer, cache: history }),
     contents,
     traces,
     commits,

@@ -57,14 +57,25 @@ export const run = (connection: Connection, statement: Statement<unknown>): Effe
   return Effect.mapError(Effect.asVoid(connection.execute(text, params, undefined)), faultOf)
 }
 
-/** The rows, decoded. Build it once per schema: compiling a decoder is not free. */
-export const rows = <A, I>(schema: Schema.Schema<A, I>) => {
+/**
+ * The rows, decoded. Build it once per schema: compiling a decoder is not free. `plain` is a shorter way for rows of the
+ * usual shape, undefined for any other.
+ */
+export const rows = <A, I>(schema: Schema.Schema<A, I>, plain: (row: unknown) => A | undefined = () => undefined) => {
   const decode = Schema.decodeUnknown(Schema.Array(schema))
   return (connection: Connection, statement: Statement<unknown>): Effect.Effect<ReadonlyArray<A>, StorageFault> => {
     const [text, params] = statement.compile()
     return connection.execute(text, params, undefined).pipe(
       Effect.mapError(faultOf),
-      Effect.flatMap((found) => Effect.mapError(decode(found), unreadable))
+      Effect.flatMap((found) => {
+        const usual: Array<A> = []
+        for (const row of found) {
+          const value = plain(row)
+          if (value === undefined) return Effect.mapError(decode(found), unreadable)
+          usual.push(value)
+        }
+        return Effect.succeed(usual)
+      })
     )
   }
 }

@@ -37,7 +37,8 @@ export const under = (baseUrl: string | undefined, path: string): string =>
 export interface Unsigned {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
-  readonly body: string
+  /** JSON. */
+  readonly body: string | Uint8Array
 }
 
 /** The values of the variables that the configuration names, by name; read for this one call. */

@@ -18,6 +18,7 @@ import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import { IncomingMessage } from "node:http"
 import * as Answer from "./Answer.ts"
+import * as BodyText from "./BodyText.ts"
 import { connectTimeoutCode, idleTimeoutCode, refusedCode } from "./EgressClient.ts"
 import type { Keys, Unsigned, WireFamily } from "./Family.ts"
 import * as KeyGuard from "./KeyGuard.ts"
@@ -174,7 +175,7 @@ export const make = (family: WireFamily, facts: ProviderFacts, options: LiveOpti
   const post = ({ body, headers, url }: Unsigned, keys: Readonly<Record<string, string>>) =>
     client.execute(
       HttpClientRequest.post(url, { headers: { ...headers, ...keys } }).pipe(
-        HttpClientRequest.bodyUint8Array(new TextEncoder().encode(body), contentType)
+        HttpClientRequest.bodyUint8Array(typeof body === "string" ? Buffer.from(body) : body, contentType)
       )
     ).pipe(
       Effect.mapError(connectFault),
@@ -198,7 +199,7 @@ export const make = (family: WireFamily, facts: ProviderFacts, options: LiveOpti
     const unsigned: Unsigned = {
       url: call.url,
       headers: { "user-agent": "turnstream", "content-type": contentType, ...call.headers },
-      body: JSON.stringify(call.body)
+      body: BodyText.encode(call.body)
     }
     const auth = yield* family.authorize(unsigned, keys, facts)
     if (Object.values(auth).some((value) => unsendable.test(value))) {

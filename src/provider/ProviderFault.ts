@@ -28,11 +28,23 @@ const promptIn = (part: Part): string => {
   }
 }
 
+/** The newest of a conversation, as much as is looked through. */
+const promptOf = (messages: ProviderRequest["messages"]): string => {
+  const texts: Array<string> = []
+  let chars = 0
+  for (let index = messages.length - 1; index >= 0 && chars < Scrub.hiddenCharsMax; index--) {
+    const text = (messages[index]?.parts ?? []).map(promptIn).join("\n")
+    texts.push(text)
+    chars += text.length
+  }
+  return texts.reverse().join("\n")
+}
+
 /** What a failure of this call may not repeat. A vendor quotes any part of a conversation. */
 export const hiddenIn = (keys: Keys, request: ProviderRequest): ReadonlyArray<Scrub.Hidden> => [
   ...Array.from(keys.values(), (key) => Scrub.key(Redacted.value(key))),
   Scrub.prompt(request.system ?? ""),
-  Scrub.prompt(request.messages.flatMap(({ parts }) => parts.map(promptIn)).join("\n"))
+  Scrub.prompt(promptOf(request.messages))
 ]
 
 /** Words of a vendor as far as they may be shown. */

@@ -10,7 +10,6 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import { existsSync } from "node:fs"
 import { type Family, Settings, type SettingsShape } from "../config/Settings.ts"
@@ -87,17 +86,28 @@ interface Entry {
   readonly provider: Provider | undefined
 }
 
-/** The provider, noting in `proven` that it gave something. Once a chunk, not a delta. */
-const watched = (provider: Provider, proven: Ref.Ref<ReadonlySet<string>>): Provider => ({
-  id: provider.id,
-  usageSource: provider.usageSource,
-  stream: (request) =>
-    Stream.mapChunksEffect(
-      provider.stream(request),
-      (chunk) =>
-        Effect.as(Ref.update(proven, (ids) => ids.has(provider.id) ? ids : new Set([...ids, provider.id])), chunk)
-    )
-})
+/** The provider, calling `gave` when it gave something. Once a chunk, not a delta. */
+const watched = (provider: Provider, gave: () => void): Provider => {
+  const { id, pump, stream, usageSource } = provider
+  return {
+    id,
+    usageSource,
+    stream: (request) =>
+      Stream.mapChunks(stream(request), (chunk) => {
+        gave()
+        return chunk
+      }),
+    ...(pump === undefined ? {} : {
+      pump: (request, sink) =>
+        pump(request, {
+          take: (events) => {
+            gave()
+            return sink.take(events)
+          }
+        })
+    })
+  }
+}
 
 /** What stands in the way of a provider now. */
 const examine = ({ facts, provider }: Entry, network: SettingsShape["network"]) =>
@@ -113,13 +123,15 @@ const examine = ({ facts, provider }: Entry, network: SettingsShape["network"]) 
 const make = (settings: SettingsShape, adapters: Adapters) =>
   Effect.gen(function*() {
     /** Live providers that gave at least one chunk since the start. */
-    const proven = yield* Ref.make<ReadonlySet<string>>(new Set())
+    const proven = new Set<string>()
 
     const entries: ReadonlyArray<Entry> = allFacts(settings).map((facts) => {
       const provider = adapters[facts.family]?.(facts)
       return {
         facts,
-        provider: provider === undefined || offline.has(facts.family) ? provider : watched(provider, proven)
+        provider: provider === undefined || offline.has(facts.family)
+          ? provider
+          : watched(provider, () => proven.add(facts.id))
       }
     })
     const known = entries.map(({ facts }) => facts.id)
@@ -151,7 +163,7 @@ const make = (settings: SettingsShape, adapters: Adapters) =>
     const diagnose = Effect.fnUntraced(function*(entry: Entry) {
       const { facts } = entry
       const { env, reasons } = yield* examine(entry, settings.network)
-      const called = offline.has(facts.family) || (yield* Ref.get(proven)).has(facts.id)
+      const called = offline.has(facts.family) || proven.has(facts.id)
       const model = defaultModel(facts.id)
       const diagnostics: ProviderDiagnostics = {
         id: facts.id,

@@ -15,7 +15,7 @@ const keyRunMin = 8
 /** Characters of a prompt that quote it. */
 const promptRunMin = 32
 /** Of each hidden text, as much as is looked through: a failure must not cost a second. */
-const hiddenCharsMax = 262_144
+export const hiddenCharsMax = 262_144
 
 export const key = (text: string): Hidden => ({ text, runMin: Math.min(keyRunMin, text.length) })
 export const prompt = (text: string): Hidden => ({ text: text.slice(-hiddenCharsMax), runMin: promptRunMin })

@@ -4,7 +4,7 @@ import * as Schema from "effect/Schema"
 import { Database } from "../../src/journal/Database.ts"
 import { rows } from "../../src/journal/DatabaseConnection.ts"
 import { freshFolder } from "./databaseFixture.ts"
-import { grow, growthOf, layerGrowing, makeCounter } from "./growth.ts"
+import { grow, growthOf, layerGrowing, makeCounter, rowsOfTurns } from "./growth.ts"
 
 /** Tables that grow with use. A scan of an index of the running turns alone is none of them. */
 const wholeTable =
@@ -21,6 +21,18 @@ describe("P33: the cost of a turn does not know its number", () => {
         assert.isBelow(growthOf(stretches, ({ bytes }) => bytes), 1.1)
         assert.isBelow(growthOf(stretches, ({ statements }) => statements), 1.1)
         assert.isBelow(growthOf(stretches, ({ rows }) => rows), 1.1)
+      }).pipe(Effect.provide(layerGrowing(dataDir, counter)))
+    }))
+
+  it.scoped("a turn reads no more rows of a session of 5,000 messages than of one of 50, the first time and the next", () =>
+    Effect.gen(function*() {
+      const dataDir = yield* freshFolder
+      const counter = makeCounter()
+      yield* Effect.gen(function*() {
+        const few = yield* rowsOfTurns(50, counter)
+        assert.deepStrictEqual(yield* rowsOfTurns(5_000, counter), few)
+        // a page of questions and their answers at the most, beside what a turn reads of itself
+        assert.isAtMost(few[0] ?? 0, 200)
       }).pipe(Effect.provide(layerGrowing(dataDir, counter)))
     }))
 

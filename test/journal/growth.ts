@@ -19,6 +19,7 @@ import { layerContext, layerRuntime } from "../../src/layers.ts"
 import type { ProviderEvent } from "../../src/provider/Provider.ts"
 import { ProviderRegistry } from "../../src/provider/ProviderRegistry.ts"
 import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
+import { at, messageId, sessionId } from "./fixtures.ts"
 
 /** Some 200 tokens an exchange in a window of 1,500: full after the seventh turn. */
 const window = 1_500
@@ -141,6 +142,29 @@ export const grow = (turns: number, length: number, counter: Counter, asked = qu
       })
     }
     return stretches
+  })
+
+/** Rows that the first turn and the next one read of a session with so many messages before them. */
+export const rowsOfTurns = (messages: number, counter: Counter) =>
+  Effect.gen(function*() {
+    const runtime = yield* TurnRuntime
+    const journal = yield* Journal
+    const id = sessionId(`of-${messages}`)
+    yield* journal.createSession(
+      { id, title: undefined, provider: undefined, model: undefined, system: undefined, at },
+      Array.from({ length: messages }, (_, index) => ({
+        id: messageId(`of-${messages}-${index}`),
+        role: index % 2 === 0 ? "user" as const : "assistant" as const,
+        parts: [{ type: "text" as const, text: question }]
+      }))
+    )
+    return yield* Effect.forEach([1, 2], () =>
+      Effect.gen(function*() {
+        const before = counter.rows
+        const { turn } = yield* runtime.submit({ sessionId: id, message: question })
+        yield* Stream.runDrain(journal.follow(turn.id, 0))
+        return counter.rows - before
+      }))
   })
 
 const median = (values: ReadonlyArray<number>): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0

@@ -6,6 +6,7 @@
  */
 import type { PromptMessage } from "../../domain/Message.ts"
 import { type Call, type CallInput, under } from "../Family.ts"
+import * as Growing from "../wire/Growing.ts"
 import type { JsonObject } from "../wire/Json.ts"
 import * as Prompt from "../wire/Prompt.ts"
 import * as ClaudeThinking from "./ClaudeThinking.ts"
@@ -25,6 +26,11 @@ const spoken = (message: PromptMessage): PromptMessage => {
   const parts = message.parts.filter((part) => part.type !== "text" || !isBlank(part.text))
   return message.role === "user" && parts.length === 0 ? message : { ...message, parts }
 }
+
+const growingSpoken = Growing.make<PromptMessage, PromptMessage>()
+
+/** The names of calls depend on those before. */
+const growing = Growing.make<Prompt.Entry, JsonObject>(Prompt.isText)
 
 const messagesOf = (
   entries: ReadonlyArray<Prompt.Entry>,
@@ -46,12 +52,14 @@ const messagesOf = (
         return { type: "tool_result", tool_use_id: id(block.id), content: block.content }
     }
   }
-  return entries.map(({ blocks, role }) => ({ role, content: blocks.map(encoded) }))
+  return growing(entries, ({ blocks, role }) => [{ role, content: blocks.map(encoded) }])
 }
 
 export const encode = (input: CallInput): Call => {
   const { facts, maxOutputTokens, request } = input
-  const { entries: history, trimmed } = Prompt.trimmedPrefix(Prompt.fromMessages(request.messages.map(spoken)))
+  const { entries: history, trimmed } = Prompt.trimmedPrefix(
+    Prompt.fromMessages(growingSpoken(request.messages, (message) => [spoken(message)]))
+  )
   const thinking = ClaudeThinking.fields(input, history, maxOutputTokens)
   // a model that thinks begins with its thoughts, so the API takes no beginning of an answer from us
   const continues = facts.capabilities.prefix && thinking === undefined

@@ -5,6 +5,7 @@
  * are an object; and a definition of each tool that the history holds, though none may be called.
  */
 import { type Call, type CallInput, under } from "../Family.ts"
+import * as Growing from "../wire/Growing.ts"
 import type { JsonObject } from "../wire/Json.ts"
 import * as Prompt from "../wire/Prompt.ts"
 import * as ClaudeThinking from "./ClaudeThinking.ts"
@@ -36,6 +37,9 @@ const messageOf = ({ blocks, role }: Prompt.Entry, naming: Naming) => {
   const said = blocks.filter((block) => !isBlank(block))
   return { role, content: said.length === 0 ? [{ text: nothingSaid }] : said.map((block) => contentOf(block, naming)) }
 }
+
+/** The names of calls depend on those before. */
+const growing = Growing.make<Prompt.Entry, ReturnType<typeof messageOf>>(Prompt.isText)
 
 const modelFields = ({ facts, request }: CallInput, thinking: JsonObject | undefined) => {
   const { reasoning = "off" } = request.generation
@@ -84,7 +88,7 @@ export const encode = (input: CallInput): Call => {
     headers: { accept: "application/vnd.amazon.eventstream" },
     body: {
       ...(request.system === undefined || request.system.trim() === "" ? {} : { system: [{ text: request.system }] }),
-      messages: entries.map((entry) => messageOf(entry, names)),
+      messages: growing(entries, (entry) => [messageOf(entry, names)]),
       ...inferenceConfig(input, thinking !== undefined),
       ...toolConfig(Prompt.toolNames(entries).map(names.tool)),
       ...modelFields(input, thinking)

@@ -4,6 +4,7 @@
  * says nothing. Pure.
  */
 import { type Call, type CallInput, under } from "../Family.ts"
+import * as Growing from "../wire/Growing.ts"
 import * as Prompt from "../wire/Prompt.ts"
 
 type Fields = Readonly<Record<string, unknown>>
@@ -32,11 +33,16 @@ const assistantMessage = (entry: Prompt.Entry): Fields => {
   }
 }
 
+const entryMessages = (entry: Prompt.Entry): ReadonlyArray<Fields> =>
+  entry.role === "user" ? userMessages(entry) : [assistantMessage(entry)]
+
+const growing = Growing.make<Prompt.Entry, Fields>(Prompt.isText)
+
 const messagesOf = ({ facts, request }: CallInput): ReadonlyArray<Fields> => {
   const entries = Prompt.forModel(request.messages, facts.capabilities.prefix)
   return [
     ...(request.system === undefined ? [] : [{ role: "system", content: request.system }]),
-    ...entries.flatMap((entry) => entry.role === "user" ? userMessages(entry) : [assistantMessage(entry)])
+    ...growing(entries, entryMessages)
   ]
 }
 

@@ -1,6 +1,7 @@
 /** One call of chat completions as JSON. What differs between the servers that speak it is in `quirks`. Pure. */
 import { type Call, type CallInput, under } from "../Family.ts"
 import type { GenerationOptions } from "../Provider.ts"
+import * as Growing from "../wire/Growing.ts"
 import * as Prompt from "../wire/Prompt.ts"
 
 type Message = Readonly<Record<string, unknown>>
@@ -31,17 +32,20 @@ const assistantMessage = (entry: Prompt.Entry): Message => {
   return { role: "assistant", content: said === "" ? null : said, ...(calls.length === 0 ? {} : { tool_calls: calls }) }
 }
 
+const entryMessages = (entry: Prompt.Entry): ReadonlyArray<Message> =>
+  entry.role === "user" ? userMessages(entry) : [assistantMessage(entry)]
+
+const growing = Growing.make<Prompt.Entry, Message>(Prompt.isText)
+
 const messagesOf = ({ facts, request }: CallInput): ReadonlyArray<Message> => {
   const entries = Prompt.forModel(request.messages, facts.capabilities.prefix)
-  const messages = entries.flatMap((entry) => entry.role === "user" ? userMessages(entry) : [assistantMessage(entry)])
+  const messages = growing(entries, entryMessages)
   const { prefixField } = facts.quirks
-  const last = Prompt.endsWithPrefix(entries) ? messages.length - 1 : -1
-  return [
-    ...(request.system === undefined ? [] : [{ role: "system", content: request.system }]),
-    ...messages.map((message, index) =>
-      prefixField !== undefined && index === last ? { ...message, [prefixField]: true } : message
-    )
-  ]
+  const last = messages.at(-1)
+  const asked = prefixField !== undefined && last !== undefined && Prompt.endsWithPrefix(entries)
+    ? messages.with(messages.length - 1, { ...last, [prefixField]: true })
+    : messages
+  return request.system === undefined ? asked : [{ role: "system", content: request.system }, ...asked]
 }
 
 const reasoningOf = (

@@ -4,6 +4,7 @@
  */
 import { type Call, type CallInput, under } from "../Family.ts"
 import type { GenerationOptions } from "../Provider.ts"
+import * as Growing from "../wire/Growing.ts"
 import * as Prompt from "../wire/Prompt.ts"
 
 type Item = Readonly<Record<string, unknown>>
@@ -33,6 +34,8 @@ const itemsOf = ({ blocks, role }: Prompt.Entry): ReadonlyArray<Item> => {
   return items
 }
 
+const growing = Growing.make<Prompt.Entry, Item>(Prompt.isText)
+
 const reasoningOf = (reasoning: GenerationOptions["reasoning"], { capabilities }: CallInput["facts"]): Item => {
   if (reasoning === undefined || !capabilities.reasoning) return {}
   return { reasoning: reasoning === "off" ? { effort: "none" } : { effort: reasoning, summary: "auto" } }
@@ -47,7 +50,7 @@ export const encode = ({ facts, request }: CallInput): Call => {
     body: {
       model: request.model,
       ...(request.system === undefined ? {} : { instructions: request.system }),
-      input: entries.flatMap(itemsOf),
+      input: growing(entries, itemsOf),
       stream: true,
       store: false,
       ...(temperature === undefined ? {} : { temperature }),

@@ -4,7 +4,9 @@
  * that nobody answered gets a result that says so, a result without its call becomes text. Reasoning is left out: it is
  * bound to the model that gave it. Pure.
  */
+import * as Beginnings from "../../domain/Beginnings.ts"
 import type { Part, PromptMessage } from "../../domain/Message.ts"
+import * as Growing from "./Growing.ts"
 import { isObject, type JsonObject } from "./Json.ts"
 
 export type Block =
@@ -27,6 +29,7 @@ const noResult = "(no result was given)"
 
 /** Where a conversation begins with an answer and the vendor wants a question first. */
 const opening = "(the conversation begins with your message)"
+const openingEntry: Entry = { role: "user", blocks: [{ type: "text", text: opening }] }
 
 const contentText = (content: unknown): string => typeof content === "string" ? content : JSON.stringify(content) ?? ""
 
@@ -126,7 +129,8 @@ export const naming = (foreign: RegExp, charsMax: number, fallback: string): (te
   }
 }
 
-export const fromMessages = (messages: ReadonlyArray<PromptMessage>): ReadonlyArray<Entry> => {
+/** With nothing known of a beginning. */
+export const allEntries = (messages: ReadonlyArray<PromptMessage>): ReadonlyArray<Entry> => {
   const entries: Array<Entry> = []
   let calls: ReadonlyArray<BlockOf<"call">> = []
   for (const entry of mergedRoles(messages)) {
@@ -142,9 +146,45 @@ export const fromMessages = (messages: ReadonlyArray<PromptMessage>): ReadonlyAr
   return withOwnIds(entries)
 }
 
+/** Nothing but texts. */
+export const isText = ({ blocks }: Entry): boolean => blocks.every(({ type }) => type === "text")
+
+/** Messages of roles in turn, each of text alone: each is one entry, whatever stands around it. */
+interface Plain {
+  readonly items: ReadonlyArray<PromptMessage>
+  readonly entries: ReadonlyArray<Entry>
+}
+
+const begun = Beginnings.make<PromptMessage, Plain>(Growing.keptMax)
+
+const speaks = ({ parts }: PromptMessage): boolean => parts.some((part) => blockOf(part).length > 0)
+
+/** As far as they are plain from the beginning, and the next one speaks in the other role. */
+const plainStart = (messages: ReadonlyArray<PromptMessage>): Plain => {
+  const settled = Growing.settledOf(messages)
+  const known = begun.find(messages, settled)
+  if (known?.skip === 0 && known.value.items.length === settled) return known.value
+  const entries = known === undefined ? [] : known.value.entries.slice(known.skip)
+  for (let end = entries.length; end < settled; end++) {
+    const [message, next] = [messages[end], messages[end + 1]]
+    if (message === undefined || next === undefined || next.role === message.role || !speaks(next)) break
+    const entry: Entry = { role: message.role, blocks: message.parts.flatMap(blockOf) }
+    if (entry.blocks.length === 0 || !isText(entry)) break
+    entries.push(entry)
+  }
+  const found = { items: messages.slice(0, entries.length), entries }
+  begun.put(found, entries.length, known?.value)
+  return found
+}
+
+export const fromMessages = (messages: ReadonlyArray<PromptMessage>): ReadonlyArray<Entry> => {
+  const { entries, items: { length } } = plainStart(messages)
+  return length === 0 ? allEntries(messages) : entries.concat(allEntries(messages.slice(length)))
+}
+
 /** For vendors that want the user to speak first. */
 export const startingWithUser = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> =>
-  entries[0]?.role === "assistant" ? [{ role: "user", blocks: [{ type: "text", text: opening }] }, ...entries] : entries
+  entries[0]?.role === "assistant" ? [openingEntry, ...entries] : entries
 
 /** Whether it ends with an answer to continue: a resumed turn. */
 export const endsWithPrefix = (entries: ReadonlyArray<Entry>): boolean => entries.at(-1)?.role === "assistant"

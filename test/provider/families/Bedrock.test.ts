@@ -292,7 +292,7 @@ const unsigned: Unsigned = {
 const atMs = Date.UTC(2031, 4, 6, 7, 8, 9, 765)
 const stamp = "20310506T070809Z"
 
-const hex = (data: string) => createHash("sha256").update(data).digest("hex")
+const hex = (data: string | Uint8Array) => createHash("sha256").update(data).digest("hex")
 const hmac = (key: string | Buffer, data: string) => createHmac("sha256", key).update(data).digest()
 
 /** Signature Version 4 as AWS's guide writes it, for one path that is already encoded once. */
