@@ -224,7 +224,7 @@ const tooLarge = (head: Filled, message: Slot, extra: number, window: number, re
 }
 
 const make = (sources: ReadonlyArray<ContextSource>) => {
-  const build = Effect.fn("ContextBuilder.build")(function*<E>(request: ContextRequest<E>) {
+  const build = Effect.fnUntraced(function*<E>(request: ContextRequest<E>) {
     const { recorded, recordedManifest } = request
     const again = recorded !== undefined && recordedManifest !== undefined
     const { reserve, window } = again ? recordedManifest : request

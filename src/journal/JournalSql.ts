@@ -142,7 +142,7 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
     spent: reads.spent,
     traces: reads.traces,
     commits: reads.commits,
-    createSession: Effect.fn("Journal.createSession")(function*(session, messages = []) {
+    createSession: Effect.fnUntraced(function*(session, messages = []) {
       yield* writer.submit(
         "createSession",
         (db) => SqlCommands.createSession(db, session, messages)
@@ -154,14 +154,14 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
           new JournalFailure({ operation: "createSession", retryable: false, reason: "deleted while it was created" })
       )
     }),
-    updateSession: Effect.fn("Journal.updateSession")(function*(id, patch, at) {
+    updateSession: Effect.fnUntraced(function*(id, patch, at) {
       yield* writer.submit(
         "updateSession",
         (db) => SqlCommands.updateSession(db, id, patch, at)
       )
       return yield* reads.session(id)
     }),
-    deleteSession: Effect.fn("Journal.deleteSession")((id) => {
+    deleteSession: (id) => {
       // What a first run found: it may have been deleted by a commit that was reported as failed.
       let found: ReadonlyArray<TurnId> | undefined
       return writer.submit("deleteSession", (db) => {
@@ -177,8 +177,8 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
           }
         })
       })
-    }),
-    admit: Effect.fn("Journal.admit")((admission) => writer.submit("admit", (db) => commands.admit(db, admission))),
+    },
+    admit: (admission) => writer.submit("admit", (db) => commands.admit(db, admission)),
     append: writer.append,
     enlist: writer.enlist,
     appendAll: writer.appendAll,

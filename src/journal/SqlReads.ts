@@ -146,16 +146,15 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
       : Effect.map(folded(db, row.id), (state) => fromState(state, row.place))
   }
 
-  const session = Effect.fn("Journal.session")((id: SessionId) =>
+  const session = (id: SessionId) =>
     read("session", (db) =>
       Effect.flatMap(
         Rows.sessionRows(db, sql`${selectSession} WHERE id = ${id}`),
         ([row]) =>
           row === undefined ? Effect.fail(new SessionNotFound({ sessionId: id })) : Effect.succeed(sessionOf(row))
       ))
-  )
 
-  const sessions = Effect.fn("Journal.sessions")(function*(page: Journal.PageRequest) {
+  const sessions = Effect.fnUntraced(function*(page: Journal.PageRequest) {
     const after = yield* cursorOf(page)
     const rows = yield* read(
       "sessions",
@@ -164,7 +163,7 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
     return cutPage(rows, page.limit, (row) => row.ord, sessionOf)
   })
 
-  const messages = Effect.fn("Journal.messages")(function*(id: SessionId, page: Journal.PageRequest) {
+  const messages = Effect.fnUntraced(function*(id: SessionId, page: Journal.PageRequest) {
     const after = yield* cursorOf(page)
     return yield* read("messages", (db) =>
       Effect.gen(function*() {
@@ -184,7 +183,7 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
       }))
   })
 
-  const turns = Effect.fn("Journal.turns")(function*(id: SessionId, page: Journal.PageRequest) {
+  const turns = Effect.fnUntraced(function*(id: SessionId, page: Journal.PageRequest) {
     const after = yield* cursorOf(page)
     return yield* read("turns", (db) =>
       Effect.gen(function*() {
@@ -209,7 +208,7 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
       }))
   })
 
-  const message = Effect.fn("Journal.message")((sessionId: SessionId, id: MessageId) =>
+  const message = (sessionId: SessionId, id: MessageId) =>
     read("message", (db) =>
       Effect.flatMap(
         Rows.messageRows(db, sql`${selectMessage} WHERE id = ${id} AND session_id = ${sessionId}`),
@@ -218,9 +217,8 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
             ? Effect.fail(new JournalFailure({ operation: "message", retryable: false, reason: `no message ${id}` }))
             : Effect.succeed(messageOf(row))
       ))
-  )
 
-  const turn = Effect.fn("Journal.turn")((id: TurnId) =>
+  const turn = (id: TurnId) =>
     read("turn", (db) =>
       Effect.gen(function*() {
         const row = yield* requireTurn(db, id)
@@ -232,10 +230,9 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
           trace: Rows.traceOf(row.trace)
         } satisfies Journal.TurnRecord
       }))
-  )
 
   /** What a restart reads it appends to next: the owner keeps it, so that the append does not fold it again. */
-  const state = Effect.fn("Journal.state")((id: TurnId) => {
+  const state = (id: TurnId) => {
     const now = live.turn(id)?.state
     if (now !== undefined) return Effect.succeed(now)
     const seen = live.version()
@@ -243,9 +240,9 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
       read("state", (db) => folded(db, id)),
       (found) => owned ? Effect.sync(() => live.adopt(found, seen)) : Effect.void
     )
-  })
+  }
 
-  const states = Effect.fn("Journal.states")((ids: ReadonlyArray<TurnId>) => {
+  const states = (ids: ReadonlyArray<TurnId>) => {
     const seen = live.version()
     return Effect.tap(
       read("states", (db) => stored.foldMany(db, ids)),
@@ -256,9 +253,9 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
           })
           : Effect.void
     )
-  })
+  }
 
-  const readAfter = Effect.fn("Journal.readAfter")((id: TurnId, seq: number, limit: number) =>
+  const readAfter = (id: TurnId, seq: number, limit: number) =>
     read("readAfter", (db) =>
       Effect.gen(function*() {
         const { foldedAt } = yield* standing(db, id)
@@ -275,9 +272,8 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
         }
         return events.slice(0, limit)
       }))
-  )
 
-  const byKey = Effect.fn("Journal.byKey")((sessionId: SessionId, key: string) =>
+  const byKey = (sessionId: SessionId, key: string) =>
     read("byKey", (db) =>
       Effect.map(
         Rows.keyedRows(
@@ -286,7 +282,6 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
         ),
         ([row]) => row
       ))
-  )
 
   /** The last checkpoint of a folded turn says what its message says. */
   const foldedCheckpoint = (db: Connection, id: TurnId, rows: ReadonlyArray<Omit<Checkpoint, "text" | "reasoning">>) =>
@@ -296,7 +291,7 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
     })
 
   /** The texts come from the events: one pass, page by page, with the state kept at each checkpoint's seq. */
-  const checkpoints = Effect.fn("Journal.checkpoints")((id: TurnId) =>
+  const checkpoints = (id: TurnId) =>
     read("checkpoints", (db) =>
       Effect.gen(function*() {
         const { foldedAt } = yield* standing(db, id)
@@ -319,7 +314,6 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
         }
         return items
       }))
-  )
 
   const runningTurns = read("runningTurns", (db) =>
     Effect.map(
@@ -327,7 +321,7 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
       (rows) => rows.map((row) => row.id)
     ))
 
-  const traces = Effect.fn("Journal.traces")((ids: ReadonlyArray<TurnId>) =>
+  const traces = (ids: ReadonlyArray<TurnId>) =>
     ids.length === 0 ? Effect.succeed(new Map<TurnId, Journal.Trace>()) : read("traces", (db) =>
       Effect.map(
         Rows.traceRows(db, sql`SELECT id, trace FROM turns WHERE trace IS NOT NULL AND ${sql.in("id", ids)}`),
@@ -340,9 +334,8 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
           return found
         }
       ))
-  )
 
-  const commits = Effect.fn("Journal.commits")((id: TurnId, afterSeq: number, limit: number) =>
+  const commits = (id: TurnId, afterSeq: number, limit: number) =>
     read("commits", (db) =>
       Effect.zipRight(
         standing(db, id),
@@ -351,11 +344,10 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
           sql`SELECT first_seq AS "firstSeq", last_seq AS "lastSeq", length(tails) AS chars FROM batches WHERE turn_id = ${id} AND first_seq > ${afterSeq} ORDER BY first_seq LIMIT ${limit}`
         )
       ))
-  )
 
   const answers = read("health", (db) => Effect.asVoid(Rows.epochRows(db, sql`SELECT epoch FROM owner WHERE id = 1`)))
 
-  const contents = Effect.fn("Journal.contents")((sessionId: SessionId, hashes: ReadonlyArray<string>) =>
+  const contents = (sessionId: SessionId, hashes: ReadonlyArray<string>) =>
     hashes.length === 0 ? Effect.succeed(new Map<string, string>()) : read("contents", (db) =>
       Effect.map(
         Rows.contentRows(
@@ -364,7 +356,6 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
         ),
         (rows) => new Map(rows.map((row) => [row.hash, row.content]))
       ))
-  )
 
   return {
     read,

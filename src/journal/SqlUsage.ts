@@ -47,7 +47,7 @@ export const make = (sql: SqlClient.SqlClient, read: Storage.Reader) => {
       ...(to === undefined ? [] : [sql`day <= ${to}`])
     ])
 
-  const usage = Effect.fn("Journal.usage")(({ by, limit, skip = 0, where = {} }: Journal.UsageQuery) => {
+  const usage = ({ by, limit, skip = 0, where = {} }: Journal.UsageQuery) => {
     const keys = [...new Set(by)]
     const columns = [...keys.map((key) => `${groupColumns[key]} AS "${key}"`), ...totals].join(", ")
     const grouped = keys.map((key) => groupColumns[key]).join(", ")
@@ -92,29 +92,27 @@ export const make = (sql: SqlClient.SqlClient, read: Storage.Reader) => {
             })
         )
     )
-  })
+  }
 
-  const spent = Effect.fn("Journal.spent")(
-    ({ day, fullest = false, session }: Parameters<Journal.Journal["Type"]["spent"]>[0]) => {
-      const ofSession = fullest
-        ? sql`(SELECT max(tokens) FROM sessions)`
-        : sql`(SELECT tokens FROM sessions WHERE id = ${session ?? null})`
-      return read("spent", (db) =>
-        Effect.map(
-          Rows.spentRows(
-            db,
-            sql`SELECT ${ofSession} AS session, (SELECT tokens FROM usage_days WHERE day = ${day}) AS day,
+  const spent = ({ day, fullest = false, session }: Parameters<Journal.Journal["Type"]["spent"]>[0]) => {
+    const ofSession = fullest
+      ? sql`(SELECT max(tokens) FROM sessions)`
+      : sql`(SELECT tokens FROM sessions WHERE id = ${session ?? null})`
+    return read("spent", (db) =>
+      Effect.map(
+        Rows.spentRows(
+          db,
+          sql`SELECT ${ofSession} AS session, (SELECT tokens FROM usage_days WHERE day = ${day}) AS day,
             (SELECT (page_count - freelist_count) * page_size FROM pragma_page_count(), pragma_freelist_count(), pragma_page_size())
               AS "databaseBytes"`
-          ),
-          ([row]): Journal.Spent => ({
-            session: row?.session ?? 0,
-            day: row?.day ?? 0,
-            databaseBytes: row?.databaseBytes ?? 0
-          })
-        ))
-    }
-  )
+        ),
+        ([row]): Journal.Spent => ({
+          session: row?.session ?? 0,
+          day: row?.day ?? 0,
+          databaseBytes: row?.databaseBytes ?? 0
+        })
+      ))
+  }
 
   return { usage, spent }
 }

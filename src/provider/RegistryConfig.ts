@@ -140,7 +140,7 @@ const make = (settings: SettingsShape, adapters: Adapters) =>
       (providerId === settings.defaults.provider ? settings.defaults.model : undefined) ??
         entries.find(({ facts }) => facts.id === providerId)?.facts.models[0]?.id ?? ""
 
-    const resolve = Effect.fn("ProviderRegistry.resolve")(function*(providerId: string, modelId: string) {
+    const resolve = Effect.fnUntraced(function*(providerId: string, modelId: string) {
       const entry = entries.find(({ facts }) => facts.id === providerId)
       if (entry === undefined) {
         return yield* new UnknownProvider({ providerId, known, ...suggest(providerId, known) })

@@ -19,7 +19,7 @@ interface Preview {
 }
 
 /** What a submit of `ask` would send now. */
-export const preview = Effect.fn("ContextInspection.preview")(
+export const preview = Effect.fnUntraced(
   function*({ ask, builder, contextOf, ids, journal, registry }: Preview) {
     const resolved = yield* registry.resolve(ask.provider, ask.model)
     const parts = ask.message._tag === "New" ? ask.message.parts : []
@@ -34,7 +34,7 @@ export const preview = Effect.fn("ContextInspection.preview")(
 )
 
 /** What was sent: the recorded contents, and history as it stood when the context was built. */
-export const rebuildContext = Effect.fn("ContextInspection.rebuildContext")(
+export const rebuildContext = Effect.fnUntraced(
   function*(journal: Journal["Type"], builder: ContextBuilder["Type"], id: TurnId) {
     const { turn } = yield* journal.turn(id)
     const { context: manifest } = yield* journal.state(id)

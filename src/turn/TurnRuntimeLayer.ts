@@ -93,7 +93,7 @@ const make = Effect.gen(function*() {
   /** A message of its own has no parent that could be missing. */
   const admitNew = (ask: Ask.Ask) => Effect.catchTag(admit(ask), "TurnNotFound", (error) => Effect.die(error))
 
-  const submit: TurnRuntime["Type"]["submit"] = Effect.fn("TurnRuntime.submit")(function*(request) {
+  const submit: TurnRuntime["Type"]["submit"] = Effect.fnUntraced(function*(request) {
     return yield* Effect.flatMap(Effect.flatMap(askOf(request), admitNew), answer)
   })
 
@@ -110,7 +110,7 @@ const make = Effect.gen(function*() {
       return yield* Effect.flatMap(admit(ask), answer)
     })
 
-  const createSession: TurnRuntime["Type"]["createSession"] = Effect.fn("TurnRuntime.createSession")(
+  const createSession: TurnRuntime["Type"]["createSession"] = Effect.fnUntraced(
     function*(input, messages = []) {
       const { model, provider, system, title } = input
       const id = yield* ids.sessionId
@@ -133,11 +133,11 @@ const make = Effect.gen(function*() {
       )
     })
 
-  const deleteSession = Effect.fn("TurnRuntime.deleteSession")(function*(id: SessionId) {
+  const deleteSession = Effect.fnUntraced(function*(id: SessionId) {
     yield* inSession(id, Effect.zipRight(emptyLine(id), journal.deleteSession(id)))
   })
 
-  const cancel: TurnRuntime["Type"]["cancel"] = Effect.fn("TurnRuntime.cancel")(function*(id) {
+  const cancel: TurnRuntime["Type"]["cancel"] = Effect.fnUntraced(function*(id) {
     yield* supervisor.stop(id, "user_stop")
     const turn = yield* turnOf(id)
     if (turn.status !== "running") return turn

@@ -11,6 +11,7 @@ import { rows } from "../../src/journal/DatabaseConnection.ts"
 import * as DatabaseSqlite from "../../src/journal/DatabaseSqlite.ts"
 import { Journal } from "../../src/journal/Journal.ts"
 import * as JournalSql from "../../src/journal/JournalSql.ts"
+import * as Statements from "../../src/journal/Statements.ts"
 import { freshFolder } from "./databaseFixture.ts"
 import {
   admit,
@@ -47,6 +48,12 @@ class Heard {
 const listening = (heard: Heard, sql: SqlClient.SqlClient): SqlClient.SqlClient => {
   const reserve = Effect.map(sql.reserve, (connection) => ({
     ...connection,
+    ...Statements.changed(connection, (statements) => ({
+      all: (text, params) => {
+        heard.add(text, params)
+        return statements.all(text, params)
+      }
+    })),
     execute: (text: string, params: ReadonlyArray<unknown>, transform: Parameters<typeof connection.execute>[2]) => {
       heard.add(text, params)
       return connection.execute(text, params, transform)
