@@ -56,13 +56,15 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
     owned: database.writer !== undefined,
     history: database.writer === undefined ? undefined : history
   })
+  const positions: SqlWrites.Positions = { next: undefined }
   const writes = SqlWrites.make({
     epoch: database.epoch,
+    positions,
     live,
     read: (body) => Storage.reading(database.reader, body),
     stored: StoredEvents.make(database.reader)
   })
-  const commands = SqlCommands.make({ epoch: database.epoch, live })
+  const commands = SqlCommands.make({ epoch: database.epoch, positions, live })
   const fenced = yield* Deferred.make<Fenced>()
 
   const open = Effect.gen(function*() {

@@ -82,6 +82,10 @@ export type MessageRow = typeof MessageRow.Type
 export const selectMessage =
   `SELECT id, turn_id AS "turnId", position, role, parts, answer_after AS "answerAfter", state, created_at AS "createdAt" FROM messages`
 
+/** The seq of a turn's last event, for a query whose `turns` are named `t`: its row knows it once the turn has ended. */
+export const lastSeqOfT =
+  `CASE WHEN t.end_pos IS NULL THEN coalesce((SELECT b.last_seq FROM batches b WHERE b.turn_id = t.id ORDER BY b.first_seq DESC LIMIT 1), t.last_seq) ELSE t.last_seq END AS "lastSeq"`
+
 /** What history needs of a turn. */
 export const AnswerRow = Schema.Struct({
   id: TurnId,

@@ -46,6 +46,8 @@ type Place =
   | { readonly _tag: "Events"; readonly after: number; readonly upTo: number }
 
 export const make = ({ live, read, sql, stored }: Options) => {
+  const lastSeq = sql.literal(Rows.lastSeqOfT)
+
   const placeOf = (
     db: Connection,
     id: TurnId,
@@ -54,7 +56,7 @@ export const make = ({ live, read, sql, stored }: Options) => {
     Effect.gen(function*() {
       const [row] = yield* Rows.answerPlaceRows(
         db,
-        sql`SELECT t.last_seq AS "lastSeq", t.folded_at AS "foldedAt", m.id AS "messageId", m.parts, m.answer_after AS "answerAfter" FROM turns t LEFT JOIN messages m ON m.id = t.message_id WHERE t.id = ${id}`
+        sql`SELECT ${lastSeq}, t.folded_at AS "foldedAt", m.id AS "messageId", m.parts, m.answer_after AS "answerAfter" FROM turns t LEFT JOIN messages m ON m.id = t.message_id WHERE t.id = ${id}`
       )
       if (row === undefined) return yield* new TurnNotFound({ turnId: id })
       if (row.foldedAt !== null) {

@@ -19,6 +19,7 @@ import type { Written } from "./Writer.ts"
 
 export interface Options {
   readonly epoch: number
+  readonly positions: SqlWrites.Positions
   readonly live: Live.Live
 }
 
@@ -131,7 +132,7 @@ const patchable = ["title", "provider", "model", "system"] as const
 
 type AdmitError = Extract<Admission.Decision, { readonly _tag: "Refuse" }>["error"] | JournalFailure
 
-export const make = ({ epoch, live }: Options) => {
+export const make = ({ epoch, live, positions }: Options) => {
   const admit = (db: Db, admission: Journal.Admission): Either.Either<Written<Journal.Admitted>, AdmitError> => {
     const { events, message, sessionId, turnId } = admission
     const decision = Admission.decide(admission, factsOf(db, admission))
@@ -152,7 +153,7 @@ export const make = ({ epoch, live }: Options) => {
       state.startedAt,
       sessionId
     ])
-    const commits = SqlWrites.write(db, epoch, [{ projected, contents: [] }])
+    const commits = SqlWrites.write(db, { epoch, positions }, [{ projected, contents: [] }])
     return Either.right({
       value: { _tag: "Started", turnId, ahead: decision.ahead },
       publish: () => live.publish(commits)

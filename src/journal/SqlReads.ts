@@ -76,7 +76,7 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
   const selectTurn = sql.literal(
     `SELECT t.ord, t.id, t.session_id AS "sessionId", t.status, t.phase, t.provider, t.model,
     t.user_message_id AS "userMessageId", t.message_id AS "messageId", t.retry_of AS "retryOf",
-    t.resumed_from AS "resumedFrom", t.attempts, t.last_seq AS "lastSeq", t.checkpoint,
+    t.resumed_from AS "resumedFrom", t.attempts, ${Rows.lastSeqOfT}, t.checkpoint,
     t.finish_reason AS "finishReason", t.error, t.usage, t.started_at AS "startedAt", t.ended_at AS "endedAt", t.options,
     CASE WHEN t.phase = 'accepted' THEN (SELECT count(*) FROM turns r
       WHERE r.session_id = t.session_id AND r.status = 'running' AND r.ord < t.ord) ELSE 0 END AS place,
@@ -87,6 +87,7 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
   )
 
   const selectMessage = sql.literal(Rows.selectMessage)
+  const lastSeq = sql.literal(Rows.lastSeqOfT)
 
   const requireSession = (db: Connection, id: SessionId) =>
     Effect.flatMap(
@@ -99,7 +100,7 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
     Effect.flatMap(
       Rows.standingRows(
         db,
-        sql`SELECT status, last_seq AS "lastSeq", session_id AS "sessionId", message_id AS "messageId", folded_at AS "foldedAt", end_pos AS "endPos" FROM turns WHERE id = ${id}`
+        sql`SELECT t.status, ${lastSeq}, t.session_id AS "sessionId", t.message_id AS "messageId", t.folded_at AS "foldedAt", t.end_pos AS "endPos" FROM turns t WHERE t.id = ${id}`
       ),
       ([row]) => row === undefined ? Effect.fail(new TurnNotFound({ turnId: id })) : Effect.succeed(row)
     )

@@ -96,7 +96,7 @@ const checkpointRow = (row: Projection.CheckpointRow): ReadonlyArray<Value> => [
   row.contextHash
 ]
 
-const batchColumns = ["turn_id", "session_id", "first_seq", "last_seq", "epoch", "terminal", "tails"]
+const batchColumns = ["pos", "turn_id", "session_id", "first_seq", "last_seq", "epoch", "terminal", "tails"]
 
 const answerColumns = [
   "id",
@@ -113,10 +113,7 @@ const answerColumns = [
 
 const insertUsage = Statements.inserter("usage", usageColumns)
 const insertCheckpoints = Statements.inserter("checkpoints", checkpointColumns)
-const insertBatches = Statements.inserter("batches", batchColumns, {
-  suffix: `RETURNING pos, turn_id AS "turnId"`,
-  exact: true
-})
+const insertBatches = Statements.inserter("batches", batchColumns, { exact: true })
 const insertAnswers = Statements.inserter("messages", answerColumns)
 const insertContents = Statements.inserter(
   "context_contents",
@@ -173,15 +170,34 @@ const writeProjections = (db: Statements.Statements, pending: ReadonlyArray<Pend
   }
 }
 
-/** Writes, and answers with what followers get to see once it is committed. */
+/** The place of the next batch in the order of all commits. Where a transaction is undone its places stay empty. */
+export interface Positions {
+  /** Undefined until the first write asks. */
+  next: number | undefined
+}
+
+/** Behind every batch that is there or was. */
+const firstPosition = (db: Statements.Statements): number => {
+  const [row] = db.all(
+    `SELECT max((SELECT coalesce(max(pos), 0) FROM batches), (SELECT gone FROM positions WHERE id = 1)) AS last`,
+    []
+  )
+  return Statements.integerOf(row, "last") + 1
+}
+
+/** Writes, and answers with what followers get to see once it is committed, in the order of the commits. */
 export const write = (
   db: Statements.Statements,
-  epoch: number,
+  { epoch, positions }: Pick<Options, "epoch" | "positions">,
   pending: ReadonlyArray<Pending>
 ): ReadonlyArray<Live.Published> => {
-  const rows = insertBatches(
+  const first = positions.next ?? firstPosition(db)
+  positions.next = first + pending.length
+  const commits = pending.map(({ projected: { events, state } }, index) => ({ state, events, pos: first + index }))
+  insertBatches(
     db,
-    pending.map(({ projected: { before, state, tails } }) => [
+    pending.map(({ projected: { before, state, tails } }, index) => [
+      first + index,
       state.turnId,
       state.sessionId,
       (before?.lastSeq ?? 0) + 1,
@@ -191,17 +207,13 @@ export const write = (
       Batch.pack(tails)
     ])
   )
-  const positions = new Map(
-    rows.map((row) => [Statements.textOf(row, "turnId"), Statements.integerOf(row, "pos")])
-  )
   writeProjections(db, pending)
-  return pending
-    .map(({ projected: { events, state } }) => ({ state, events, pos: positions.get(state.turnId) ?? 0 }))
-    .sort((a, b) => a.pos - b.pos)
+  return commits
 }
 
 export interface Options {
   readonly epoch: number
+  readonly positions: Positions
   readonly live: Live.Live
   /**
    * Reads on the connection that never writes: what a transaction left behind that could not be rolled back must not be
@@ -222,7 +234,7 @@ interface Known {
 
 const nothingMore: Known = { states: new Map(), repeated: new Map() }
 
-export const make = ({ epoch, live, read, stored }: Options) => {
+export const make = ({ epoch, live, positions, read, stored }: Options) => {
   const stateOf = (id: TurnId, known: Known) => live.turn(id)?.state ?? known.states.get(id)
 
   /** Stored events from the first to the last of these. */
@@ -305,7 +317,7 @@ export const make = ({ epoch, live, read, stored }: Options) => {
           }
       )
     }
-    const commits = pending.size === 0 ? [] : write(db, epoch, [...pending.values()])
+    const commits = pending.size === 0 ? [] : write(db, { epoch, positions }, [...pending.values()])
     return {
       // A turn that was loaded is told of too: its followers may wait for a commit that was reported as failed.
       publish: () => {

@@ -148,7 +148,8 @@ describe("inspect --verify", () => {
   const damages: ReadonlyArray<
     readonly [what: string, promises: ReadonlyArray<string>, statements: ReadonlyArray<string>]
   > = [
-    ["P2: a commit that is gone", ["P2", "P6", "P14", "projection"], [
+    // the one that ends it: all that its events said of the end is gone with it
+    ["P2: a commit that is gone", ["P2", "P3", "P5", "P6", "P14", "projection"], [
       "DELETE FROM batches WHERE turn_id = $turn AND first_seq = 4"
     ]],
     ["P3: a row that says another ending", ["P3"], ["UPDATE turns SET status = 'failed' WHERE id = $turn"]],

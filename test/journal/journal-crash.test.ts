@@ -70,6 +70,7 @@ describe("the schema refuses", () => {
   )
   const tail = (type: string) => `,"at":"2026-01-02T03:04:05.678Z","type":"${type}","data":{}}`
   interface Batch {
+    readonly pos?: number
     readonly turn_id?: string
     readonly session_id?: string
     readonly first_seq: number
@@ -78,10 +79,12 @@ describe("the schema refuses", () => {
     readonly epoch?: number
     readonly tails: string
   }
+  /** Above every place that the engine gives in these tests, and rising. */
+  let pos = 1_000
   const insert = (batch: Batch) =>
     Effect.gen(function*() {
       const sql = yield* writer
-      const row = { turn_id: "t", session_id: "s", terminal: 0, epoch: yield* epoch, ...batch }
+      const row = { pos: ++pos, turn_id: "t", session_id: "s", terminal: 0, epoch: yield* epoch, ...batch }
       yield* sql`INSERT INTO batches ${sql.insert(row)}`
     })
   const reason = (error: unknown): string =>
@@ -100,6 +103,7 @@ describe("the schema refuses", () => {
       assert.include(yield* refused({ ...one, last_seq: 1 }), "as many events as seqs")
       assert.include(yield* refused({ ...one, session_id: "other" }), "no such turn")
       assert.include(yield* refused({ ...one, turn_id: "none" }), "no such turn")
+      assert.include(yield* refused({ ...one, pos: 1 }), "behind all before it")
       yield* insert(one)
       assert.deepStrictEqual(yield* readAll("t"), [1, 2])
     }).pipe(Effect.provide(layerFresh)))

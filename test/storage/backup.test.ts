@@ -34,7 +34,7 @@ describe("online backup", () => {
             const sql = yield* raw(join(copy, "turnstream.db"))
             assert.deepStrictEqual(yield* sql`PRAGMA integrity_check`, [{ integrity_check: "ok" }])
             const [counts] = yield* sql<{ turns: number; seqs: number }>`SELECT
-            (SELECT count(*) FROM turns WHERE status = 'running') AS turns, (SELECT sum(last_seq) FROM turns) AS seqs`
+            (SELECT count(*) FROM turns WHERE status = 'running') AS turns, (SELECT sum(last_seq) FROM batches) AS seqs`
             assert.strictEqual(counts?.turns, started.length)
             assert.isAbove(counts?.seqs ?? 0, events, "nothing was written since the last copy")
             events = counts?.seqs ?? 0

@@ -5,5 +5,6 @@ import { ledger } from "./0002_ledger.ts"
 import { answers } from "./0003_answers.ts"
 import { spending } from "./0004_spending.ts"
 import { packed } from "./0005_packed.ts"
+import { positions } from "./0006_positions.ts"
 
-export const migrations: ReadonlyArray<Migration> = [journal, ledger, answers, spending, packed]
+export const migrations: ReadonlyArray<Migration> = [journal, ledger, answers, spending, packed, positions]
