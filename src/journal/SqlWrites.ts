@@ -30,15 +30,16 @@ const refused = (reason: string): JournalFailure =>
 const jsonOrNull = (value: unknown): string | null =>
   value === null || value === undefined ? null : JSON.stringify(value)
 
-const turnText =
-  `UPDATE turns SET status = ?, phase = ?, attempts = ?, checkpoint = ?, finish_reason = ?, error = ?, ` +
-  `usage = ?, message_id = ?, ended_at = ? WHERE id = ?`
+const turnText = "UPDATE turns SET phase = ?, attempts = ?, checkpoint = ?, finish_reason = ?, error = ?, usage = ?, " +
+  "message_id = ?, ended_at = ?"
+/** An index of the turns that run is written again wherever their status is set, changed or not. */
+const runningText = `${turnText} WHERE id = ?`
+const endedText = `${turnText}, status = ? WHERE id = ?`
 
 /** The columns that events decide. `last_seq` and the positions are set by the schema. */
 const updateTurn = (db: Statements.Statements, state: TurnState): void => {
   const row = Projection.summary(state)
-  db.all(turnText, [
-    row.status,
+  const values = [
     row.phase,
     row.attempts,
     row.checkpoint,
@@ -46,9 +47,10 @@ const updateTurn = (db: Statements.Statements, state: TurnState): void => {
     jsonOrNull(row.error),
     jsonOrNull(row.usage),
     row.messageId,
-    row.endedAt,
-    state.turnId
-  ])
+    row.endedAt
+  ]
+  if (row.status === "running") db.all(runningText, [...values, state.turnId])
+  else db.all(endedText, [...values, row.status, state.turnId])
 }
 
 const usageColumns = [

@@ -2,7 +2,6 @@
  * The adapters of every wire family, and of recordings. Loaded only where a live provider or a replay is configured: a
  * service on the deterministic provider has no HTTP client at all.
  */
-import * as HttpClient from "@effect/platform/HttpClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { type Family, Settings, type SettingsShape } from "../config/Settings.ts"
@@ -40,7 +39,7 @@ const hostsOf = (settings: SettingsShape): ReadonlySet<string> =>
 /** The turn engine watches tokens; the socket only has to outlast both of its limits. */
 const idleOf = ({ firstTokenMs, idleMs }: SettingsShape["limits"]): number => Math.max(firstTokenMs, idleMs)
 
-const adapters = ({ dataDir, limits }: SettingsShape, client: HttpClient.HttpClient): Adapters => {
+const adapters = ({ dataDir, limits }: SettingsShape, client: EgressClient.EgressClient["Type"]): Adapters => {
   const recorder = Recorder.make(dataDir)
   const live = Array.from(families, ([name, family]) => [
     name,
@@ -59,16 +58,16 @@ const adapters = ({ dataDir, limits }: SettingsShape, client: HttpClient.HttpCli
   }
 }
 
-/** The registry with every adapter, on any HTTP client. */
-export const layerOn: Layer.Layer<ProviderRegistry, never, Settings | HttpClient.HttpClient> = Layer.unwrapEffect(
+/** The registry with every adapter, on any way out. */
+export const layerOn: Layer.Layer<ProviderRegistry, never, Settings | EgressClient.EgressClient> = Layer.unwrapEffect(
   Effect.map(
-    Effect.all([Settings, HttpClient.HttpClient]),
+    Effect.all([Settings, EgressClient.EgressClient]),
     ([settings, client]) => RegistryConfig.layer(adapters(settings, client))
   )
 )
 
-/** The HTTP client that may leave this process for the configured hosts. */
-export const layerClient: Layer.Layer<HttpClient.HttpClient, never, Settings> = Layer.unwrapEffect(
+/** The way out that may leave this process for the configured hosts. */
+export const layerClient: Layer.Layer<EgressClient.EgressClient, never, Settings> = Layer.unwrapEffect(
   Effect.map(Settings, (settings) =>
     EgressClient.layerWith({
       allowLoopback: settings.network.allowLoopback,

@@ -4,10 +4,6 @@
  * Keys are read for each call, stand in the headers alone, and are taken out of whatever a failure says. Interrupting
  * the stream closes the socket in any phase: the connection, the wait for headers, the body.
  */
-import * as HttpClient from "@effect/platform/HttpClient"
-import type { HttpClientError } from "@effect/platform/HttpClientError"
-import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
-import type { HttpClientResponse } from "@effect/platform/HttpClientResponse"
 import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
@@ -15,11 +11,16 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Stream from "effect/Stream"
-import { IncomingMessage } from "node:http"
+import type { IncomingMessage } from "node:http"
 import * as Answer from "./Answer.ts"
 import * as BodyText from "./BodyText.ts"
-import { connectTimeoutCode, idleTimeoutCode, refusedCode } from "./EgressClient.ts"
+import {
+  connectTimeoutCode,
+  type EgressClient,
+  firstByteTimeoutCode,
+  idleTimeoutCode,
+  refusedCode
+} from "./EgressClient.ts"
 import type { Keys, Unsigned, WireFamily } from "./Family.ts"
 import * as KeyGuard from "./KeyGuard.ts"
 import { type Provider, type ProviderRequest, streamOf } from "./Provider.ts"
@@ -38,7 +39,7 @@ const contentType = "application/json"
 const errorBodyWait = Duration.seconds(10)
 
 export interface LiveOptions {
-  readonly client: HttpClient.HttpClient
+  readonly client: EgressClient["Type"]
   /** Until the headers of the answer. */
   readonly firstByteMs: number
   /** After so long without a byte the client closes the connection. */
@@ -49,8 +50,10 @@ export interface LiveOptions {
   readonly recorder: Recorder | undefined
 }
 
+const noKeys: Effect.Effect<Keys> = Effect.succeed(new Map())
+
 const readKeys = (facts: ProviderFacts): Effect.Effect<Keys> =>
-  Effect.map(
+  facts.env.length + facts.optionalEnv.length === 0 ? noKeys : Effect.map(
     Effect.forEach(
       [...facts.env, ...facts.optionalEnv],
       (name) =>
@@ -60,9 +63,11 @@ const readKeys = (facts: ProviderFacts): Effect.Effect<Keys> =>
         )
     ),
     (found) =>
-      new Map(found.flatMap(([name, value]) =>
-        Option.isSome(value) && Redacted.value(value.value) !== "" ? [[name, value.value] as const] : []
-      ))
+      new Map(
+        found.flatMap(([name, value]) =>
+          Option.isSome(value) && Redacted.value(value.value) !== "" ? [[name, value.value] as const] : []
+        )
+      )
   )
 
 const codeOf = (error: unknown): string => {
@@ -71,15 +76,15 @@ const codeOf = (error: unknown): string => {
   return "cause" in error ? codeOf(error.cause) : "unknown"
 }
 
-const messageIn = (error: HttpClientError): string => error.cause instanceof Error ? error.cause.message : error.reason
+const timeouts: ReadonlySet<string> = new Set([connectTimeoutCode, firstByteTimeoutCode, idleTimeoutCode])
 
 const certificate = /^(CERT_|ERR_TLS|UNABLE_TO|SELF_SIGNED|DEPTH_ZERO|HOSTNAME_MISMATCH)/
 
 /** A connection that did not carry the answer to its headers. */
-const connectFault = (error: HttpClientError): Fault => {
+const connectFault = (error: Error): Fault => {
   const code = codeOf(error)
-  if (code === refusedCode) return { kind: "network", retryable: false, detail: messageIn(error) }
-  if (code === connectTimeoutCode || code === idleTimeoutCode) return { kind: "timeout", detail: messageIn(error) }
+  if (code === refusedCode) return { kind: "network", retryable: false, detail: error.message }
+  if (timeouts.has(code)) return { kind: "timeout", detail: error.message }
   return {
     kind: "network",
     detail: `the connection failed (${code})`,
@@ -87,51 +92,17 @@ const connectFault = (error: HttpClientError): Fault => {
   }
 }
 
-const sourceOf = (response: HttpClientResponse): IncomingMessage | undefined =>
-  "source" in response && response.source instanceof IncomingMessage ? response.source : undefined
-
-const socketOf = (response: HttpClientResponse) => sourceOf(response)?.socket
-
-/** What ended the socket of an answer. The platform's error says no more than that the body broke off. */
-const socketError = (error: HttpClientError): unknown =>
-  (error._tag === "ResponseError" ? socketOf(error.response)?.errored : undefined) ?? error
-
 /** Of a connection that broke while it carried the answer. */
 const bodyFault = (code: string, idleMs: number): Fault =>
   code === idleTimeoutCode
     ? { kind: "stalled", detail: `nothing came for ${idleMs} ms` }
     : { kind: "incomplete_stream", detail: `the connection broke before the answer ended (${code})` }
 
-/** The first bytes of a body that is an error, as many as came. */
-const errorBody = (response: HttpClientResponse): Effect.Effect<string> =>
-  Effect.suspend(() => {
-    const parts: Array<Uint8Array> = []
-    let size = 0
-    return response.stream.pipe(
-      Stream.runForEachWhile((part) =>
-        Effect.sync(() => {
-          parts.push(part)
-          size += part.length
-          return size < errorBodyMax
-        })
-      ),
-      Effect.timeoutOption(errorBodyWait),
-      Effect.ignore,
-      Effect.map(() => Buffer.concat(parts).toString("utf8", 0, errorBodyMax))
-    )
-  })
-
-/** A body of any client, read by read; each is saved where the call is recorded. */
-const pulledBody = (response: HttpClientResponse, idleMs: number, take: Take | undefined) =>
-  Effect.map(Stream.toPull(response.stream), (pull) => {
-    const reads = Effect.mapError(pull, Option.map((error) => bodyFault(codeOf(socketError(error)), idleMs)))
-    return Answer.pulled(
-      take === undefined ? reads : reads.pipe(
-        Effect.tap(take.write),
-        Effect.tapError((error) => take.end(Option.isSome(error) ? "broken" : "ended"))
-      )
-    )
-  })
+/** Bytes that were received and not read. */
+const bytesLeft = (source: IncomingMessage): Uint8Array | undefined => {
+  const bytes: unknown = source.read()
+  return bytes instanceof Uint8Array ? bytes : undefined
+}
 
 /** The body as the socket's own callbacks give it. */
 const flowingBody = (source: IncomingMessage, idleMs: number): Answer.Body => ({
@@ -153,7 +124,13 @@ const flowingBody = (source: IncomingMessage, idleMs: number): Answer.Body => ({
         if (!push(bytes)) stop(Effect.void)
       }
       if (source.readableEnded) return ended()
-      if (source.destroyed) return broken()
+      if (source.destroyed) {
+        // what came before it broke still counts
+        for (let rest = bytesLeft(source); rest !== undefined; rest = bytesLeft(source)) {
+          if (!push(rest)) return resume(Effect.void)
+        }
+        return broken()
+      }
       source.on("data", data).on("end", ended).on("error", broken).on("close", broken).resume()
       return Effect.sync(detach)
     }),
@@ -166,23 +143,53 @@ const flowingBody = (source: IncomingMessage, idleMs: number): Answer.Body => ({
   isComplete: () => source.complete
 })
 
+/** The first bytes of a body that is an error, as many as came. */
+const errorBody = (body: Answer.Body): Effect.Effect<string> =>
+  Effect.suspend(() => {
+    const parts: Array<Uint8Array> = []
+    let size = 0
+    return body.read((part) => {
+      parts.push(part)
+      size += part.length
+      return size < errorBodyMax
+    }).pipe(
+      Effect.timeoutOption(errorBodyWait),
+      Effect.ignore,
+      Effect.map(() => Buffer.concat(parts).toString("utf8", 0, errorBodyMax))
+    )
+  })
+
+/** The same body, each read saved before it is read on. */
+const recorded = (body: Answer.Body, take: Take): Answer.Body => {
+  const one = Effect.suspend(() => {
+    const parts: Array<Uint8Array> = []
+    const read = body.read((bytes) => {
+      parts.push(bytes)
+      return false
+    })
+    return Effect.map(read, () => Chunk.unsafeFromArray(parts))
+  })
+  const saved = one.pipe(
+    Effect.tap(take.write),
+    Effect.tapError((error) => take.end(Option.isSome(error) ? "broken" : "ended"))
+  )
+  return { ...Answer.pulled(saved), isComplete: body.isComplete }
+}
+
+/** A header that comes several times, as one text. */
+const headersOf = ({ headers }: IncomingMessage): Readonly<Record<string, string | undefined>> =>
+  Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(", ") : value])
+  )
+
 /** What stands in no header: a key that was copied with a line end or typographic quotes. */
 const unsendable = /[^\t\x20-\x7e\x80-\xff]/
 
 export const make = (family: WireFamily, facts: ProviderFacts, options: LiveOptions): Provider => {
-  const client = HttpClient.withScope(options.client)
-
   const post = ({ body, headers, url }: Unsigned, keys: Readonly<Record<string, string>>) =>
-    client.execute(
-      HttpClientRequest.post(url, { headers: { ...headers, ...keys } }).pipe(
-        HttpClientRequest.bodyUint8Array(typeof body === "string" ? Buffer.from(body) : body, contentType)
-      )
-    ).pipe(
-      Effect.mapError(connectFault),
-      Effect.timeoutFail({
-        duration: Duration.millis(options.firstByteMs),
-        onTimeout: (): Fault => ({ kind: "timeout", detail: `no answer within ${options.firstByteMs} ms` })
-      })
+    Effect.mapError(
+      options.client.post({ url, headers: { ...headers, ...keys }, body, firstByteMs: options.firstByteMs }),
+      connectFault
     )
 
   const open = Effect.fnUntraced(function*(request: ProviderRequest) {
@@ -207,32 +214,28 @@ export const make = (family: WireFamily, facts: ProviderFacts, options: LiveOpti
       return yield* failWith(undefined)({ kind: "authentication", detail })
     }
     const response = yield* Effect.mapError(post(unsigned, auth), failWith(undefined))
-    const requestId = HttpFault.requestIdIn(response.headers)
+    const headers = headersOf(response)
+    const status = response.statusCode ?? 0
+    const requestId = HttpFault.requestIdIn(headers)
     const fail = failWith(requestId)
     const take = options.recorder === undefined
       ? undefined
-      : yield* options.recorder.begin({ facts, model: request.model, response, keys })
-    if (response.status < 200) {
+      : yield* options.recorder.begin({ facts, model: request.model, response: { status, headers }, keys })
+    if (status < 200) {
       // its socket belongs to nobody any more
-      socketOf(response)?.destroy()
-      return yield* fail({
-        kind: "protocol",
-        retryable: false,
-        detail: `it answered HTTP ${response.status}, not a stream`
-      })
+      response.socket.destroy()
+      return yield* fail({ kind: "protocol", retryable: false, detail: `it answered HTTP ${status}, not a stream` })
     }
-    if (response.status > 299) {
-      const body = yield* errorBody(response)
-      if (take !== undefined) yield* Effect.zipRight(take.write(Chunk.of(Buffer.from(body))), take.end("ended"))
+    const body = flowingBody(response, options.idleMs)
+    if (status > 299) {
+      const text = yield* errorBody(body)
+      if (take !== undefined) yield* Effect.zipRight(take.write(Chunk.of(Buffer.from(text))), take.end("ended"))
       const nowMs = yield* Clock.currentTimeMillis
-      return yield* fail(HttpFault.fromAnswer({ status: response.status, headers: response.headers, body }, nowMs))
+      return yield* fail(HttpFault.fromAnswer({ status, headers, body: text }, nowMs))
     }
-    const encoding = Answer.encodingFault(response.headers)
+    const encoding = Answer.encodingFault(headers)
     if (encoding !== undefined) return yield* fail(encoding)
     const callId = yield* Answer.callIds
-    const source = sourceOf(response)
-    // whatever breaks it is told to whoever reads it; with nobody there it must not end the process
-    source?.on("error", () => {})
     return Answer.make({
       decoder: (emit) => {
         const guarded = KeyGuard.make(keys, emit)
@@ -242,9 +245,7 @@ export const make = (family: WireFamily, facts: ProviderFacts, options: LiveOpti
           answeredBy: Answer.answeredBy(guarded)
         })
       },
-      body: take === undefined && source !== undefined
-        ? flowingBody(source, options.idleMs)
-        : yield* pulledBody(response, options.idleMs, take),
+      body: take === undefined ? body : recorded(body, take),
       fail,
       afterFinishMs: options.afterFinishMs,
       accepted: requestId === undefined

@@ -3,9 +3,6 @@
  * stream, and bodies that are too large, too slow or of the wrong kind. Mostly on a client of the test's own, so that
  * time is the test's too; `live-families.test.ts` has the sockets.
  */
-import * as HttpClient from "@effect/platform/HttpClient"
-import { RequestError } from "@effect/platform/HttpClientError"
-import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -17,8 +14,11 @@ import * as LogLevel from "effect/LogLevel"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as Tracer from "effect/Tracer"
+import type { IncomingMessage } from "node:http"
 import { performance } from "node:perf_hooks"
+import { Readable } from "node:stream"
 import { inspect } from "node:util"
+import type { EgressClient } from "../../src/provider/EgressClient.ts"
 import type { WireFamily } from "../../src/provider/Family.ts"
 import * as LiveProvider from "../../src/provider/LiveProvider.ts"
 import type { Provider, ProviderRequest } from "../../src/provider/Provider.ts"
@@ -41,28 +41,34 @@ interface Sent {
   readonly headers: Readonly<Record<string, string>>
 }
 
+/** An answer as a socket would give it. */
+const answered = (response: Response) =>
+  Effect.map(Effect.promise(() => response.arrayBuffer()), (body) =>
+    // what a provider reads of an answer, and no more
+    Object.assign(Readable.from(body.byteLength === 0 ? [] : [Buffer.from(body)]), {
+      statusCode: response.status,
+      headers: Object.fromEntries(response.headers),
+      complete: true,
+      socket: { errored: null, destroy: () => undefined }
+    }) as unknown as IncomingMessage)
+
 /** A client that answers from memory, and what it was sent. */
 const fakeClient = (answer: (index: number) => Response | string) => {
   const sent: Array<Sent> = []
-  const client = HttpClient.make((request, url) =>
-    Effect.suspend(() => {
-      sent.push({ url: url.href, headers: request.headers })
-      const given = answer(sent.length - 1)
-      return typeof given === "string"
-        ? Effect.fail(
-          new RequestError({
-            request,
-            reason: "Transport",
-            cause: Object.assign(new Error(`${given} ${canary}`), { code: given })
-          })
-        )
-        : Effect.succeed(HttpClientResponse.fromWeb(request, given))
-    })
-  )
+  const client: EgressClient["Type"] = {
+    post: ({ headers, url }) =>
+      Effect.suspend(() => {
+        sent.push({ url, headers })
+        const given = answer(sent.length - 1)
+        return typeof given === "string"
+          ? Effect.fail(Object.assign(new Error(`${given} ${canary}`), { code: given }))
+          : answered(given)
+      })
+  }
   return { client, sent }
 }
 
-const providerOn = (client: HttpClient.HttpClient, family: WireFamily = chat.family, setting: object = {}): Provider =>
+const providerOn = (client: EgressClient["Type"], family: WireFamily = chat.family, setting: object = {}): Provider =>
   LiveProvider.make(family, factsOf(family, baseUrl, setting), {
     client,
     firstByteMs: 10_000,

@@ -1,5 +1,4 @@
 /** A live provider on a loopback vendor, as the registry would make it. */
-import * as HttpClient from "@effect/platform/HttpClient"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -70,7 +69,7 @@ export const withProvider = <A, E>(
   limits: Limits = {},
   setting: object = {}
 ): Effect.Effect<A, E> =>
-  Effect.flatMap(HttpClient.HttpClient, (client) =>
+  Effect.flatMap(EgressClient.EgressClient, (client) =>
     use(
       LiveProvider.make(family, factsOf(family, upstream.url, setting), {
         client,

@@ -2,7 +2,6 @@
  * What is saved of a provider's answers, what never is, and that a saved answer plays again: the same events, the same
  * pace, the same failure.
  */
-import * as HttpClient from "@effect/platform/HttpClient"
 import { afterAll, assert, beforeAll, describe, it, vi } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -82,7 +81,7 @@ const recording = <A, E>(
   use: (provider: Provider) => Effect.Effect<A, E>,
   idleMs = 10_000
 ) =>
-  Effect.flatMap(HttpClient.HttpClient, (client) =>
+  Effect.flatMap(EgressClient.EgressClient, (client) =>
     use(
       LiveProvider.make(wire.family, factsOf(wire.family, upstream.url), {
         client,
