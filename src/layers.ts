@@ -3,6 +3,7 @@
  * Each part is its own constant, so that an embedding program swaps one and keeps the rest.
  */
 import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import { type Otlp, Settings, type SettingsShape } from "./config/Settings.ts"
@@ -59,9 +60,12 @@ const exporting = (otlp: Otlp, known: { readonly settings?: SettingsShape } = {}
  */
 export const layerExport = (otlp: Otlp): Layer.Layer<never> => exporting(otlp)
 
-/** The same, if the settings name a collector; else nothing of it is loaded. */
+/** The same, if the settings name a collector; else nothing of it is loaded, and no span is made. */
 export const layerTelemetry: Layer.Layer<never, never, Settings> = Layer.unwrapEffect(
-  Effect.map(Settings, (settings) => settings.otlp === undefined ? Layer.empty : exporting(settings.otlp, { settings }))
+  Effect.map(
+    Settings,
+    (settings) => settings.otlp === undefined ? Layer.setTracerEnabled(false) : exporting(settings.otlp, { settings })
+  )
 )
 
 /** Context from instructions, history and message; no memory, skills, team or attachments yet. */
@@ -97,7 +101,7 @@ const turnSettings = Effect.gen(function*() {
   const content = captureContent
     ? (yield* Redaction.fromSettings({ settings, otlp: settings.otlp })).text
     : undefined
-  return { ...settings, telemetry: { content, logLevel } }
+  return { ...settings, telemetry: { content, logLevel, spans: yield* FiberRef.get(FiberRef.currentTracerEnabled) } }
 })
 
 /** The turn engine on any journal, registry and context builder. */

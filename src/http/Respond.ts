@@ -5,7 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type { Limits } from "../config/Settings.ts"
-import type { Session, Turn } from "../domain/Resources.ts"
+import type { TurnId } from "../domain/Ids.ts"
+import type { Session } from "../domain/Resources.ts"
 import type { Submitted } from "../turn/TurnRuntime.ts"
 import type { BodyLimits } from "./Body.ts"
 import * as LongJson from "./LongJson.ts"
@@ -28,7 +29,7 @@ export const json = (body: unknown, status = 200, location?: string): HttpServer
 
 export const createdSession = (session: Session) => json(session, 201, `/v1/sessions/${session.id}`)
 
-export const locationOf = (turn: Turn): string => `/v1/turns/${turn.id}`
+export const locationOf = (id: TurnId): string => `/v1/turns/${id}`
 
 /** A turn that was started, resumed or retried: 202, or 422 where it was refused before a call. */
 export const submitted = (
@@ -38,7 +39,7 @@ export const submitted = (
 ) =>
   Problem.isRefused(turn)
     ? Problem.refusedTurn(turn, request.url)
-    : LongJson.response(LongJson.turn(journal)(turn), { status: 202, headers: { location: locationOf(turn) } })
+    : LongJson.response(LongJson.turn(journal)(turn), { status: 202, headers: { location: locationOf(turn.id) } })
 
 /**
  * Runs `command` in the server's scope and waits for it: a client that leaves in the middle only stops waiting. (Making

@@ -37,14 +37,16 @@ export const layer = HttpApiBuilder.group(Api, "turns", (handlers) =>
       const idempotencyKey = yield* Query.idempotencyKeyOf(request)
       const body = yield* readSubmit(request)
       const streaming = Query.wantsEventStream(request)
+      const ask = { ...body, sessionId, idempotencyKey }
+      if (!streaming) return submitted(journal, yield* toItsEnd(scope, runtime.submit(ask)), request)
       // before the submit: a turn that nobody could be shown is not journaled
-      if (streaming) yield* streams.open
-      const result = yield* toItsEnd(scope, runtime.submit({ ...body, sessionId, idempotencyKey }))
-      if (!streaming || Problem.isRefused(result.turn)) return submitted(journal, result, request)
-      return yield* Sse.respond(request, (sink) => journal.followInto(result.turn.id, 0, sink), {
+      yield* streams.open
+      const { ended, id } = yield* toItsEnd(scope, runtime.begin(ask))
+      if (ended !== undefined && Problem.isRefused(ended)) return Problem.refusedTurn(ended, request.url)
+      return yield* Sse.respond(request, (sink) => journal.followInto(id, 0, sink), {
         idOf: Sse.turnIdOf,
         streams,
-        headers: { location: locationOf(result.turn) }
+        headers: { location: locationOf(id) }
       })
     })
 

@@ -35,6 +35,8 @@ export interface CallOptions {
   readonly providerId: string
   readonly sessionId: string
   readonly request: ProviderRequest
+  /** Whether anybody is told of spans. */
+  readonly spans: boolean
   /** How content is shown; undefined: not at all. */
   readonly redact: ((text: string) => string) | undefined
   /** When and why the turn was interrupted, if it was. */
@@ -64,7 +66,7 @@ const makeContent = () => {
 }
 
 export const make = (
-  { clock, providerId, redact, request, sessionId, stopped }: CallOptions
+  { clock, providerId, redact, request, sessionId, spans, stopped }: CallOptions
 ): CallTelemetry => {
   const metrics = TurnMetrics.ofCalls(GenAi.providerName(providerId), request.model)
   const content = redact === undefined ? undefined : makeContent()
@@ -90,6 +92,7 @@ export const make = (
 
   const begin = Effect.suspend(() => {
     begun = clock.unsafeCurrentTimeNanos()
+    if (!spans) return Effect.succeed(undefined)
     return Effect.makeSpan(`chat ${request.model}`, {
       kind: "client",
       captureStackTrace: false,
@@ -100,7 +103,7 @@ export const make = (
     })
   })
 
-  const ended = (span: Tracer.Span, exit: Exit.Exit<Finish, ProviderFailure>, heard: Heard): void => {
+  const ended = (span: Tracer.Span | undefined, exit: Exit.Exit<Finish, ProviderFailure>, heard: Heard): void => {
     overBefore = stopped() === undefined
     const errorType = errorTypeOf(exit)
     const usage = heard.reported()?.usage
@@ -109,6 +112,7 @@ export const make = (
     if (errorType === "stalled" || (errorType === "timeout" && first === undefined)) metrics.stalled(errorType)
     if (usage?.inputTokens !== undefined && usage.inputTokens !== null) metrics.inputTokens(usage.inputTokens)
     if (usage?.outputTokens !== undefined && usage.outputTokens !== null) metrics.outputTokens(usage.outputTokens)
+    if (span === undefined) return
     const finish = heard.finish()
     const model = heard.model()
     const attributes = {
@@ -138,7 +142,7 @@ export const make = (
     traced: (run, heard) =>
       Effect.acquireUseRelease(
         begin,
-        (span) => Effect.withParentSpan(run, span),
+        (span) => span === undefined ? run : Effect.withParentSpan(run, span),
         (span, exit) => harmless(() => Effect.sync(() => ended(span, exit, heard)))
       )
   }

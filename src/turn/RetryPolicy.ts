@@ -8,15 +8,15 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { ProviderFailure } from "../domain/TurnError.ts"
 
-export const attemptsMax = 3
+const attemptsMax = 3
 const firstDelay = Duration.millis(250)
 const delayMax = Duration.seconds(10)
-export const retryAfterMaxMs = 60_000
+const retryAfterMaxMs = 60_000
 
 const asksTooLong = (failure: ProviderFailure) => (failure.retryAfterMs ?? 0) > retryAfterMaxMs
 
 /** The failure as it stands when no retry follows: one that asks for a longer wait than we keep says so. */
-export const asFinal = (failure: ProviderFailure): ProviderFailure =>
+const asFinal = (failure: ProviderFailure): ProviderFailure =>
   failure.retryable && asksTooLong(failure)
     ? new ProviderFailure({
       ...failure,
@@ -30,7 +30,7 @@ export const asFinal = (failure: ProviderFailure): ProviderFailure =>
  * `visible`: whether anything the model said in this attempt is journaled. `onRetry` is told of each failure that will
  * be tried again, with the delay, before the wait.
  */
-export const make = (
+const policy = (
   visible: () => boolean,
   onRetry: (failure: ProviderFailure, delay: Duration.Duration) => Effect.Effect<void>
 ) =>
@@ -51,3 +51,19 @@ export const make = (
       error instanceof ProviderFailure ? Effect.as(onRetry(error, delay), delay) : Effect.succeed(delay)
     )
   )
+
+/** The call, and again as the policy says. One that succeeds at once costs nothing of it. */
+export const retrying = <A>(
+  call: Effect.Effect<A, ProviderFailure>,
+  visible: () => boolean,
+  onRetry: (failure: ProviderFailure, delay: Duration.Duration) => Effect.Effect<void>
+): Effect.Effect<A, ProviderFailure> =>
+  Effect.catchAll(call, (first) => {
+    let met: ProviderFailure | undefined = first
+    const again = Effect.suspend(() => {
+      const failed = met
+      met = undefined
+      return failed === undefined ? call : Effect.fail(failed)
+    })
+    return Effect.mapError(Effect.retry(again, policy(visible, onRetry)), asFinal)
+  })

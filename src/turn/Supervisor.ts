@@ -35,6 +35,8 @@ export interface Supervisor {
   readonly register: (job: TurnRun.TurnJob) => Effect.Effect<TurnRun.TurnControl>
   /** The watch of a turn that runs or waits here. */
   readonly control: (turnId: TurnId) => TurnRun.TurnControl | undefined
+  /** Whether it runs or waits here, and its end is not committed. */
+  readonly isRunning: (turnId: TurnId) => Effect.Effect<boolean>
   /** Interrupts the turn's fiber and waits for its terminal event to commit. Nothing to do for a turn not here. */
   readonly stop: (turnId: TurnId, cause: StopCause) => Effect.Effect<void, WriteError>
   /** Turns of a session that run or wait, in line. */
@@ -123,6 +125,13 @@ export const make = (
     },
     register,
     control: (turnId) => entries.get(turnId)?.control,
+    isRunning: (turnId) =>
+      Effect.suspend(() => {
+        const entry = entries.get(turnId)
+        return entry === undefined
+          ? Effect.succeed(false)
+          : Effect.map(Deferred.isDone(entry.control.ended), (done) => !done)
+      }),
     stop: (turnId, cause) =>
       Effect.suspend(() => {
         const entry = entries.get(turnId)

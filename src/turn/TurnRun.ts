@@ -13,6 +13,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
 import type { ContextBuilder, ContextRequest } from "../context/ContextBuilder.ts"
@@ -135,16 +136,16 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
     Effect.tap((built) => {
       contextTokens = built.manifest.total
       log.push({ type: "context.built", data: built.manifest }, built.contents)
-      return Effect.zipRight(
-        Effect.annotateCurrentSpan({
+      Deferred.unsafeDone(control.settled, Exit.void)
+      return telemetry.spans
+        ? Effect.annotateCurrentSpan({
           "turnstream.context.tokens": built.manifest.total,
           "turnstream.context.budget": built.manifest.budget,
           "turnstream.context.messages": built.messages.length
-        }),
-        Deferred.succeed(control.settled, undefined)
-      )
+        })
+        : Effect.void
     }),
-    Effect.withSpan("context.build", { captureStackTrace: false })
+    telemetry.spans ? Effect.withSpan("context.build", { captureStackTrace: false }) : identity
   )
 
   const callOnce = (request: Omit<ProviderRequest, "attempt">) =>
@@ -169,6 +170,7 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
           providerId: provider.id,
           sessionId: job.sessionId,
           request: asked,
+          spans: telemetry.spans,
           redact: telemetry.content,
           stopped: () => control.stopped ?? (cut === undefined ? undefined : { cause: cut.label, atNanos: cut.atNanos })
         })
@@ -200,10 +202,7 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
       contextTokens,
       ...(job.script === undefined ? {} : { script: job.script })
     }
-    return yield* callOnce(request).pipe(
-      Effect.retry(RetryPolicy.make(() => log.state().visible, onRetry)),
-      Effect.mapError(RetryPolicy.asFinal)
-    )
+    return yield* RetryPolicy.retrying(callOnce(request), () => log.state().visible, onRetry)
   })
 
   /** In its slot, and within its limits of time. */
@@ -260,7 +259,7 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
         })
       )
     }),
-    Effect.withParentSpan(job.span),
+    telemetry.spans ? Effect.withParentSpan(job.span) : identity,
     // how a call failed is told where the turn ends, without the vendor's words
     Effect.withUnhandledErrorLogLevel(Option.none())
   )

@@ -89,6 +89,12 @@ export interface Submitted {
   readonly existing: boolean
 }
 
+export interface Begun {
+  readonly id: TurnId
+  /** Undefined while it runs or waits. */
+  readonly ended: Turn | undefined
+}
+
 export class TurnRuntime extends Context.Tag("turnstream/turn/TurnRuntime")<TurnRuntime, {
   readonly createSession: (
     input: NewSessionInput,
@@ -103,6 +109,8 @@ export class TurnRuntime extends Context.Tag("turnstream/turn/TurnRuntime")<Turn
    * refused before a call is a Turn with `status: "failed"` and an error of `refusalTags`.
    */
   readonly submit: (request: SubmitRequest) => Effect.Effect<Submitted, SubmitError>
+  /** The same, for whoever follows its events: the turn is read only where it has ended by then. */
+  readonly begin: (request: SubmitRequest) => Effect.Effect<Begun, SubmitError>
   /** The child continues the parent's partial. Repeating it answers with the same child. */
   readonly resume: (id: TurnId) => Effect.Effect<Submitted, ChildError>
   /** The child answers the same message again. Repeating it answers with the same child. */

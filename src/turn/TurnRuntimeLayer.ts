@@ -97,6 +97,19 @@ const make = Effect.gen(function*() {
     return yield* Effect.flatMap(Effect.flatMap(askOf(request), admitNew), answer)
   })
 
+  const begin: TurnRuntime["Type"]["begin"] = (request) =>
+    Effect.flatMap(
+      Effect.flatMap(askOf(request), admitNew),
+      ({ settled, turnId }) =>
+        Effect.flatMap(Effect.zipRight(settled, supervisor.isRunning(turnId)), (isRunning) =>
+          isRunning
+            ? Effect.succeed({ id: turnId, ended: undefined })
+            : Effect.map(committedTurn(turnId), (turn) => ({
+              id: turnId,
+              ended: turn.status === "running" ? undefined : turn
+            })))
+    )
+
   const child = (id: TurnId, kind: "resumedFrom" | "retryOf", onBusy: Ask.Ask["onBusy"]) =>
     Effect.gen(function*() {
       const parent = yield* journal.turn(id)
@@ -207,6 +220,7 @@ const make = Effect.gen(function*() {
     updateSession: (id, patch) => Effect.suspend(() => journal.updateSession(id, patch, now())),
     deleteSession,
     submit,
+    begin,
     resume: (id) => child(id, "resumedFrom", "reject"),
     retry: (id) => child(id, "retryOf", "reject"),
     cancel,

@@ -18,6 +18,8 @@ export interface TurnLimits {
 }
 
 export interface TurnTelemetrySettings {
+  /** Whether a tracer listens: a span that nobody sees costs as much as a delta. */
+  readonly spans: boolean
   /** How what was sent and said is shown in spans, keys masked; undefined: not at all. */
   readonly content: ((text: string) => string) | undefined
   /** The least that is logged of turns. */

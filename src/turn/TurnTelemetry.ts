@@ -161,7 +161,8 @@ export const notEnded = (state: TurnState, error: WriteError, { clock, settings,
     span.attribute("error.type", error._tag)
     span.end(clock.unsafeCurrentTimeNanos(), GenAi.failed(error._tag, error.message))
     const facts = { turn: state.turnId, session: state.sessionId, outcome: error._tag, reason: error.message }
-    return Effect.withParentSpan(log(settings, LogLevel.Error, "Turn not ended", () => facts), span)
+    const told = log(settings, LogLevel.Error, "Turn not ended", () => facts)
+    return settings.spans ? Effect.withParentSpan(told, span) : told
   })
 
 /** Says how a turn came to its end; `state` holds its terminal event, which is committed. */
@@ -177,5 +178,6 @@ export const ended = (
     for (const [name, value] of Object.entries(attributesOf(state))) span.attribute(name, value)
     span.end(clock.unsafeCurrentTimeNanos(), exitOf(state))
     const message = state.status === "completed" ? "Turn completed" : "Turn failed"
-    return Effect.withParentSpan(log(settings, levelOf(state.error), message, () => lineOf(state)), span)
+    const told = log(settings, levelOf(state.error), message, () => lineOf(state))
+    return settings.spans ? Effect.withParentSpan(told, span) : told
   })

@@ -17,6 +17,7 @@ import * as Tracer from "effect/Tracer"
 import type { IncomingMessage } from "node:http"
 import { performance } from "node:perf_hooks"
 import { Readable } from "node:stream"
+import type { ReadableStream as WebStream } from "node:stream/web"
 import { inspect } from "node:util"
 import type { EgressClient } from "../../src/provider/EgressClient.ts"
 import type { WireFamily } from "../../src/provider/Family.ts"
@@ -41,16 +42,23 @@ interface Sent {
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** An answer as a socket would give it. */
-const answered = (response: Response) =>
-  Effect.map(Effect.promise(() => response.arrayBuffer()), (body) =>
-    // what a provider reads of an answer, and no more
-    Object.assign(Readable.from(body.byteLength === 0 ? [] : [Buffer.from(body)]), {
-      statusCode: response.status,
-      headers: Object.fromEntries(response.headers),
-      complete: true,
-      socket: { errored: null, destroy: () => undefined }
-    }) as unknown as IncomingMessage)
+/** An answer as a socket would give it; let go with the scope. */
+const answered = ({ body, headers, status }: Response) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const source = body === null ? Readable.from([]) : Readable.fromWeb(body as WebStream<Uint8Array>)
+      source.on("error", () => {})
+      const socket = { errored: null, destroy: () => undefined }
+      // what a provider reads of an answer, and no more
+      return Object.assign(source, {
+        statusCode: status,
+        headers: Object.fromEntries(headers),
+        complete: false,
+        socket
+      }) as unknown as IncomingMessage
+    }),
+    (source) => Effect.sync(() => source.destroy())
+  )
 
 /** A client that answers from memory, and what it was sent. */
 const fakeClient = (answer: (index: number) => Response | string) => {
