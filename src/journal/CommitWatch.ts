@@ -37,7 +37,8 @@ export interface CommitWatch {
   readonly queued: (depth: number) => void
   /** A transaction takes all that waited. */
   readonly taken: (writes: number) => void
-  readonly committed: (committed: Committed) => Effect.Effect<void>
+  /** Undefined where there is nothing to tell but numbers. */
+  readonly committed: (committed: Committed) => Effect.Effect<void> | undefined
   /** Storage itself refused a transaction. */
   readonly refused: (fault: Storage.StorageFault) => Effect.Effect<void>
   /** Another process owns the database. */
@@ -62,7 +63,8 @@ const trace = ({ begun, ended, events, spans, writes }: Committed) =>
     span.end(ended, Exit.void)
   })
 
-export const make = (): CommitWatch => {
+/** `traced`: whether spans are made. */
+export const make = (traced: boolean): CommitWatch => {
   let trouble: JournalFailure | undefined
 
   /** Said once when storage takes writes again, as when it began to refuse them. */
@@ -78,16 +80,16 @@ export const make = (): CommitWatch => {
       if (writes > 0) JournalMetrics.commitWrites(writes)
       JournalMetrics.queueDepth(0)
     },
-    committed: (committed) =>
-      harmless(() => {
-        const { begun, ended, events, isTold, isWritten } = committed
-        JournalMetrics.commitDuration(Number(ended - begun) / 1e9)
-        JournalMetrics.commitEvents(events)
-        return Effect.zipRight(
-          isWritten ? recovered : Effect.void,
-          isTold || ended - begun >= slowNanos ? trace(committed) : Effect.void
-        )
-      }),
+    committed: (committed) => {
+      const { begun, ended, events, isTold, isWritten } = committed
+      JournalMetrics.commitDuration(Number(ended - begun) / 1e9)
+      JournalMetrics.commitEvents(events)
+      const isTraced = traced && (isTold || ended - begun >= slowNanos)
+      const recovers = isWritten && trouble !== undefined
+      return isTraced || recovers
+        ? harmless(() => Effect.zipRight(recovers ? recovered : Effect.void, isTraced ? trace(committed) : Effect.void))
+        : undefined
+    },
     refused: (fault) =>
       harmless(() => {
         JournalMetrics.failures({ code: Storage.codeLabel(fault) })(1)

@@ -1,8 +1,9 @@
 /**
- * The one writer of a database: a bounded queue and a fiber that commits what is waiting as one transaction.
+ * The one writer of a database: a bounded queue that is committed as one transaction.
  *
  * - Group commit: what arrived since the last commit is the next one. The driver blocks the event loop while it commits,
- *   so the fiber lets one turn of the loop pass first: the appends of that tick share one fsync.
+ *   so one turn of the loop passes first: the appends of that tick share one fsync. A fiber is there for what has to wait
+ *   (a lock), to read or to be told; nothing else is committed meanwhile.
  * - A transaction is one synchronous step: BEGIN IMMEDIATE, the owner's epoch, the work, COMMIT. Nothing of this process
  *   comes in between, and no effect is needed for a delta. (The client's `withTransaction` begins deferred, and its failed
  *   COMMIT is a defect.)
@@ -21,6 +22,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
@@ -28,7 +30,7 @@ import type { TurnId } from "../domain/Ids.ts"
 import { Fenced, JournalFailure } from "../domain/TurnError.ts"
 import * as TurnEvent from "../domain/TurnEvent.ts"
 import * as CommitWatch from "./CommitWatch.ts"
-import { tick } from "./EventLoop.ts"
+import { afterTurn } from "./EventLoop.ts"
 import type { Append, AppendSource, WriteError } from "./Journal.ts"
 import * as Statements from "./Statements.ts"
 import * as Storage from "./Storage.ts"
@@ -196,12 +198,11 @@ export const make = <Known>(options: Options<Known>): Effect.Effect<Writer, neve
     const clock = yield* Effect.clock
     const db = yield* Statements.of(options.sql)
     const fenced = yield* Deferred.make<Fenced>()
-    const ready = Effect.unsafeMakeLatch(false)
     const room = Effect.unsafeMakeLatch(true)
     let pending: Array<Entry | Enlisted> = []
     let upkeep: Array<Upkeep> = []
     let closed = false
-    const watch = CommitWatch.make()
+    const watch = CommitWatch.make(yield* FiberRef.get(FiberRef.currentTracerEnabled))
     const checkEpoch = (): void => {
       const epoch = options.readEpoch(db)
       if (epoch !== options.epoch) throw new Fenced({ ownerEpoch: epoch })
@@ -328,11 +329,12 @@ export const make = <Known>(options: Options<Known>): Effect.Effect<Writer, neve
       return Effect.void
     }
 
+    /** Tells everybody; answers with what is left to be told. */
     const finish = (
       group: ReadonlyArray<Entry>,
       { events, settled }: Committed,
       begun: bigint
-    ): Effect.Effect<void> => {
+    ): Effect.Effect<void> | undefined => {
       for (const { publish } of settled) publish()
       for (const { complete } of settled) complete()
       return watch.committed({
@@ -346,24 +348,25 @@ export const make = <Known>(options: Options<Known>): Effect.Effect<Writer, neve
       })
     }
 
-    /** The common case is one step, without an effect; what has to wait or to read goes on as one. */
-    const commitGroup = (group: ReadonlyArray<Entry>): Effect.Effect<void> =>
-      Effect.suspend(() => {
-        const begun = clock.unsafeCurrentTimeNanos()
-        const goOn = (met: Failed | undefined) =>
-          Effect.matchCauseEffect(attempt(group, met), {
-            onFailure: (cause) => refused(group, cause),
-            onSuccess: (committed) => finish(group, committed, begun)
-          })
-        if (options.look(group.flatMap(appendOf)) !== undefined) return goOn(undefined)
-        let committed: Committed
-        try {
-          committed = transact(group, undefined)
-        } catch (error) {
-          return isFailed(error) ? goOn(error) : refused(group, Cause.die(error))
-        }
-        return finish(group, committed, begun)
-      })
+    /** The common case is one step, and nothing is left to do; what has to wait, to read or to tell goes on as an effect. */
+    const commitNow = (group: ReadonlyArray<Entry>): Effect.Effect<void> | undefined => {
+      const begun = clock.unsafeCurrentTimeNanos()
+      const goOn = (met: Failed | undefined) =>
+        Effect.matchCauseEffect(attempt(group, met), {
+          onFailure: (cause) => refused(group, cause),
+          onSuccess: (committed) => finish(group, committed, begun) ?? Effect.void
+        })
+      if (options.look(group.flatMap(appendOf)) !== undefined) return goOn(undefined)
+      let committed: Committed
+      try {
+        committed = transact(group, undefined)
+      } catch (error) {
+        return isFailed(error) ? goOn(error) : refused(group, Cause.die(error))
+      }
+      return finish(group, committed, begun)
+    }
+
+    const commitGroup = (group: ReadonlyArray<Entry>) => Effect.suspend(() => commitNow(group) ?? Effect.void)
 
     const keepUp = ({ fail, operation, run }: Upkeep) =>
       Effect.scoped(Effect.flatMap(Effect.mapError(options.sql.reserve, Storage.faultOf), run)).pipe(
@@ -376,16 +379,40 @@ export const make = <Known>(options: Options<Known>): Effect.Effect<Writer, neve
         )
       )
 
-    const drain = Effect.uninterruptible(Effect.suspend(() => {
+    /** Commits what is waiting; answers with what is left to do. */
+    const drainNow = (): Effect.Effect<void> | undefined => {
       const group = pending.flatMap(taken)
-      watch.taken(group.length)
       const jobs = upkeep
+      watch.taken(group.length)
       pending = []
       upkeep = []
-      ready.unsafeClose()
       room.unsafeOpen()
-      const commit = group.length === 0 ? Effect.void : commitGroup(group)
-      return jobs.length === 0 ? commit : Effect.zipRight(commit, Effect.forEach(jobs, keepUp, { discard: true }))
+      const rest = group.length === 0 ? undefined : commitNow(group)
+      return jobs.length === 0
+        ? rest
+        : Effect.zipRight(rest ?? Effect.void, Effect.forEach(jobs, keepUp, { discard: true }))
+    }
+
+    /** What the fiber has to do before anything else is committed. */
+    let left: Effect.Effect<void> | undefined
+    const some = Effect.unsafeMakeLatch(false)
+    let callOff: (() => void) | undefined
+
+    const schedule = (): void => {
+      if (callOff !== undefined || left !== undefined) return
+      callOff = afterTurn(() => {
+        callOff = undefined
+        left = drainNow()
+        if (left !== undefined) some.unsafeOpen()
+      })
+    }
+
+    const workOff = Effect.uninterruptible(Effect.suspend(() => {
+      some.unsafeClose()
+      return Effect.map(left ?? Effect.void, () => {
+        left = undefined
+        if (pending.length + upkeep.length > 0) schedule()
+      })
     }))
 
     const enqueue = (operation: string, entries: ReadonlyArray<Entry>): Effect.Effect<void, WriteError> =>
@@ -397,7 +424,7 @@ export const make = <Known>(options: Options<Known>): Effect.Effect<Writer, neve
         }
         pending.push(...entries)
         watch.queued(pending.length)
-        ready.unsafeOpen()
+        schedule()
         return Effect.void
       })
 
@@ -405,10 +432,11 @@ export const make = <Known>(options: Options<Known>): Effect.Effect<Writer, neve
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
         closed = true
-        return drain
+        callOff?.()
+        return Effect.zipRight(left ?? Effect.void, Effect.suspend(() => drainNow() ?? Effect.void))
       })
     )
-    yield* Effect.forkScoped(Effect.forever(Effect.zipRight(Effect.zipRight(ready.await, tick), drain)))
+    yield* Effect.forkScoped(Effect.forever(Effect.zipRight(some.await, workOff)))
 
     return {
       maintain: <A>(operation: string, run: (connection: Connection) => Effect.Effect<A, Storage.StorageFault>) =>
@@ -427,7 +455,7 @@ export const make = <Known>(options: Options<Known>): Effect.Effect<Writer, neve
               ),
             fail: (cause) => Deferred.failCause(done, cause)
           })
-          ready.unsafeOpen()
+          schedule()
           return Deferred.await(done)
         }),
       fenced: Deferred.await(fenced),
@@ -439,7 +467,7 @@ export const make = <Known>(options: Options<Known>): Effect.Effect<Writer, neve
         }
         pending.push({ _tag: "Enlisted", source })
         watch.queued(pending.length)
-        ready.unsafeOpen()
+        schedule()
       },
       append: (append) =>
         Effect.flatMap(currentSpan, (span) => {

@@ -34,9 +34,6 @@ const statements = [
   "CREATE UNIQUE INDEX batches_one_end ON batches (turn_id) WHERE terminal = 1",
   "CREATE INDEX batches_session ON batches (session_id, pos)",
 
-  // The few that run are found by the other index of them too, and put in order.
-  "DROP INDEX turns_running_all",
-
   `CREATE TRIGGER batches_rules BEFORE INSERT ON batches BEGIN
     SELECT CASE
       WHEN NEW.epoch IS NOT (SELECT epoch FROM owner WHERE id = 1) THEN RAISE(ABORT, 'fenced')
