@@ -170,6 +170,7 @@ export const spentRows = rows(
   Schema.Struct({ session: nullable(Schema.Int), day: nullable(Schema.Int), databaseBytes: Schema.Int })
 )
 export const commitRows = rows(Schema.Struct({ firstSeq: Schema.Int, lastSeq: Schema.Int, chars: Schema.Int }))
+export const sessionIdRows = rows(Schema.Struct({ id: SessionId }))
 export const idRows = rows(Schema.Struct({ id: TurnId }))
 export const countRows = rows(Schema.Struct({ n: Schema.Int }))
 export const contentRows = rows(Schema.Struct({ hash: Schema.String, content: Schema.String }))
