@@ -158,6 +158,12 @@ const hot: { readonly [operation: string]: Effect.Effect<unknown, unknown, Journ
     (journal) => journal.updateSession(sessionId("s"), { title: "x" }, at)
   ),
   "usage of a turn": Effect.flatMap(Journal, (journal) => journal.usage({ by: ["turn"], where: { turn: "t1" } })),
+  "usage of a session": Effect.flatMap(Journal, (journal) => journal.usage({ by: [], where: { session: "s" } })),
+  "usage of a session, by itself and by turn": Effect.flatMap(Journal, (journal) =>
+    Effect.zipRight(
+      journal.usage({ by: ["session"], where: { session: "s" } }),
+      journal.usage({ by: ["turn"], where: { session: "s", turn: "t1" } })
+    )),
   "what a session and a day spent": Effect.flatMap(
     Journal,
     (journal) => journal.spent({ session: sessionId("s"), fullest: false, day: "2026-01-02" })
@@ -192,17 +198,14 @@ const cold: {
   "a report of the whole ledger": {
     why: "a sum over everything reads everything",
     run: Effect.flatMap(Journal, (journal) => journal.usage({ by: ["day", "model"] }))
-  },
-  "a report of one session": {
-    why:
-      "one more index would be written with every attempt, for a report; budgets read `spending`, which is kept for them",
-    run: Effect.flatMap(Journal, (journal) => journal.usage({ by: [], where: { session: "s" } }))
   }
 }
 
 /** What may sort, because it sorts no more than a few rows that it found by an index. */
 const sorting: { readonly [operation: string]: string } = {
-  "usage of a turn": "the attempts of one turn, told apart for a count"
+  "usage of a turn": "the attempts of one turn, told apart for a count",
+  "usage of a session": "the attempts of one session, told apart for a count",
+  "usage of a session, by itself and by turn": "the attempts of one session"
 }
 
 /** Rows of a statement's own, and an index of the running turns alone, are no table that grows. */
