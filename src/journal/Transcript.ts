@@ -107,3 +107,15 @@ export const encode = (
       Stream.concat(Stream.make("]}"))
     )
   })
+
+/** As UTF-8; no string holds it all. */
+export const bytesOf = ({ messages, session, v }: Pieced): Uint8Array => {
+  const pieces = [Buffer.from(`{"v":${v},"session":${JSON.stringify(session)},"messages":[`)]
+  let comma = ""
+  for (const message of messages) {
+    pieces.push(Buffer.from(comma + JSON.stringify(message)))
+    comma = ","
+  }
+  pieces.push(Buffer.from("]}"))
+  return Buffer.concat(pieces)
+}
