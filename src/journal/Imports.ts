@@ -1,7 +1,7 @@
 /** An import in pieces: so many messages of it as one transaction holds without anybody noticing. */
 import type { ImportedMessage } from "./Journal.ts"
 
-/** Rows, and characters of text, of one transaction: 3 ms each on the machine of `docs/performance.md`. */
+/** Rows, and characters of text, of one transaction: some milliseconds. */
 const rowsMax = 512
 const charsMax = 262_144
 

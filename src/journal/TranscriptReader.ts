@@ -40,11 +40,6 @@ type Path = ReadonlyArray<string | number>
 /** Text of valid UTF-8. Throws. */
 const textOf = (bytes: Uint8Array): string => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes)
 
-const within = (index: number, { path, ...fault }: SchemaFault): SchemaFault => {
-  const inner = path === "" || path.startsWith("[") ? path : `.${path}`
-  return { ...fault, path: pathText([`messages[${index}]${inner}`]) }
-}
-
 const valuesIn = function*(pieces: ReadonlyArray<Buffer>): Generator<Transcript.Message> {
   for (const piece of pieces) {
     // checked when it came
@@ -80,7 +75,7 @@ export const make = (depthMax: number): TranscriptReader => {
     for (const [index, value] of values.entries()) {
       const decoded = decodeMessage(value)
       if (Either.isRight(decoded)) continue
-      misfit = within(count + index, schemaFault(decoded.left))
+      misfit = schemaFault(decoded.left, ["messages", count + index])
       return
     }
   }
