@@ -84,7 +84,10 @@ const readChunks = (
       return resume(Effect.fail(tooLarge()))
     }
     source.on("data", onData).on("end", onEnd).on("error", onError).on("close", onError)
-    return Effect.sync(detach)
+    return Effect.sync(() => {
+      detach()
+      source.resume()
+    })
   })
 
 const readBytes = (source: IncomingMessage, limits: BodyLimits): Effect.Effect<Buffer, BodyError> =>
