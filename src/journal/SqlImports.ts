@@ -182,8 +182,6 @@ export const make = ({ scope, submit }: Options) => {
   return { create, sweep }
 }
 
-export type SqlImports = ReturnType<typeof make>
-
 /** Sessions that were never shown. */
 export const unfinished = (sql: SqlClient.SqlClient) =>
   Effect.map(

@@ -24,6 +24,7 @@ import {
   createSession,
   cutting,
   delta,
+  imported,
   messageId,
   sessionId,
   turnId
@@ -98,6 +99,9 @@ const filled = Effect.gen(function*() {
   yield* admit("runs", "running")
   yield* append("runs", "running", 2, [built, attempt(), delta("x")])
 })
+
+const imports = (id: string) =>
+  ({ id: sessionId(id), title: undefined, provider: undefined, model: undefined, system: undefined, at }) as const
 
 /** What happens for each turn, for each reader of one, and at each start. */
 const hot: { readonly [operation: string]: Effect.Effect<unknown, unknown, Journal> } = {
@@ -183,6 +187,19 @@ const hot: { readonly [operation: string]: Effect.Effect<unknown, unknown, Journ
       { id: sessionId("again"), title: undefined, provider: undefined, model: undefined, system: undefined, at },
       [{ id: messageId("again-m"), role: "user", parts: [{ type: "text", text: "hello" }] }]
     )),
+  "an import in pieces": Effect.flatMap(
+    Journal,
+    (journal) => journal.createSession(imports("pieces"), imported("pieces", 2_000))
+  ),
+  "an import that is given up": Effect.gen(function*() {
+    const journal = yield* Journal
+    const broken = imported("broken", 2_000, (n) => {
+      if (n === 1_500) throw new Error("no more of it")
+    })
+    yield* Effect.exit(journal.createSession(imports("broken"), broken))
+    // it is removed in the background: these come after
+    for (let n = 0; n < 10; n++) yield* createSession(`after-${n}`)
+  }),
   "folding": Effect.flatMap(Journal, (journal) => journal.foldTurns("2027-01-01T00:00:00.000Z", at, 1)),
   "a folded turn": Effect.flatMap(
     Journal,
@@ -208,8 +225,8 @@ const sorting: { readonly [operation: string]: string } = {
   "usage of a session, by itself and by turn": "the attempts of one session"
 }
 
-/** Rows of a statement's own, and an index of the running turns alone, are no table that grows. */
-const scans = /^SCAN (?!CONSTANT ROW|pragma_|\d+-ROW VALUES)(?!.*USING (COVERING )?INDEX turns_running)/
+/** Rows of a statement's own, SQLite's row a table, and an index of the running turns alone, are no table that grows. */
+const scans = /^SCAN (?!CONSTANT ROW|pragma_|sqlite_sequence|\d+-ROW VALUES)(?!.*USING (COVERING )?INDEX turns_running)/
 const sorts = /USE TEMP B-TREE/
 
 const planned = /^(SELECT|INSERT|UPDATE|DELETE|WITH)\b/i
