@@ -6,7 +6,8 @@
  * others then, so that whoever pages through sessions meets it. What never gets that far is removed, at once where this
  * process lives, else at the next start; also in pieces.
  *
- * Each piece is written once, however often its transaction runs: where its first message is, it is.
+ * Each piece is written once, however often its transaction runs: where its first message is, it is. So an id is for one
+ * attempt; what is given up under it may be under removal.
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
