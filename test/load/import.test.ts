@@ -69,6 +69,8 @@ describe("a large import", () => {
         const { body: session, status } = yield* post(url, body)
         assert.strictEqual(status, 201)
         const peak = peakMb(child.pid)
+        // those after the last hold: the answer overtakes them
+        yield* follower.atLeast(follower.seen.length + 20)
         const during = follower.seen.slice(from - 1).map(madeAt)
         const gaps = during.slice(1).map((at, index) => at - (during[index] ?? at))
         const gap = Math.max(...gaps)
