@@ -10,7 +10,7 @@ import { figures, needsProc, peakMb, resetPeak, titled } from "./load.ts"
 const bytesMax = 67_108_864
 
 /**
- * Milliseconds between two events of a turn that says something every 5. Measured: 40 at most; with one parse and one
+ * Milliseconds between two events of a turn that says something every 5. Measured: 40 to 70; with one parse and one
  * transaction it was 2,400.
  */
 const gapMax = 600
