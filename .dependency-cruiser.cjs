@@ -13,7 +13,9 @@ const contracts = [
   "context/ContextBuilder",
   "journal/Journal",
   "journal/Database",
+  "journal/EventLoop",
   "journal/Transcript",
+  "journal/TranscriptReader",
   "journal/UsageReport",
   "journal/Verification",
   "telemetry/Prometheus"

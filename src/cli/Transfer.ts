@@ -1,15 +1,16 @@
 /** `export` and `import`: a session to a file and back, by way of its transcript. */
 import type { PlatformError } from "@effect/platform/Error"
 import { FileSystem } from "@effect/platform/FileSystem"
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
+import * as Either from "effect/Either"
 import * as Stream from "effect/Stream"
-import { pathText, type SchemaFault, schemaFault } from "../config/SchemaFault.ts"
+import type { SchemaFault } from "../config/SchemaFault.ts"
 import type { SessionId } from "../domain/Ids.ts"
 import { InvalidRequest } from "../domain/RequestError.ts"
-import { malformedPath, mayBeMalformed } from "../domain/Unicode.ts"
 import { Journal } from "../journal/Journal.ts"
 import * as Transcript from "../journal/Transcript.ts"
+import * as TranscriptReader from "../journal/TranscriptReader.ts"
 import { Output } from "./Output.ts"
 import { TurnClient } from "./TurnClient.ts"
 
@@ -40,8 +41,6 @@ export const exportSession = Effect.fn("Cli.export")(function*(id: SessionId, fi
   return yield* out.note(`Session ${id} is in ${file}.`)
 })
 
-const decode = Schema.decodeUnknown(Transcript.Transcript, { onExcessProperty: "error", exact: true })
-
 const faultText = (fault: SchemaFault): string => {
   const reason = fault.kind === "missing"
     ? "is missing"
@@ -51,34 +50,40 @@ const faultText = (fault: SchemaFault): string => {
   return fault.path === "" ? reason : `${fault.path}: ${reason}`
 }
 
-/** The whole file at once; unknown fields are refused, so that nothing is lost in silence. */
-const parse = (source: string, text: string): Effect.Effect<Transcript.Transcript, InvalidRequest> => {
-  const invalid = (reason: string) => new InvalidRequest({ path: source, reason })
-  return Effect.try({
-    try: (): unknown => JSON.parse(text),
-    catch: () => invalid("is not valid JSON. Name a file that `turnstream export` wrote.")
-  }).pipe(
-    Effect.filterOrFail(
-      (json) => !mayBeMalformed(text) || malformedPath(json) === undefined,
-      (json) => invalid(`${pathText(malformedPath(json) ?? [])}: is not well-formed Unicode`)
-    ),
-    Effect.flatMap((json) =>
-      Effect.mapError(decode(json), (error) => invalid(`is not a transcript: ${faultText(schemaFault(error))}`))
-    )
-  )
+/** As deep as a server takes by default; a transcript has five levels. */
+const depthMax = 32
+
+const wordsOf = (fault: TranscriptReader.Fault): string => {
+  switch (fault.kind) {
+    case "depth":
+      return `JSON is nested deeper than ${depthMax}. Name a file that \`turnstream export\` wrote.`
+    case "rest":
+      return `has more than ${TranscriptReader.restBytesMax} bytes beside its messages. Name a file that \`turnstream export\` wrote.`
+    case "syntax":
+      return "is not valid JSON. Name a file that `turnstream export` wrote."
+    case "unicode":
+      return `${fault.path}: is not well-formed Unicode`
+    case "schema":
+      return `is not a transcript: ${faultText(fault.fault)}`
+  }
 }
 
+/** Checked to its end before anything is done with it; unknown fields are refused, so that nothing is lost in silence. */
 export const readTranscript = Effect.fn("Cli.readTranscript")(function*(file: string) {
   const fs = yield* FileSystem
   const { size } = yield* Effect.mapError(fs.stat(file), refused(file))
   if (size > fileBytesMax) {
     return yield* new InvalidRequest({ path: file, reason: `is larger than ${fileBytesMax} bytes. Split it.` })
   }
-  const text = yield* Effect.mapError(fs.readFileString(file), refused(file))
-  return yield* parse(file, text)
+  const reader = TranscriptReader.make(depthMax)
+  yield* fs.stream(file).pipe(
+    Stream.runForEachChunk((chunk) => Effect.sync(() => Chunk.forEach(chunk, reader.write))),
+    Effect.mapError(refused(file))
+  )
+  return yield* Either.mapLeft(reader.end(), (fault) => new InvalidRequest({ path: file, reason: wordsOf(fault) }))
 })
 
-export const importSession = Effect.fn("Cli.import")(function*(transcript: Transcript.Transcript) {
+export const importSession = Effect.fn("Cli.import")(function*(transcript: Transcript.Pieced) {
   const out = yield* Output
   const client = yield* TurnClient
   const session = yield* client.importSession(transcript)

@@ -10,7 +10,7 @@ import type { SessionId, TurnId } from "../domain/Ids.ts"
 import type { Gone } from "../domain/RequestError.ts"
 import type { Session, Turn } from "../domain/Resources.ts"
 import type { FollowEnded, JournaledEvent, Vacuumed } from "../journal/Journal.ts"
-import type { Transcript } from "../journal/Transcript.ts"
+import type { Pieced } from "../journal/Transcript.ts"
 import type { CommandError, SubmitBody, SubmitError } from "../turn/TurnRuntime.ts"
 
 /** The server answered, and said no. `code` is the error's tag there. */
@@ -41,7 +41,7 @@ export type ClientError = SubmitError | CommandError | FollowEnded | Gone | Serv
 export class TurnClient extends Context.Tag("turnstream/cli/TurnClient")<TurnClient, {
   readonly createSession: Effect.Effect<Session, ClientError>
   readonly session: (id: SessionId) => Effect.Effect<Session, ClientError>
-  readonly importSession: (transcript: Transcript) => Effect.Effect<Session, ClientError>
+  readonly importSession: (transcript: Pieced) => Effect.Effect<Session, ClientError>
   /** A turn refused before a call is a Turn that failed, not an error. */
   readonly submit: (id: SessionId, body: SubmitBody) => Effect.Effect<Turn, ClientError>
   /** Every event of the turn from the first, live, to the terminal one. */

@@ -21,6 +21,7 @@ import type { InvalidRequest } from "../domain/RequestError.ts"
 import { Session, Turn } from "../domain/Resources.ts"
 import { type EventType, eventTypes, isTerminalType } from "../domain/TurnEvent.ts"
 import type { JournaledEvent } from "../journal/Journal.ts"
+import * as Transcript from "../journal/Transcript.ts"
 import { accepted, connect, reasonOf } from "./ServerHttp.ts"
 import { ServerRefused, type ServerUnreachable, TurnClient } from "./TurnClient.ts"
 
@@ -144,7 +145,15 @@ const make = Effect.fn("TurnClientHttp.make")(function*(address: string) {
   return TurnClient.of({
     createSession: Effect.flatMap(ask(post("/v1/sessions", {})), read(decodeSession)),
     session: (id) => Effect.flatMap(ask(HttpClientRequest.get(`/v1/sessions/${id}`)), read(decodeSession)),
-    importSession: (transcript) => Effect.flatMap(ask(post("/v1/sessions/import", transcript)), read(decodeSession)),
+    importSession: (transcript) =>
+      Effect.flatMap(
+        ask(HttpClientRequest.bodyUint8Array(
+          HttpClientRequest.post("/v1/sessions/import"),
+          Transcript.bytesOf(transcript),
+          "application/json"
+        )),
+        read(decodeSession)
+      ),
     submit: (id, body) => Effect.flatMap(send(post(`/v1/sessions/${id}/turns`, body)), submitted),
     follow,
     vacuum: Effect.flatMap(ask(HttpClientRequest.post("/v1/maintenance/vacuum")), read(decodeVacuumed)),

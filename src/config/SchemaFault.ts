@@ -120,8 +120,9 @@ const mostSpecific = (complaints: ReadonlyArray<Complaint>): Complaint | undefin
   return (unexpected.length > 0 ? unexpected : deepest).toSorted((a, b) => count(a) - count(b))[0]
 }
 
-export const schemaFault = ({ issue }: ParseResult.ParseError): SchemaFault => {
-  const complaints = complaintsOf(issue)
+/** `within`: where the value stands in the whole. */
+export const schemaFault = ({ issue }: ParseResult.ParseError, within: Path = []): SchemaFault => {
+  const complaints = complaintsOf(issue, within)
   const chosen = mostSpecific(complaints)
   const path = pathText(chosen?.path ?? [])
   if (chosen !== undefined && chosen.kind !== "value") return { kind: chosen.kind, path }

@@ -9,11 +9,15 @@
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type { IncomingMessage } from "node:http"
 import { pathText, type SchemaFault, schemaFault } from "../config/SchemaFault.ts"
 import { InvalidRequest } from "../domain/RequestError.ts"
 import { malformedPath, mayBeMalformed } from "../domain/Unicode.ts"
+import * as EventLoop from "../journal/EventLoop.ts"
+import type { Pieced } from "../journal/Transcript.ts"
+import * as TranscriptReader from "../journal/TranscriptReader.ts"
 import { PayloadTooLarge, UnsupportedMediaType } from "./HttpError.ts"
 
 export interface BodyLimits {
@@ -44,23 +48,35 @@ const mediaFault = (request: HttpServerRequest): UnsupportedMediaType | undefine
   return undefined
 }
 
-const readBytes = (source: IncomingMessage, limits: BodyLimits): Effect.Effect<Buffer, BodyError> =>
-  Effect.async<Buffer, BodyError>((resume) => {
+/** Gives each chunk to `take`. `paced`: one a turn of the event loop, for whoever does something with it at once. */
+const readChunks = (
+  source: IncomingMessage,
+  limits: BodyLimits,
+  take: (chunk: Buffer) => void,
+  { paced }: { readonly paced: boolean }
+): Effect.Effect<void, BodyError> =>
+  Effect.async<void, BodyError>((resume) => {
     const tooLarge = () => new PayloadTooLarge({ limit: limits.bytes, setting: limits.setting })
-    const chunks: Array<Buffer> = []
     let size = 0
-    const detach = () => source.off("data", onData).off("end", onEnd).off("error", onError).off("close", onError)
-    const finish = (result: Effect.Effect<Buffer, BodyError>) => {
+    let cancelTick = () => {}
+    const detach = () => {
+      cancelTick()
+      source.off("data", onData).off("end", onEnd).off("error", onError).off("close", onError)
+    }
+    const finish = (result: Effect.Effect<void, BodyError>) => {
       detach()
       source.resume()
       resume(result)
     }
     const onData = (chunk: Buffer) => {
       size += chunk.length
-      if (size > limits.bytes) finish(Effect.fail(tooLarge()))
-      else chunks.push(chunk)
+      if (size > limits.bytes) return finish(Effect.fail(tooLarge()))
+      take(chunk)
+      if (!paced) return
+      source.pause()
+      cancelTick = EventLoop.onTick(() => source.resume())
     }
-    const onEnd = () => finish(Effect.succeed(Buffer.concat(chunks, size)))
+    const onEnd = () => finish(Effect.void)
     const onError = () =>
       finish(Effect.fail(new InvalidRequest({ path: "", reason: "the body ended early; send it again" })))
     if (Number(source.headers["content-length"] ?? 0) > limits.bytes) {
@@ -68,7 +84,17 @@ const readBytes = (source: IncomingMessage, limits: BodyLimits): Effect.Effect<B
       return resume(Effect.fail(tooLarge()))
     }
     source.on("data", onData).on("end", onEnd).on("error", onError).on("close", onError)
-    return Effect.sync(detach)
+    return Effect.sync(() => {
+      detach()
+      source.resume()
+    })
+  })
+
+const readBytes = (source: IncomingMessage, limits: BodyLimits): Effect.Effect<Buffer, BodyError> =>
+  Effect.suspend(() => {
+    const chunks: Array<Buffer> = []
+    const take = (chunk: Buffer) => chunks.push(chunk)
+    return Effect.map(readChunks(source, limits, take, { paced: false }), () => Buffer.concat(chunks))
   })
 
 const quote = 0x22
@@ -94,12 +120,18 @@ export const depthOf = (bytes: Uint8Array, max: number): number => {
   return deepest
 }
 
+const tooDeep = ({ depth }: BodyLimits) =>
+  new InvalidRequest({ path: "", reason: `JSON is nested deeper than ${depth}; send it flatter` })
+
+const notJson = () => new InvalidRequest({ path: "", reason: "the body is not valid JSON; check its syntax and UTF-8" })
+
+const notWellFormed = (path: string) =>
+  new InvalidRequest({ path, reason: "is not well-formed Unicode; send both halves of each surrogate pair" })
+
 const parse = (bytes: Buffer, limits: BodyLimits): Effect.Effect<unknown, InvalidRequest> =>
   Effect.suspend(() => {
     if (depthOf(bytes, limits.depth) > limits.depth) {
-      return Effect.fail(
-        new InvalidRequest({ path: "", reason: `JSON is nested deeper than ${limits.depth}; send it flatter` })
-      )
+      return Effect.fail(tooDeep(limits))
     }
     try {
       const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes)
@@ -107,16 +139,9 @@ const parse = (bytes: Buffer, limits: BodyLimits): Effect.Effect<unknown, Invali
       const path = mayBeMalformed(text) ? malformedPath(value) : undefined
       return path === undefined
         ? Effect.succeed(value)
-        : Effect.fail(
-          new InvalidRequest({
-            path: pathText(path),
-            reason: "is not well-formed Unicode; send both halves of each surrogate pair"
-          })
-        )
+        : Effect.fail(notWellFormed(pathText(path)))
     } catch {
-      return Effect.fail(
-        new InvalidRequest({ path: "", reason: "the body is not valid JSON; check its syntax and UTF-8" })
-      )
+      return Effect.fail(notJson())
     }
   })
 
@@ -155,3 +180,31 @@ export const reader = <A, I>(
     return yield* decode(yield* parse(bytes, limits))
   })
 }
+
+const transcriptFault = (fault: TranscriptReader.Fault, limits: BodyLimits): InvalidRequest => {
+  switch (fault.kind) {
+    case "depth":
+      return tooDeep(limits)
+    case "rest":
+      return new InvalidRequest({
+        path: "",
+        reason: `has more than ${TranscriptReader.restBytesMax} bytes beside its messages; send what an export gives`
+      })
+    case "syntax":
+      return notJson()
+    case "unicode":
+      return notWellFormed(fault.path)
+    case "schema":
+      return fromFault(fault.fault)
+  }
+}
+
+/** A reader for the one body that may be large: it is checked piece by piece while it arrives, and running turns go on. */
+export const transcriptReader = (limits: BodyLimits) =>
+  Effect.fnUntraced(function*(request: HttpServerRequest): Effect.fn.Return<Pieced, BodyError> {
+    const media = mediaFault(request)
+    if (media !== undefined) return yield* media
+    const reader = TranscriptReader.make(limits.depth)
+    yield* readChunks(NodeHttpServerRequest.toIncomingMessage(request), limits, reader.write, { paced: true })
+    return yield* Either.mapLeft(reader.end(), (fault) => transcriptFault(fault, limits))
+  })

@@ -61,7 +61,7 @@ export const layer = HttpApiBuilder.group(Api, "sessions", (handlers) =>
     const streams = yield* Sse.EventStreams
     const readCreate = Body.reader(CreateSessionBody, bodyLimits(limits), { optional: true })
     const readUpdate = Body.reader(UpdateSessionBody, bodyLimits(limits))
-    const readImport = Body.reader(Transcript.Transcript, importLimits(limits))
+    const readImport = Body.transcriptReader(importLimits(limits))
     const readPreview = Body.reader(PreviewBody, bodyLimits(limits))
 
     const events = Effect.fnUntraced(function*(

@@ -1,10 +1,10 @@
 /** The event loop, for work that would hold it: the driver is synchronous, and a fiber's own yields are microtasks. */
 import * as Effect from "effect/Effect"
 
-/** Calls `run` once the loop has turned; answers with how to call it off. */
-export const afterTurn = (run: () => void): () => void => {
+/** Calls `f` after the event loop has turned once; the answer takes that back. */
+export const onTick = (f: () => void): () => void => {
   // oxlint-disable-next-line no-restricted-globals -- not a clock: the end of this turn of the loop, as measured below
-  const handle = setImmediate(run)
+  const handle = setImmediate(f)
   return () => clearImmediate(handle)
 }
 
@@ -13,6 +13,6 @@ export const afterTurn = (run: () => void): () => void => {
  * callback: 64 turns with a delta every 20 ms then made 6,400 commits of 6,400 appends, and 265 with this.
  */
 export const tick: Effect.Effect<void> = Effect.async((resume) => {
-  const callOff = afterTurn(() => resume(Effect.void))
-  return Effect.sync(callOff)
+  const cancel = onTick(() => resume(Effect.void))
+  return Effect.sync(cancel)
 })

@@ -244,9 +244,13 @@ export class Journal extends Context.Tag("turnstream/journal/Journal")<Journal, 
   readonly health: Effect.Effect<void, JournalFailure>
 
   // sessions
+  /**
+   * The messages are taken some at a time, while other writes go on. Nobody sees the session before it is whole; where it
+   * does not become that, nothing of it is left (after a crash: from the next start on).
+   */
   readonly createSession: (
     session: NewSession,
-    messages?: ReadonlyArray<ImportedMessage>
+    messages?: Iterable<ImportedMessage>
   ) => Effect.Effect<Session, WriteError>
   readonly session: (id: SessionId) => Effect.Effect<Session, SessionNotFound | JournalFailure>
   /** Ascending by creation. */

@@ -15,8 +15,10 @@ import * as TurnEvent from "../domain/TurnEvent.ts"
 import * as TurnState from "../domain/TurnState.ts"
 import * as UsageSum from "../domain/UsageSum.ts"
 import * as Answers from "./Answers.ts"
+import { tick } from "./EventLoop.ts"
 import * as Exchanges from "./Exchanges.ts"
 import * as Follow from "./Follow.ts"
+import * as Imports from "./Imports.ts"
 import type * as Contract from "./Journal.ts"
 import { Journal } from "./Journal.ts"
 import * as Live from "./Live.ts"
@@ -43,6 +45,20 @@ const totalOf = (
     unpriced: rows.length - priced.length
   }
 }
+
+/** All messages of an import, made a piece in a turn of the event loop. */
+const gathered = (messages: Iterable<Contract.ImportedMessage>) =>
+  Effect.suspend(() => {
+    const pieces = Imports.piecesOf(messages)
+    const all: Array<Contract.ImportedMessage> = []
+    const gather: Effect.Effect<ReadonlyArray<Contract.ImportedMessage>> = Effect.suspend(() => {
+      const next = pieces.next()
+      if (next.done === true) return Effect.succeed(all)
+      all.push(...next.value.messages)
+      return next.value.last ? Effect.succeed(all) : Effect.zipRight(tick, gather)
+    })
+    return gather
+  })
 
 const make = () => {
   const live = Live.make()
@@ -206,8 +222,8 @@ const make = () => {
     health: Effect.void,
     info: Effect.succeed({ kind: "memory", path: undefined, schemaVersion: 0, durability: "none", epoch: 0 }),
     createSession: (session, messages = []) =>
-      Effect.suspend(() => {
-        store.createSession(session, messages)
+      Effect.flatMap(gathered(messages), (all) => {
+        store.createSession(session, all)
         return Effect.map(Effect.orDie(requireSession(session.id)), store.sessionOf)
       }),
     session: (id) => withSession(id, (entry) => Effect.succeed(store.sessionOf(entry))),

@@ -21,6 +21,7 @@ import { Journal } from "./Journal.ts"
 import * as Live from "./Live.ts"
 import * as PageCache from "./PageCache.ts"
 import * as SqlCommands from "./SqlCommands.ts"
+import * as SqlImports from "./SqlImports.ts"
 import * as SqlReads from "./SqlReads.ts"
 import * as SqlRetention from "./SqlRetention.ts"
 import * as SqlWrites from "./SqlWrites.ts"
@@ -87,6 +88,12 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
   if (database.writer === undefined) live.close("fenced")
   const writer = database.writer === undefined ? readOnly : yield* open
 
+  const imports = SqlImports.make({ submit: writer.submit, scope })
+  if (database.writer !== undefined) {
+    // a fault here is met again by whoever writes next; what is left is seen by nobody
+    yield* Effect.ignoreLogged(Effect.flatMap(SqlImports.unfinished(database.reader), imports.sweep))
+  }
+
   const retention = SqlRetention.make({
     sql,
     read: reads.read,
@@ -144,18 +151,11 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
     spent: reads.spent,
     traces: reads.traces,
     commits: reads.commits,
-    createSession: Effect.fnUntraced(function*(session, messages = []) {
-      yield* writer.submit(
-        "createSession",
-        (db) => SqlCommands.createSession(db, session, messages)
-      )
-      return yield* Effect.catchTag(
-        reads.session(session.id),
-        "SessionNotFound",
-        () =>
-          new JournalFailure({ operation: "createSession", retryable: false, reason: "deleted while it was created" })
-      )
-    }),
+    createSession: (session, messages = []) =>
+      Effect.zipRight(
+        imports.create(session, messages),
+        Effect.catchTag(reads.session(session.id), "SessionNotFound", () => SqlImports.vanished())
+      ),
     updateSession: Effect.fnUntraced(function*(id, patch, at) {
       yield* writer.submit(
         "updateSession",

@@ -174,18 +174,10 @@ export const spentRows = rows(
   Schema.Struct({ session: nullable(Schema.Int), day: nullable(Schema.Int), databaseBytes: Schema.Int })
 )
 export const commitRows = rows(Schema.Struct({ firstSeq: Schema.Int, lastSeq: Schema.Int, chars: Schema.Int }))
+export const sessionIdRows = rows(Schema.Struct({ id: SessionId }))
 export const idRows = rows(Schema.Struct({ id: TurnId }))
 export const countRows = rows(Schema.Struct({ n: Schema.Int }))
 export const contentRows = rows(Schema.Struct({ hash: Schema.String, content: Schema.String }))
-export const positionRows = rows(Schema.Struct({
-  position: Schema.Int,
-  role: Message.fields.role,
-  turnId: nullable(TurnId)
-}))
-export const parentRows = rows(Schema.Struct({
-  status: Schema.Literal("running", "completed", "failed"),
-  child: nullable(TurnId)
-}))
 const StandingRow = Schema.Struct({
   status: Schema.Literal("running", "completed", "failed"),
   lastSeq: Schema.Int,
@@ -213,4 +205,3 @@ export const keyedRows = rows(Schema.Struct({ turnId: TurnId, bodyHash: Schema.S
 export const sizeRows = rows(
   Schema.Struct({ firstSeq: Schema.Int, lastSeq: Schema.Int, pos: Schema.Int, size: Schema.Int })
 )
-export const committedRows = rows(Schema.Struct({ pos: Schema.Int, turnId: TurnId }))

@@ -27,7 +27,9 @@ type Db = Statements.Statements
 
 const standings = ["running", "completed", "failed"] as const
 
-const sessionExists = (db: Db, id: SessionId): boolean => db.all("SELECT 1 FROM sessions WHERE id = ?", [id]).length > 0
+/** Not while its import is under way (`SqlImports.ts`). */
+const sessionExists = (db: Db, id: SessionId): boolean =>
+  db.all("SELECT 1 FROM sessions WHERE id = ? AND ord > 0", [id]).length > 0
 
 const runningIn = (db: Db, id: SessionId): ReadonlyArray<TurnId> =>
   db.all("SELECT id FROM turns WHERE session_id = ? AND status = 'running' ORDER BY ord", [id])
@@ -117,16 +119,6 @@ const insertMessages = Statements.inserter("messages", [
   "created_at"
 ])
 
-const insertSession = Statements.inserter("sessions", [
-  "id",
-  "title",
-  "provider",
-  "model",
-  "system",
-  "created_at",
-  "updated_at"
-])
-
 /** Columns of a session that a patch may set. */
 const patchable = ["title", "provider", "model", "system"] as const
 
@@ -164,31 +156,6 @@ export const make = ({ epoch, live, positions }: Options) => {
 }
 
 const done: Either.Either<Written<void>> = Either.right({ value: undefined, publish: () => undefined })
-
-/** A session that is there already was made by a commit that was reported as failed. */
-export const createSession = (
-  db: Db,
-  session: Journal.NewSession,
-  messages: ReadonlyArray<Journal.ImportedMessage>
-): Either.Either<Written<void>> => {
-  if (sessionExists(db, session.id)) return done
-  const { at, id, model = null, provider = null, system = null, title = null } = session
-  insertSession(db, [[id, title, provider, model, system, at, at]])
-  insertMessages(
-    db,
-    messages.map(({ id: messageId, parts, role }, index) => [
-      messageId,
-      id,
-      null,
-      index + 1,
-      role,
-      JSON.stringify(parts),
-      "complete",
-      at
-    ])
-  )
-  return done
-}
 
 export const updateSession = (
   db: Db,

@@ -91,7 +91,7 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
 
   const requireSession = (db: Connection, id: SessionId) =>
     Effect.flatMap(
-      Rows.countRows(db, sql`SELECT 1 AS n FROM sessions WHERE id = ${id}`),
+      Rows.countRows(db, sql`SELECT 1 AS n FROM sessions WHERE id = ${id} AND ord > 0`),
       ([found]) => found === undefined ? new SessionNotFound({ sessionId: id }) : Effect.void
     )
 
@@ -150,7 +150,7 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
   const session = (id: SessionId) =>
     read("session", (db) =>
       Effect.flatMap(
-        Rows.sessionRows(db, sql`${selectSession} WHERE id = ${id}`),
+        Rows.sessionRows(db, sql`${selectSession} WHERE id = ${id} AND ord > 0`),
         ([row]) =>
           row === undefined ? Effect.fail(new SessionNotFound({ sessionId: id })) : Effect.succeed(sessionOf(row))
       ))

@@ -39,7 +39,10 @@ export const make = (sql: SqlClient.SqlClient, read: Storage.Reader) => {
     sql.and([
       sql`1 = 1`,
       ...(turn === undefined ? [] : [sql`turn_id = ${turn}`]),
-      ...(session === undefined ? [] : [sql`session_id = ${session}`]),
+      // by way of its turns, which have an index: the ledger needs none of its own, that each attempt would pay for
+      ...(session === undefined
+        ? []
+        : [sql`turn_id IN (SELECT id FROM turns WHERE session_id = ${session})`]),
       ...(provider === undefined ? [] : [sql`provider = ${provider}`]),
       ...(model === undefined ? [] : [sql`model = ${model}`]),
       ...(source === undefined ? [] : [sql`source = ${source}`]),

@@ -10,23 +10,27 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { type Message, Role, TextPart } from "../domain/Message.ts"
+import { type Message as SessionMessage, Role, TextPart } from "../domain/Message.ts"
 import type { SessionNotFound, TurnNotFound } from "../domain/RequestError.ts"
 import type { Session } from "../domain/Resources.ts"
 import type { JournalFailure } from "../domain/TurnError.ts"
 import type { Journal } from "./Journal.ts"
 
 /** Messages of one import; a body of `limits.importBytes` holds no more that mean anything. */
-const messagesMax = 1_000_000
+export const messagesMax = 1_000_000
+
+export const Message = Schema.Struct({ role: Role, parts: Schema.Array(TextPart).pipe(Schema.minItems(1)) })
+export type Message = typeof Message.Type
 
 export const Transcript = Schema.Struct({
   v: Schema.Literal(1),
   session: Schema.Struct({ title: Schema.optional(Schema.String.pipe(Schema.maxLength(512))) }),
-  messages: Schema.Array(
-    Schema.Struct({ role: Role, parts: Schema.Array(TextPart).pipe(Schema.minItems(1)) })
-  ).pipe(Schema.maxItems(messagesMax))
+  messages: Schema.Array(Message).pipe(Schema.maxItems(messagesMax))
 }).annotations({ identifier: "Transcript" })
 export type Transcript = typeof Transcript.Type
+
+/** The same with messages that are made one after another, as they are taken (`TranscriptReader.ts`). */
+export type Pieced = Omit<Transcript, "messages"> & { readonly messages: Iterable<Message> }
 
 /** Messages read at a time. */
 const pageSize = 200
@@ -35,7 +39,7 @@ type Reader = Pick<Context.Tag.Service<typeof Journal>, "messages" | "answer">
 type Text = Stream.Stream<string, TurnNotFound | JournalFailure>
 
 /** A message as JSON; nothing where it has no text. A long one is read when its turn comes. */
-const messageJson = (journal: Reader, message: Message): ReadonlyArray<string | Text> => {
+const messageJson = (journal: Reader, message: SessionMessage): ReadonlyArray<string | Text> => {
   const { role, turnId } = message
   if (message.whole === false && turnId !== null) {
     const text = Stream.map(
@@ -51,7 +55,7 @@ const messageJson = (journal: Reader, message: Message): ReadonlyArray<string | 
 /** Messages as list items; one text as far as no long message parts it. `begun`: there are items before them. */
 const itemsJson = (
   journal: Reader,
-  messages: ReadonlyArray<Message>,
+  messages: ReadonlyArray<SessionMessage>,
   begun: boolean
 ): Stream.Stream<string, Failure> => {
   const pieces: Array<string | Text> = []
@@ -75,7 +79,8 @@ const itemsJson = (
 
 type Failure = SessionNotFound | TurnNotFound | JournalFailure
 
-const hasText = (message: Message) => message.whole === false || message.parts.some((part) => part.type === "text")
+const hasText = (message: SessionMessage) =>
+  message.whole === false || message.parts.some((part) => part.type === "text")
 
 /** The session's document as text, in pieces. The first page is read at once: storage that refuses is told before any piece. */
 export const encode = (
@@ -102,3 +107,15 @@ export const encode = (
       Stream.concat(Stream.make("]}"))
     )
   })
+
+/** As UTF-8; no string holds it all. */
+export const bytesOf = ({ messages, session, v }: Pieced): Uint8Array => {
+  const pieces = [Buffer.from(`{"v":${v},"session":${JSON.stringify(session)},"messages":[`)]
+  let comma = ""
+  for (const message of messages) {
+    pieces.push(Buffer.from(comma + JSON.stringify(message)))
+    comma = ","
+  }
+  pieces.push(Buffer.from("]}"))
+  return Buffer.concat(pieces)
+}

@@ -30,7 +30,7 @@ import type { TurnId } from "../domain/Ids.ts"
 import { Fenced, JournalFailure } from "../domain/TurnError.ts"
 import * as TurnEvent from "../domain/TurnEvent.ts"
 import * as CommitWatch from "./CommitWatch.ts"
-import { afterTurn } from "./EventLoop.ts"
+import { onTick } from "./EventLoop.ts"
 import type { Append, AppendSource, WriteError } from "./Journal.ts"
 import * as Statements from "./Statements.ts"
 import * as Storage from "./Storage.ts"
@@ -400,7 +400,7 @@ export const make = <Known>(options: Options<Known>): Effect.Effect<Writer, neve
 
     const schedule = (): void => {
       if (callOff !== undefined || left !== undefined) return
-      callOff = afterTurn(() => {
+      callOff = onTick(() => {
         callOff = undefined
         left = drainNow()
         if (left !== undefined) some.unsafeOpen()

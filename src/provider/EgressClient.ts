@@ -184,20 +184,21 @@ const makePost = (options: ClientOptions, agents: Agents) => (post: Post) =>
     const url = new URL(post.url)
     const isSecure = url.protocol === "https:"
     const length = String(typeof body === "string" ? Buffer.byteLength(body) : body.length)
-    const make = () => {
-      const request = (isSecure ? https : http).request(url, {
-        method: "POST",
-        agent: isSecure ? agents.https : agents.http,
-        headers: { ...headers, "content-length": length }
-      })
-      // whoever waits is told; with nobody there it must not end the process
-      request.on("error", () => {})
-      return request
-    }
-    const opened = Effect.acquireRelease(
-      Effect.try({ try: make, catch: asError }),
-      (request) => Effect.sync(() => request.destroy())
-    )
+    const make = Effect.suspend(() => {
+      try {
+        const request = (isSecure ? https : http).request(url, {
+          method: "POST",
+          agent: isSecure ? agents.https : agents.http,
+          headers: { ...headers, "content-length": length }
+        })
+        // whoever waits is told; with nobody there it must not end the process
+        request.on("error", () => {})
+        return Effect.succeed(request)
+      } catch (thrown) {
+        return Effect.fail(asError(thrown))
+      }
+    })
+    const opened = Effect.acquireRelease(make, (request) => Effect.sync(() => request.destroy()))
     return Effect.flatMap(opened, (request) =>
       Effect.flatMap(
         Effect.fork(Effect.sleep(Duration.millis(firstByteMs))),

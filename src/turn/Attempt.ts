@@ -136,6 +136,7 @@ export const make = (
 
   // an adapter that is slow to let go must not hold up the end: it is left to finish on its own, unheard
   const run = Effect.flatMap(
+    // oxlint-disable-next-line no-restricted-properties -- no scope may wait for it: it is interrupted below, however this ends
     Effect.forkDaemon(Effect.interruptible(consume)),
     (fiber) =>
       Effect.async<Intake.Finish, ProviderFailure>((resume) => {

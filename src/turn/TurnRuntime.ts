@@ -96,9 +96,10 @@ export interface Begun {
 }
 
 export class TurnRuntime extends Context.Tag("turnstream/turn/TurnRuntime")<TurnRuntime, {
+  /** The messages are taken as they are written, some at a time (`Journal.createSession`). */
   readonly createSession: (
     input: NewSessionInput,
-    messages?: ReadonlyArray<Pick<ImportedMessage, "role" | "parts">>
+    messages?: Iterable<Pick<ImportedMessage, "role" | "parts">>
   ) => Effect.Effect<Session, WriteError>
   readonly updateSession: (id: SessionId, patch: SessionPatch) => Effect.Effect<Session, SessionNotFound | WriteError>
   /** Cancels what runs in it, waits for the endings, deletes every row. */

@@ -11,11 +11,11 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { ContextBuilder } from "../context/ContextBuilder.ts"
-import type { SessionId, TurnId } from "../domain/Ids.ts"
+import { MessageId, type SessionId, type TurnId } from "../domain/Ids.ts"
 import { TurnConflict } from "../domain/RequestError.ts"
 import { fromInfo, JournalFailure } from "../domain/TurnError.ts"
 import * as TurnEvent from "../domain/TurnEvent.ts"
-import { Journal, type TurnRecord } from "../journal/Journal.ts"
+import { type ImportedMessage, Journal, type TurnRecord } from "../journal/Journal.ts"
 import { ProviderRegistry } from "../provider/ProviderRegistry.ts"
 import * as Admit from "./Admit.ts"
 import * as Alarms from "./Alarms.ts"
@@ -40,6 +40,18 @@ const optionsOf = (record: TurnRecord) =>
     decodeOptions(record.options),
     (error) => new JournalFailure({ operation: "read options", retryable: false, reason: error.message })
   )
+
+/** With ids that sort in their order and begin with that of the import: one each would be an effect for each. */
+const identified = function*(
+  messages: Iterable<Pick<ImportedMessage, "role" | "parts">>,
+  first: MessageId
+): Generator<ImportedMessage> {
+  let index = 0
+  for (const { parts, role } of messages) {
+    yield { id: MessageId.make(`${first}_${String(index).padStart(8, "0")}`), role, parts }
+    index++
+  }
+}
 
 const make = Effect.gen(function*() {
   const journal = yield* Journal
@@ -124,13 +136,10 @@ const make = Effect.gen(function*() {
     })
 
   const createSession: TurnRuntime["Type"]["createSession"] = Effect.fnUntraced(
-    function*(input, messages = []) {
+    function*(input, messages) {
       const { model, provider, system, title } = input
       const id = yield* ids.sessionId
-      const imported = yield* Effect.forEach(
-        messages,
-        (message) => Effect.map(ids.messageId, (messageId) => ({ id: messageId, ...message }))
-      )
+      const imported = messages === undefined ? undefined : identified(messages, yield* ids.messageId)
       return yield* journal.createSession({ id, title, provider, model, system, at: now() }, imported)
     }
   )

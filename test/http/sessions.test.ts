@@ -1,5 +1,18 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { follow, get, newSession, post, script, scriptText, send, start, type Started, submit } from "./harness.ts"
+import {
+  follow,
+  get,
+  newSession,
+  post,
+  raw,
+  script,
+  scriptText,
+  send,
+  start,
+  type Started,
+  statusOf,
+  submit
+} from "./harness.ts"
 
 let server: Started
 beforeAll(async () => {
@@ -136,6 +149,26 @@ describe("transcripts", () => {
     })
     const again = await post(server, "/v1/sessions/import", exported.text)
     assert.strictEqual((await get(server, `/v1/sessions/${again.body.id}/export`)).text, exported.text)
+  })
+
+  it("an import is refused as a whole for what is wrong at its end, and nothing of it is there", async () => {
+    const message = { role: "user", parts: [{ type: "text", text: "x".repeat(1_000) }] }
+    const before = await get(server, "/v1/sessions?limit=1000")
+    const messages = [...Array.from({ length: 3_000 }, () => message), { ...message, role: "system" }]
+    const refused = await post(server, "/v1/sessions/import", { messages, v: 1, session: {} })
+    assert.strictEqual(refused.status, 400)
+    assert.strictEqual(refused.body.path, "messages[3000].role")
+    assert.strictEqual((await get(server, "/v1/sessions?limit=1000")).text, before.text)
+    // its members in any order, and as many small chunks as there are bytes
+    const text = JSON.stringify({ messages: messages.slice(0, 2), session: { title: "t" }, v: 1 })
+    const chunks = [...text].slice(0, 400).map((byte) => `1\r\n${byte}\r\n`).join("")
+    const rest = text.slice(400)
+    const answer = await raw(server.port, [
+      `POST /v1/sessions/import HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\nContent-Type: application/json\r\n` +
+      "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
+      `${chunks}${rest.length.toString(16)}\r\n${rest}\r\n0\r\n\r\n`
+    ])
+    assert.strictEqual(statusOf(answer), 201, answer)
   })
 
   it("an empty session exports no messages", async () => {

@@ -27,6 +27,7 @@ import {
   createSession,
   cutting,
   delta,
+  imported,
   messageId,
   place,
   reasoning,
@@ -92,6 +93,117 @@ const twoThatSpent = Effect.gen(function*() {
 export const contract = <E>(name: string, layer: Layer.Layer<Journal, E>): void => {
   const check = (title: string, body: () => Effect.Effect<unknown, unknown, Journal>, timeout = 20_000) =>
     it.effect(title, () => Effect.provide(body(), layer), timeout)
+
+  describe(`${name}: imports`, () => {
+    const session = (id: string) =>
+      ({ id: sessionId(id), title: "old", provider: undefined, model: undefined, system: undefined, at }) as const
+    const listed = Effect.flatMap(
+      Journal,
+      (journal) => Effect.map(journal.sessions(everything), ({ items }) => items.map(({ id }) => id))
+    )
+    /** Every message of a session, page by page. */
+    const texts = (id: string) =>
+      Effect.gen(function*() {
+        const journal = yield* Journal
+        const all: Array<string> = []
+        let cursor: string | undefined
+        do {
+          const page = yield* journal.messages(sessionId(id), { cursor, limit: 10_000 })
+          all.push(...page.items.map(({ parts }) => textOf(parts)))
+          cursor = page.nextCursor
+        } while (cursor !== undefined)
+        return all
+      })
+    const many = 12_000
+    const expected = count(many).map((n) => `message ${n}`)
+
+    check("an import of many pieces is there whole, in its order", () =>
+      Effect.gen(function*() {
+        const journal = yield* Journal
+        const created = yield* journal.createSession(session("big"), imported("big", many))
+        assert.deepInclude(created, { id: sessionId("big"), title: "old", turnCount: 0, running: null })
+        assert.deepStrictEqual(yield* texts("big"), expected)
+        yield* answered("t", "big", ["live"])
+        assert.strictEqual((yield* historyOf("big", undefined)).length, many / 2 + 1)
+        yield* journal.deleteSession(sessionId("big"))
+        assert.deepStrictEqual(yield* listed, [])
+      }))
+
+    check("nobody sees a session before its import is whole, and then it is the newest", () =>
+      Effect.gen(function*() {
+        const journal = yield* Journal
+        const begun = yield* Deferred.make<void>()
+        const fiber = yield* Effect.fork(
+          journal.createSession(
+            session("big"),
+            imported("big", many, (n) => {
+              if (n === 2_000) Deferred.unsafeDone(begun, Effect.void)
+            })
+          )
+        )
+        yield* Deferred.await(begun)
+        yield* createSession("between")
+        const missing = [
+          journal.session(sessionId("big")),
+          journal.messages(sessionId("big"), everything),
+          journal.turns(sessionId("big"), everything),
+          journal.updateSession(sessionId("big"), { title: "x" }, at),
+          journal.deleteSession(sessionId("big")),
+          admit("t", "big")
+        ]
+        for (const one of missing) {
+          const error: { readonly _tag: string } = yield* Effect.flip<unknown, { readonly _tag: string }, Journal>(one)
+          assert.strictEqual(error._tag, "SessionNotFound")
+        }
+        assert.deepStrictEqual(yield* listed, [sessionId("between")])
+        assert.isNull(fiber.unsafePoll(), "it was over before anybody looked")
+        yield* Fiber.join(fiber)
+        assert.deepStrictEqual(yield* listed, [sessionId("between"), sessionId("big")])
+        yield* createSession("after")
+        assert.deepStrictEqual(yield* listed, ["between", "big", "after"].map(sessionId))
+        assert.deepStrictEqual(yield* texts("big"), expected)
+      }))
+
+    check("two imports at once, and turns beside them, come out as one after the other", () =>
+      Effect.gen(function*() {
+        const journal = yield* Journal
+        yield* createSession("s")
+        yield* Effect.all([
+          journal.createSession(session("a"), imported("a", 5_000)),
+          journal.createSession(session("b"), imported("b", 5_000)),
+          answered("t", "s", ["x", "y"])
+        ], { concurrency: "unbounded" })
+        assert.sameMembers([...(yield* listed)], ["s", "a", "b"].map(sessionId))
+        for (const id of ["a", "b"]) assert.deepStrictEqual(yield* texts(id), expected.slice(0, 5_000))
+        assert.strictEqual((yield* journal.turn(turnId("t"))).turn.text, "xy")
+      }))
+
+    check(
+      "an import that is given up in the middle leaves nothing, and the same may come again",
+      () =>
+        Effect.gen(function*() {
+          const journal = yield* Journal
+          const begun = yield* Deferred.make<void>()
+          const fiber = yield* Effect.fork(
+            journal.createSession(
+              session("big"),
+              imported("big", many, (n) => {
+                if (n === 2_000) Deferred.unsafeDone(begun, Effect.void)
+              })
+            )
+          )
+          yield* Deferred.await(begun)
+          yield* Fiber.interrupt(fiber)
+          const broken = imported("bad", many, (n) => {
+            if (n === 3_000) throw new Error("no more of it")
+          })
+          assert.isTrue((yield* Effect.exit(journal.createSession(session("bad"), broken)))._tag === "Failure")
+          assert.deepStrictEqual(yield* listed, [])
+          yield* journal.createSession(session("other"), imported("other", 3))
+          assert.deepStrictEqual(yield* listed, [sessionId("other")])
+        })
+    )
+  })
 
   describe(`${name}: turns`, () => {
     check("an admitted turn is there with its question, its options and its place", () =>

@@ -5,7 +5,7 @@ import { Cancelled, toInfo, UnknownProvider } from "../../src/domain/TurnError.t
 import type { EventBody, TurnEvent } from "../../src/domain/TurnEvent.ts"
 import type { Usage } from "../../src/domain/Usage.ts"
 import * as UsageSum from "../../src/domain/UsageSum.ts"
-import { type Admission, type Admitted, Journal } from "../../src/journal/Journal.ts"
+import { type Admission, type Admitted, type ImportedMessage, Journal } from "../../src/journal/Journal.ts"
 
 export const at = "2026-01-02T03:04:05.678Z"
 export const sessionId = (id: string) => id as SessionId
@@ -148,3 +148,19 @@ export const answered = (
   more: Parameters<typeof admission>[2] = {}
 ): Effect.Effect<Admitted, unknown, Journal> =>
   Effect.tap(admit(turn, session, more), () => append(turn, session, 2, answering(turn, text)))
+
+/** Messages made one after another as they are taken; `told` hears of each before it is made. */
+export const imported = function*(
+  session: string,
+  count: number,
+  told: (n: number) => void = () => {}
+): Generator<ImportedMessage> {
+  for (let n = 1; n <= count; n++) {
+    told(n)
+    yield {
+      id: messageId(`${session}-${n}`),
+      role: n % 2 === 1 ? "user" : "assistant",
+      parts: [{ type: "text", text: `message ${n}` }]
+    }
+  }
+}

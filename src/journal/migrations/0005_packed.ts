@@ -3,7 +3,8 @@
  *
  * What: `usage` and `checkpoints` are kept in the order of their keys (WITHOUT ROWID) instead of beside an index of them.
  * `batches` stays as it is: from this version on its `tails` are written packed (`Batch.ts`), and old rows are read as
- * they are. The version number keeps programs away that do not know how.
+ * they are. A session whose import is under way stands at `ord < 0` (`SqlImports.ts`). The version number keeps programs
+ * away that do not know.
  * Why: a turn of 20 deltas took twice the bytes; each index is also one more page to write and to sync at a turn's end.
  * Cost on a big table: `usage` and `checkpoints` are copied once, some 400 bytes a turn; events are not touched.
  */
