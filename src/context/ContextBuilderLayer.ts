@@ -42,8 +42,10 @@ interface Filled {
   readonly content: string | undefined
 }
 
+const hashOfNothing = hashOf(null)
+
 const omitted = (slot: SlotName, source: string, reason: string): Filled => ({
-  slot: { slot, source, tokens: 0, hash: hashOf(null), action: "omitted", reason },
+  slot: { slot, source, tokens: 0, hash: hashOfNothing, action: "omitted", reason },
   text: "",
   content: undefined
 })

@@ -76,24 +76,29 @@ const counting = (counter: Counter, sql: SqlClient.SqlClient): SqlClient.SqlClie
   })
 }
 
-/** An engine on a file in `dataDir` whose statements are counted. */
-export const layerGrowing = (dataDir: string, counter: Counter) => {
-  const database = Layer.provide(
-    Layer.effect(
-      Database,
-      Effect.map(Database, (opened) => ({
-        ...opened,
-        reader: counting(counter, opened.reader),
-        writer: opened.writer === undefined ? undefined : counting(counter, opened.writer)
-      }))
-    ),
-    DatabaseSqlite.layer({ dataDir, durability: "relaxed", takeOver: false })
+/** A journal on a file in `dataDir` whose statements are counted. */
+export const layerCounted = (dataDir: string, counter: Counter) =>
+  Layer.provideMerge(
+    JournalSql.layer,
+    Layer.provide(
+      Layer.effect(
+        Database,
+        Effect.map(Database, (opened) => ({
+          ...opened,
+          reader: counting(counter, opened.reader),
+          writer: opened.writer === undefined ? undefined : counting(counter, opened.writer)
+        }))
+      ),
+      DatabaseSqlite.layer({ dataDir, durability: "relaxed", takeOver: false })
+    )
   )
-  return layerRuntime.pipe(
-    Layer.provideMerge(Layer.mergeAll(Layer.provideMerge(JournalSql.layer, database), layerRegistry, layerContext)),
+
+/** An engine on such a journal. */
+export const layerGrowing = (dataDir: string, counter: Counter) =>
+  layerRuntime.pipe(
+    Layer.provideMerge(Layer.mergeAll(layerCounted(dataDir, counter), layerRegistry, layerContext)),
     Layer.provide(SettingsLoader.layerWith())
   )
-}
 
 export const makeCounter = (): Counter => ({ statements: 0, rows: 0, texts: new Set() })
 
