@@ -166,6 +166,17 @@ const failWith = (group: ReadonlyArray<Entry>, fault: Storage.StorageFault): voi
   }
 }
 
+/** What is committed is told to everybody, whatever one of them makes of it. */
+const tell = (one: () => void, faults: Array<unknown>): void => {
+  try {
+    one()
+  } catch (fault) {
+    faults.push(fault)
+  }
+}
+
+const defectMet = "The journal's writer met a defect"
+
 /** What a committed transaction was. */
 interface Committed {
   readonly settled: ReadonlyArray<Settled>
@@ -335,9 +346,10 @@ export const make = <Known>(options: Options<Known>): Effect.Effect<Writer, neve
       { events, settled }: Committed,
       begun: bigint
     ): Effect.Effect<void> | undefined => {
-      for (const { publish } of settled) publish()
-      for (const { complete } of settled) complete()
-      return watch.committed({
+      const faults: Array<unknown> = []
+      for (const { publish } of settled) tell(publish, faults)
+      for (const { complete } of settled) tell(complete, faults)
+      const told = watch.committed({
         begun,
         ended: clock.unsafeCurrentTimeNanos(),
         events,
@@ -346,6 +358,9 @@ export const make = <Known>(options: Options<Known>): Effect.Effect<Writer, neve
         isWritten: events > 0 || group.some((entry) => entry._tag === "Command" && entry.operation === probe),
         spans: () => group.map(({ span }) => span)
       })
+      return faults.length === 0
+        ? told
+        : Effect.zipRight(Effect.logError(defectMet, Cause.die(faults[0])), told ?? Effect.void)
     }
 
     /** The common case is one step, and nothing is left to do; what has to wait, to read or to tell goes on as an effect. */
@@ -402,6 +417,8 @@ export const make = <Known>(options: Options<Known>): Effect.Effect<Writer, neve
       if (callOff !== undefined || left !== undefined) return
       callOff = onTick(() => {
         callOff = undefined
+        // asked for before there was something left to do: the fiber asks again
+        if (left !== undefined) return
         left = drainNow()
         if (left !== undefined) some.unsafeOpen()
       })
@@ -409,10 +426,13 @@ export const make = <Known>(options: Options<Known>): Effect.Effect<Writer, neve
 
     const workOff = Effect.uninterruptible(Effect.suspend(() => {
       some.unsafeClose()
-      return Effect.map(left ?? Effect.void, () => {
-        left = undefined
-        if (pending.length + upkeep.length > 0) schedule()
-      })
+      return Effect.map(
+        Effect.catchAllCause(left ?? Effect.void, (cause) => Effect.logError(defectMet, cause)),
+        () => {
+          left = undefined
+          if (pending.length + upkeep.length > 0) schedule()
+        }
+      )
     }))
 
     const enqueue = (operation: string, entries: ReadonlyArray<Entry>): Effect.Effect<void, WriteError> =>

@@ -5,6 +5,7 @@
  * The fiber sleeps until the earliest alarm that it knew of. An alarm that is called off is only forgotten: the fiber wakes
  * in vain at most once for it, so turns that come and go do not wake it. Times are of `Clock`, so tests move them.
  */
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -34,12 +35,16 @@ export const make = (clock: Clock.Clock): Effect.Effect<Alarms, never, Scope.Sco
     /** When the fiber wakes by itself. */
     let wakesAt = never
 
-    const ringDue = (): void => {
+    /** Each by itself: what one turn trips over must not silence the others. */
+    const ringDue = Effect.suspend(() => {
       const now = clock.unsafeCurrentTimeNanos()
-      for (const alarm of [...alarms]) {
-        if (alarm.atNanos <= now && alarms.delete(alarm)) alarm.ring()
-      }
-    }
+      const due = [...alarms].filter(({ atNanos }) => atNanos <= now)
+      return Effect.forEach(due, (alarm) =>
+        Effect.catchAllDefect(
+          Effect.sync(() => alarms.delete(alarm) && alarm.ring()),
+          (defect) => Effect.logError("An alarm of a turn met a defect", Cause.die(defect))
+        ), { discard: true })
+    })
 
     const sleep = Effect.suspend(() => {
       sooner.unsafeClose()
@@ -49,7 +54,7 @@ export const make = (clock: Clock.Clock): Effect.Effect<Alarms, never, Scope.Sco
       const ms = Number((wakesAt - clock.unsafeCurrentTimeNanos() + milli - 1n) / milli)
       return Effect.raceFirst(Effect.sleep(Duration.millis(Math.max(0, ms))), sooner.await)
     })
-    yield* Effect.forkScoped(Effect.forever(Effect.zipRight(sleep, Effect.sync(ringDue))))
+    yield* Effect.forkScoped(Effect.forever(Effect.zipRight(sleep, ringDue)))
 
     return {
       after: (ms, ring) => {

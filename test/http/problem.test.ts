@@ -85,7 +85,7 @@ describe("what goes wrong inside", () => {
 
   it("storage that refuses is 503 StorageUnavailable with Retry-After", async () => {
     const failure = new Turns.JournalFailure({ operation: "admit", retryable: true, reason: "SQLITE_BUSY" })
-    const server = await startWith(() => ({ submit: () => Effect.fail(failure) }))
+    const server = await startWith(() => ({ submit: () => Effect.fail(failure), begin: () => Effect.fail(failure) }))
     const session = await newSession(server)
     for (const accept of ["application/json", "text/event-stream"]) {
       const answer = await post(server, `/v1/sessions/${session}/turns`, { message: "x" }, { accept })

@@ -134,7 +134,7 @@ describe("a packed batch", () => {
   })
 
   // A journal holds these for ever: what a character stands for never changes.
-  it("of a whole turn is read by every later version", () => {
+  it("P30: of a whole turn is read by every later version", () => {
     const packed = [
       String.raw`,"at":"2026-01-02T03:04:05.678Z","type":"turn.started",`,
       '\u0006local\u0007m\u000bm_1"}}\n',

@@ -6,13 +6,14 @@ import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
+import * as Mailbox from "effect/Mailbox"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import type { Exchange } from "../../src/domain/History.ts"
 import { textOf } from "../../src/domain/Message.ts"
 import type { EventBody } from "../../src/domain/TurnEvent.ts"
 import * as TurnEvent from "../../src/domain/TurnEvent.ts"
-import { Journal, type JournaledEvent } from "../../src/journal/Journal.ts"
+import { type EventSink, Journal, type JournaledEvent } from "../../src/journal/Journal.ts"
 import {
   admit,
   answered,
@@ -43,6 +44,21 @@ const seqs = (events: Iterable<JournaledEvent>) => [...events].map((event) => ev
 const count = (n: number) => Array.from({ length: n }, (_, index) => index + 1)
 const follow = (turn: string, seq: number) =>
   Stream.unwrap(Effect.map(Journal, (journal) => journal.follow(turnId(turn), seq)))
+/** The same, as a sink gets it that takes four events before somebody reads them. */
+const followInto = (turn: string, seq: number) =>
+  Stream.unwrapScoped(Effect.gen(function*() {
+    const journal = yield* Journal
+    const given = yield* Mailbox.make<JournaledEvent, Effect.Effect.Error<ReturnType<typeof journal.followInto>>>(4)
+    const sink: EventSink = {
+      write: (events) => {
+        const rest = given.unsafeOfferAll(events)
+        return Chunk.isEmpty(rest) ? undefined : Effect.asVoid(given.offerAll(rest))
+      }
+    }
+    yield* Effect.forkScoped(Mailbox.into(journal.followInto(turnId(turn), seq, sink), given))
+    return Mailbox.toStream(given)
+  }))
+const ways = { "as a stream": follow, "into a sink": followInto } as const
 const followSession = (session: string, live: boolean, after?: { readonly turn: string; readonly seq: number }) =>
   Stream.unwrap(Effect.map(Journal, (journal) =>
     journal.followSession(
@@ -813,163 +829,168 @@ export const contract = <E>(name: string, layer: Layer.Layer<Journal, E>): void 
       }))
   })
 
-  describe(`${name}: followers`, () => {
-    check(
-      "P15: a follower that joins anywhere, at any time, gets exactly the events after its cursor",
-      () =>
+  for (const [way, follow] of Object.entries(ways)) {
+    describe(`${name}: followers ${way}`, () => {
+      check(
+        "P15: a follower that joins anywhere, at any time, gets exactly the events after its cursor",
+        () =>
+          Effect.gen(function*() {
+            const journal = yield* Journal
+            const total = 60
+            let run = 0
+            const one = (join: number, cursor: number, steps: ReadonlyArray<number>) =>
+              Effect.gen(function*() {
+                const [session, turn] = [`s${++run}`, `t${run}`]
+                yield* createSession(session)
+                yield* admit(turn, session)
+                const bodies = [built, attempt(), ...count(total).map((n) => delta(`${n} `)), used({}), completed(turn)]
+                const last = bodies.length + 1
+                const from = Math.min(cursor, join + 1)
+                let follower: Fiber.RuntimeFiber<ReadonlyArray<JournaledEvent>, unknown> | undefined
+                let seq = 2
+                for (let index = 0; seq <= last; index++) {
+                  if (follower === undefined && seq > join) follower = yield* Effect.fork(collect(follow(turn, from)))
+                  const size = steps[index % steps.length] ?? 1
+                  yield* append(turn, session, seq, bodies.slice(seq - 2, seq - 2 + size))
+                  seq += size
+                }
+                const events = follower === undefined ? yield* collect(follow(turn, from)) : yield* Fiber.join(follower)
+                assert.deepStrictEqual(seqs(events), count(last).slice(from))
+                const stored = yield* journal.readAfter(turnId(turn), from, last)
+                assert.deepStrictEqual(events.map((event) => event.json), stored.map((event) => event.json))
+              })
+            const samples = FastCheck.sample(
+              FastCheck.tuple(
+                FastCheck.integer({ min: 1, max: total + 4 }),
+                FastCheck.integer({ min: 0, max: total }),
+                FastCheck.array(FastCheck.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 5 })
+              ),
+              { numRuns: 150, seed: 42 }
+            )
+            yield* Effect.forEach(samples, ([join, cursor, steps]) => one(join, cursor, steps), { discard: true })
+          }),
+        60_000
+      )
+
+      check(
+        "a follower at the head gets a commit as one chunk, and the live bytes are the replayed bytes",
+        () =>
+          Effect.gen(function*() {
+            yield* createSession("s")
+            yield* admit("t", "s")
+            const taken = yield* Queue.bounded<Chunk.Chunk<JournaledEvent>>(16)
+            yield* Effect.fork(Stream.runForEach(Stream.chunks(follow("t", 0)), (chunk) => Queue.offer(taken, chunk)))
+            const live = [yield* Queue.take(taken)]
+            yield* append("t", "s", 2, [built, attempt(), delta("a"), delta("b")])
+            live.push(yield* Queue.take(taken))
+            yield* append("t", "s", 6, [used({}), completed("t")])
+            live.push(yield* Queue.take(taken))
+            if (way === "as a stream") {
+              assert.deepStrictEqual(live.map((chunk) => seqs(chunk)), [[1], [2, 3, 4, 5], [6, 7]])
+            }
+            const replayed = yield* collect(follow("t", 0))
+            assert.deepStrictEqual(
+              replayed.map((one) => one.json),
+              live.flatMap((chunk) => [...chunk]).map((one) => one.json)
+            )
+          })
+      )
+
+      check(
+        "a follower of an ended turn gets the rest and ends; after the end it gets nothing",
+        () =>
+          Effect.gen(function*() {
+            yield* createSession("s")
+            yield* answered("t", "s", ["a", "b"])
+            assert.deepStrictEqual(seqs(yield* collect(follow("t", 0))), count(8))
+            assert.deepStrictEqual(seqs(yield* collect(follow("t", 6))), [7, 8])
+            assert.deepStrictEqual(seqs(yield* collect(follow("t", 8))), [])
+            assert.strictEqual((yield* Effect.flip(collect(follow("none", 0))))._tag, "TurnNotFound")
+          })
+      )
+
+      check(
+        "P17: a reader that takes nothing delays neither the turn nor other readers, and gets all of it later",
+        () =>
+          Effect.gen(function*() {
+            yield* createSession("s")
+            yield* admit("t", "s")
+            const gate = Effect.unsafeMakeLatch(false)
+            const slow = yield* Effect.fork(collect(Stream.tap(follow("t", 0), () => gate.await)))
+            const fast = yield* Effect.fork(collect(follow("t", 0)))
+            const text = "x".repeat(1000)
+            const bodies = [built, attempt(), ...count(900).map((n) => delta(`${n} ${text}`)), used({}), completed("t")]
+            for (let index = 0; index < bodies.length; index += 25) {
+              yield* append("t", "s", 2 + index, bodies.slice(index, index + 25))
+            }
+            assert.deepStrictEqual(seqs(yield* Fiber.join(fast)), count(bodies.length + 1))
+            yield* gate.open
+            assert.deepStrictEqual(seqs(yield* Fiber.join(slow)), count(bodies.length + 1))
+          })
+      )
+
+      check(
+        "a session's stream holds every event in commit order, resumes after any event, and stays open between turns",
+        () =>
+          Effect.gen(function*() {
+            yield* createSession("s")
+            yield* createSession("noise")
+            yield* answered("t1", "s", ["a"])
+            const live = yield* Effect.fork(collect(Stream.take(followSession("s", true), 21)))
+            yield* answered("n1", "noise", ["x"])
+            yield* answered("t2", "s", ["b"])
+            yield* answered("n2", "noise", ["x"])
+            yield* answered("t3", "s", ["c"])
+            const expected = ["t1", "t2", "t3"].flatMap((id) => count(7).map((seq) => `${id}.${seq}`))
+            const names = (events: ReadonlyArray<JournaledEvent>) =>
+              events.map((event) => `${event.turnId}.${event.seq}`)
+            assert.deepStrictEqual(names(yield* Fiber.join(live)), expected)
+            for (let index = 0; index < expected.length; index++) {
+              const [turn = "", seq = ""] = expected[index]?.split(".") ?? []
+              const rest = yield* collect(followSession("s", false, { turn, seq: Number(seq) }))
+              assert.deepStrictEqual(names(rest), expected.slice(index + 1))
+            }
+            const error = yield* Effect.flip(collect(followSession("s", false, { turn: "n1", seq: 1 })))
+            assert.strictEqual(error._tag, "TurnNotFound")
+            assert.strictEqual((yield* Effect.flip(collect(followSession("no", true))))._tag, "SessionNotFound")
+          })
+      )
+
+      check(
+        "ending all followers ends each after what is committed, also those that come later",
+        () =>
+          Effect.gen(function*() {
+            const journal = yield* Journal
+            yield* createSession("s")
+            yield* admit("t", "s")
+            const waiting = yield* forkJoined(follow("t", 0))
+            const open = yield* forkJoined(followSession("s", true))
+            yield* journal.endFollowers("shutdown")
+            assert.deepInclude(yield* Effect.flip(Fiber.join(waiting)), { reason: "shutdown" })
+            assert.deepInclude(yield* Effect.flip(Fiber.join(open)), { reason: "shutdown" })
+            const seen: Array<number> = []
+            const late = yield* Effect.flip(
+              Stream.runForEach(follow("t", 0), (event) => Effect.sync(() => seen.push(event.seq)))
+            )
+            assert.deepInclude(late, { reason: "shutdown" })
+            assert.deepStrictEqual(seen, [1])
+          })
+      )
+
+      check("ending one turn's followers leaves the others", () =>
         Effect.gen(function*() {
           const journal = yield* Journal
-          const total = 60
-          let run = 0
-          const one = (join: number, cursor: number, steps: ReadonlyArray<number>) =>
-            Effect.gen(function*() {
-              const [session, turn] = [`s${++run}`, `t${run}`]
-              yield* createSession(session)
-              yield* admit(turn, session)
-              const bodies = [built, attempt(), ...count(total).map((n) => delta(`${n} `)), used({}), completed(turn)]
-              const last = bodies.length + 1
-              const from = Math.min(cursor, join + 1)
-              let follower: Fiber.RuntimeFiber<ReadonlyArray<JournaledEvent>, unknown> | undefined
-              let seq = 2
-              for (let index = 0; seq <= last; index++) {
-                if (follower === undefined && seq > join) follower = yield* Effect.fork(collect(follow(turn, from)))
-                const size = steps[index % steps.length] ?? 1
-                yield* append(turn, session, seq, bodies.slice(seq - 2, seq - 2 + size))
-                seq += size
-              }
-              const events = follower === undefined ? yield* collect(follow(turn, from)) : yield* Fiber.join(follower)
-              assert.deepStrictEqual(seqs(events), count(last).slice(from))
-              const stored = yield* journal.readAfter(turnId(turn), from, last)
-              assert.deepStrictEqual(events.map((event) => event.json), stored.map((event) => event.json))
-            })
-          const samples = FastCheck.sample(
-            FastCheck.tuple(
-              FastCheck.integer({ min: 1, max: total + 4 }),
-              FastCheck.integer({ min: 0, max: total }),
-              FastCheck.array(FastCheck.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 5 })
-            ),
-            { numRuns: 150, seed: 42 }
-          )
-          yield* Effect.forEach(samples, ([join, cursor, steps]) => one(join, cursor, steps), { discard: true })
-        }),
-      60_000
-    )
-
-    check(
-      "a follower at the head gets a commit as one chunk, and the live bytes are the replayed bytes",
-      () =>
-        Effect.gen(function*() {
-          yield* createSession("s")
-          yield* admit("t", "s")
-          const taken = yield* Queue.bounded<Chunk.Chunk<JournaledEvent>>(16)
-          yield* Effect.fork(Stream.runForEach(Stream.chunks(follow("t", 0)), (chunk) => Queue.offer(taken, chunk)))
-          const live = [yield* Queue.take(taken)]
-          yield* append("t", "s", 2, [built, attempt(), delta("a"), delta("b")])
-          live.push(yield* Queue.take(taken))
-          yield* append("t", "s", 6, [used({}), completed("t")])
-          live.push(yield* Queue.take(taken))
-          assert.deepStrictEqual(live.map((chunk) => seqs(chunk)), [[1], [2, 3, 4, 5], [6, 7]])
-          const replayed = yield* collect(follow("t", 0))
-          assert.deepStrictEqual(
-            replayed.map((one) => one.json),
-            live.flatMap((chunk) => [...chunk]).map((one) => one.json)
-          )
-        })
-    )
-
-    check(
-      "a follower of an ended turn gets the rest and ends; after the end it gets nothing",
-      () =>
-        Effect.gen(function*() {
-          yield* createSession("s")
-          yield* answered("t", "s", ["a", "b"])
-          assert.deepStrictEqual(seqs(yield* collect(follow("t", 0))), count(8))
-          assert.deepStrictEqual(seqs(yield* collect(follow("t", 6))), [7, 8])
-          assert.deepStrictEqual(seqs(yield* collect(follow("t", 8))), [])
-          assert.strictEqual((yield* Effect.flip(collect(follow("none", 0))))._tag, "TurnNotFound")
-        })
-    )
-
-    check(
-      "P17: a reader that takes nothing delays neither the turn nor other readers, and gets all of it later",
-      () =>
-        Effect.gen(function*() {
-          yield* createSession("s")
-          yield* admit("t", "s")
-          const gate = Effect.unsafeMakeLatch(false)
-          const slow = yield* Effect.fork(collect(Stream.tap(follow("t", 0), () => gate.await)))
-          const fast = yield* Effect.fork(collect(follow("t", 0)))
-          const text = "x".repeat(1000)
-          const bodies = [built, attempt(), ...count(900).map((n) => delta(`${n} ${text}`)), used({}), completed("t")]
-          for (let index = 0; index < bodies.length; index += 25) {
-            yield* append("t", "s", 2 + index, bodies.slice(index, index + 25))
-          }
-          assert.deepStrictEqual(seqs(yield* Fiber.join(fast)), count(bodies.length + 1))
-          yield* gate.open
-          assert.deepStrictEqual(seqs(yield* Fiber.join(slow)), count(bodies.length + 1))
-        })
-    )
-
-    check(
-      "a session's stream holds every event in commit order, resumes after any event, and stays open between turns",
-      () =>
-        Effect.gen(function*() {
-          yield* createSession("s")
-          yield* createSession("noise")
-          yield* answered("t1", "s", ["a"])
-          const live = yield* Effect.fork(collect(Stream.take(followSession("s", true), 21)))
-          yield* answered("n1", "noise", ["x"])
-          yield* answered("t2", "s", ["b"])
-          yield* answered("n2", "noise", ["x"])
-          yield* answered("t3", "s", ["c"])
-          const expected = ["t1", "t2", "t3"].flatMap((id) => count(7).map((seq) => `${id}.${seq}`))
-          const names = (events: ReadonlyArray<JournaledEvent>) => events.map((event) => `${event.turnId}.${event.seq}`)
-          assert.deepStrictEqual(names(yield* Fiber.join(live)), expected)
-          for (let index = 0; index < expected.length; index++) {
-            const [turn = "", seq = ""] = expected[index]?.split(".") ?? []
-            const rest = yield* collect(followSession("s", false, { turn, seq: Number(seq) }))
-            assert.deepStrictEqual(names(rest), expected.slice(index + 1))
-          }
-          const error = yield* Effect.flip(collect(followSession("s", false, { turn: "n1", seq: 1 })))
-          assert.strictEqual(error._tag, "TurnNotFound")
-          assert.strictEqual((yield* Effect.flip(collect(followSession("no", true))))._tag, "SessionNotFound")
-        })
-    )
-
-    check(
-      "ending all followers ends each after what is committed, also those that come later",
-      () =>
-        Effect.gen(function*() {
-          const journal = yield* Journal
-          yield* createSession("s")
-          yield* admit("t", "s")
-          const waiting = yield* forkJoined(follow("t", 0))
-          const open = yield* forkJoined(followSession("s", true))
-          yield* journal.endFollowers("shutdown")
-          assert.deepInclude(yield* Effect.flip(Fiber.join(waiting)), { reason: "shutdown" })
-          assert.deepInclude(yield* Effect.flip(Fiber.join(open)), { reason: "shutdown" })
-          const seen: Array<number> = []
-          const late = yield* Effect.flip(
-            Stream.runForEach(follow("t", 0), (event) => Effect.sync(() => seen.push(event.seq)))
-          )
-          assert.deepInclude(late, { reason: "shutdown" })
-          assert.deepStrictEqual(seen, [1])
-        })
-    )
-
-    check("ending one turn's followers leaves the others", () =>
-      Effect.gen(function*() {
-        const journal = yield* Journal
-        yield* createSession("a")
-        yield* createSession("b")
-        yield* admit("t", "a")
-        yield* admit("u", "b")
-        const broken = yield* forkJoined(follow("t", 0))
-        const whole = yield* forkJoined(follow("u", 0))
-        yield* journal.endFollowers("storage", turnId("t"))
-        assert.deepInclude(yield* Effect.flip(Fiber.join(broken)), { reason: "storage" })
-        yield* append("u", "b", 2, answering("u", ["x"]))
-        assert.deepStrictEqual(seqs(yield* Fiber.join(whole)), count(7))
-      }))
-  })
+          yield* createSession("a")
+          yield* createSession("b")
+          yield* admit("t", "a")
+          yield* admit("u", "b")
+          const broken = yield* forkJoined(follow("t", 0))
+          const whole = yield* forkJoined(follow("u", 0))
+          yield* journal.endFollowers("storage", turnId("t"))
+          assert.deepInclude(yield* Effect.flip(Fiber.join(broken)), { reason: "storage" })
+          yield* append("u", "b", 2, answering("u", ["x"]))
+          assert.deepStrictEqual(seqs(yield* Fiber.join(whole)), count(7))
+        }))
+    })
+  }
 }
