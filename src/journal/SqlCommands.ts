@@ -15,7 +15,7 @@ import * as Projection from "./Projection.ts"
 import * as Rows from "./Rows.ts"
 import * as SqlWrites from "./SqlWrites.ts"
 import * as Statements from "./Statements.ts"
-import type { Written } from "./Writer.ts"
+import type { Written } from "./Transaction.ts"
 
 export interface Options {
   readonly epoch: number

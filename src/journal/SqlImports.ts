@@ -23,6 +23,7 @@ import * as Paging from "./Paging.ts"
 import * as Rows from "./Rows.ts"
 import * as Statements from "./Statements.ts"
 import * as Storage from "./Storage.ts"
+import type { Written } from "./Transaction.ts"
 import type * as Writer from "./Writer.ts"
 
 type Db = Statements.Statements
@@ -124,7 +125,7 @@ const remove = (db: Db, id: SessionId): boolean => {
   return false
 }
 
-const done = <A>(value: A): Either.Either<Writer.Written<A>> => Either.right({ value, publish: () => undefined })
+const done = <A>(value: A): Either.Either<Written<A>> => Either.right({ value, publish: () => undefined })
 
 export interface Options {
   readonly submit: Writer.Writer["submit"]

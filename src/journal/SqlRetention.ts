@@ -24,7 +24,8 @@ import type * as SqlAnswers from "./SqlAnswers.ts"
 import * as Statements from "./Statements.ts"
 import * as Storage from "./Storage.ts"
 import type { StoredEvents } from "./StoredEvents.ts"
-import type { Writer, Written } from "./Writer.ts"
+import type { Written } from "./Transaction.ts"
+import type { Writer } from "./Writer.ts"
 
 class LogInUse extends Data.TaggedError("LogInUse") {}
 

@@ -16,7 +16,7 @@ import * as Statements from "./Statements.ts"
 import type { Value } from "./Statements.ts"
 import type * as Storage from "./Storage.ts"
 import type { StoredEvents } from "./StoredEvents.ts"
-import type { Appended } from "./Writer.ts"
+import type { Appended } from "./Transaction.ts"
 
 /** What one turn gets in one transaction. */
 export interface Pending {

@@ -1,39 +1,41 @@
 /**
- * The one writer of a database: a bounded queue that is committed as one transaction.
+ * The one writer of a database: a bounded queue that is committed as one transaction (`Transaction`).
  *
  * - Group commit: what arrived since the last commit is the next one. The driver blocks the event loop while it commits,
  *   so one turn of the loop passes first: the appends of that tick share one fsync. A fiber is there for what has to wait
  *   (a lock), to read or to be told; nothing else is committed meanwhile.
- * - A transaction is one synchronous step: BEGIN IMMEDIATE, the owner's epoch, the work, COMMIT. Nothing of this process
- *   comes in between, and no effect is needed for a delta. (The client's `withTransaction` begins deferred, and its failed
- *   COMMIT is a defect.)
  * - Order after COMMIT: publish, then complete the callers. Nothing is published before.
  * - A caller may stop waiting; what it enqueued is carried out regardless.
- * - Faults: a lock is waited out (`busySchedule`); a refused constraint, or a defect, runs each command alone, so that
- *   only the guilty one fails; any other fault fails the group. A failed COMMIT may have succeeded: the group runs once
- *   more, which every command must bear (what is there already is not written again).
+ * - Faults: a refused constraint, or a defect, runs each command alone, so that only the guilty one fails; any other
+ *   fault fails the group.
  */
-import type * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import * as Cause from "effect/Cause"
-import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import type * as Tracer from "effect/Tracer"
-import type { TurnId } from "../domain/Ids.ts"
-import { Fenced, JournalFailure } from "../domain/TurnError.ts"
+import { type Fenced, JournalFailure } from "../domain/TurnError.ts"
 import * as TurnEvent from "../domain/TurnEvent.ts"
 import * as CommitWatch from "./CommitWatch.ts"
 import { onTick } from "./EventLoop.ts"
 import type { Append, AppendSource, WriteError } from "./Journal.ts"
 import * as Statements from "./Statements.ts"
 import * as Storage from "./Storage.ts"
+import * as Transaction from "./Transaction.ts"
+import {
+  type Committed,
+  type Entry,
+  type Failed,
+  isFailed,
+  type Settled,
+  type Span,
+  turnsOf,
+  type Written
+} from "./Transaction.ts"
 
 /**
  * Commands that may wait. 64 running turns have one append each in flight; the rest is room for a burst of submits and
@@ -41,56 +43,11 @@ import * as Storage from "./Storage.ts"
  */
 export const queueMax = 4096
 
-/**
- * 1 ms doubling to 100 ms, for about 5 s: longer than another program's honest transaction. Counted in tries (7 up to
- * 64 ms, 48 of 100 ms), because `Schedule.upTo` reads the wall clock, which somebody may set.
- */
-export const busySchedule = Schedule.exponential("1 millis").pipe(
-  Schedule.union(Schedule.spaced("100 millis")),
-  Schedule.intersect(Schedule.recurs(55))
-)
-
-/** What a command answers with, and what makes it visible to followers once it is committed. Synchronous. */
-export interface Written<A> {
-  readonly value: A
-  readonly publish: () => void
-}
-
-/** What is done once a transaction is committed. */
-interface Settled {
-  readonly publish: () => void
-  readonly complete: () => void
-}
-
-/** What the appends of a group came to. */
-export interface Appended {
-  readonly publish: () => void
-  readonly events: number
-  /** By place in the group: why an append was refused; absent where it is committed. */
-  readonly refused: ReadonlyMap<number, JournalFailure>
-}
-
 /** A turn that is in line with whatever it has gathered when its transaction begins. */
 interface Enlisted {
   readonly _tag: "Enlisted"
   readonly source: AppendSource
 }
-
-type Entry =
-  | {
-    readonly _tag: "Append"
-    readonly append: Append
-    readonly span: Span
-    /** Told once. Synchronous. */
-    readonly settle: (exit: Exit.Exit<void, WriteError>) => void
-  }
-  | {
-    readonly _tag: "Command"
-    readonly span: Span
-    readonly operation: string
-    readonly run: (db: Statements.Statements) => Settled
-    readonly fail: (cause: Cause.Cause<WriteError>) => void
-  }
 
 /** Each rewrites the file: more than a few that wait are a mistake of whoever asks. */
 const upkeepMax = 4
@@ -102,12 +59,7 @@ interface Upkeep {
   readonly operation: string
 }
 
-/** Of whoever asked for the write. */
-type Span = Tracer.AnySpan | undefined
 const currentSpan = Effect.withFiberRuntime<Span>((fiber) => Effect.succeed(fiber.currentSpan))
-
-/** COMMIT failed: what became of the transaction is not known. */
-class CommitFault extends Data.TaggedError("CommitFault")<{ readonly fault: Storage.StorageFault }> {}
 
 export interface Writer {
   readonly append: (append: Append) => Effect.Effect<void, WriteError>
@@ -133,26 +85,6 @@ export interface Writer {
   readonly trouble: () => JournalFailure | undefined
 }
 
-export interface Options<Known> {
-  readonly sql: SqlClient.SqlClient
-  readonly epoch: number
-  /** What memory does not hold of the turns of these appends, and `append` needs; undefined where it holds enough. */
-  readonly look: (appends: ReadonlyArray<Append>) => Effect.Effect<Known, Storage.StorageFault> | undefined
-  readonly appendAll: (
-    db: Statements.Statements,
-    appends: ReadonlyArray<Append>,
-    known: Known | undefined
-  ) => Appended
-  /** After a COMMIT of unknown outcome, or a refused constraint: what memory holds of these turns may be wrong. */
-  readonly forget: (turns: ReadonlyArray<TurnId>) => void
-  readonly readEpoch: (db: Statements.Statements) => number
-}
-
-const appendOf = (entry: Entry): ReadonlyArray<Append> => entry._tag === "Append" ? [entry.append] : []
-
-const turnsOf = (group: ReadonlyArray<Entry>): ReadonlyArray<TurnId> =>
-  group.flatMap((entry) => entry._tag === "Append" ? [entry.append.turnId] : [])
-
 const isClosed = (operation: string) =>
   new JournalFailure({ operation, retryable: false, reason: "the journal is closed" })
 
@@ -177,18 +109,6 @@ const tell = (one: () => void, faults: Array<unknown>): void => {
 
 const defectMet = "The journal's writer met a defect"
 
-/** What a committed transaction was. */
-interface Committed {
-  readonly settled: ReadonlyArray<Settled>
-  readonly events: number
-}
-
-/** Why there was none. Anything else that is thrown is a defect. */
-type Failed = CommitFault | Fenced | Storage.StorageFault
-
-const isFailed = (error: unknown): error is Failed =>
-  error instanceof CommitFault || error instanceof Fenced || error instanceof Storage.StorageFault
-
 /** The command that only asks whether storage takes a write. */
 export const probe = "probe"
 
@@ -204,7 +124,7 @@ const taken = (entry: Entry | Enlisted): ReadonlyArray<Entry> => {
 const isTold = (entry: Entry) =>
   entry._tag === "Command" || entry.append.events.some(({ type }) => TurnEvent.isTerminalType(type))
 
-export const make = <Known>(options: Options<Known>): Effect.Effect<Writer, never, Scope.Scope> =>
+export const make = <Known>(options: Transaction.Options<Known>): Effect.Effect<Writer, never, Scope.Scope> =>
   Effect.gen(function*() {
     const clock = yield* Effect.clock
     const db = yield* Statements.of(options.sql)
@@ -213,109 +133,8 @@ export const make = <Known>(options: Options<Known>): Effect.Effect<Writer, neve
     let pending: Array<Entry | Enlisted> = []
     let upkeep: Array<Upkeep> = []
     let closed = false
+    const { attempt, checkEpoch, isReady, transact } = Transaction.make(db, options)
     const watch = CommitWatch.make(yield* FiberRef.get(FiberRef.currentTracerEnabled))
-    const checkEpoch = (): void => {
-      const epoch = options.readEpoch(db)
-      if (epoch !== options.epoch) throw new Fenced({ ownerEpoch: epoch })
-    }
-
-    /** Where a full disk has rolled back already there is nothing to undo. */
-    const rollback = (): void => {
-      try {
-        db.all("ROLLBACK", [])
-      } catch {
-        // the next BEGIN meets what is left, and tries again
-      }
-    }
-
-    /** A transaction that an earlier fault left open (its ROLLBACK was refused too) would refuse every BEGIN for ever. */
-    const begin = (): void => {
-      try {
-        db.all("BEGIN IMMEDIATE", [])
-      } catch (error) {
-        const fault = Statements.faultOf(error)
-        if (fault === undefined || Storage.isBusy(fault)) throw error
-        rollback()
-        db.all("BEGIN IMMEDIATE", [])
-      }
-    }
-
-    const work = (group: ReadonlyArray<Entry>, known: Known | undefined): Committed => {
-      checkEpoch()
-      const settled: Array<Settled> = []
-      const appends = group.filter((entry) => entry._tag === "Append")
-      let events = 0
-      if (appends.length > 0) {
-        const appended = options.appendAll(db, appends.map((entry) => entry.append), known)
-        events = appended.events
-        settled.push({
-          publish: appended.publish,
-          complete: () =>
-            appends.forEach((entry, index) => {
-              const error = appended.refused.get(index)
-              entry.settle(error === undefined ? Exit.void : Exit.fail(error))
-            })
-        })
-      }
-      for (const entry of group) if (entry._tag === "Command") settled.push(entry.run(db))
-      return { settled, events }
-    }
-
-    /** One transaction, at once. Throws a `Failed`, or a defect. */
-    const transact = (group: ReadonlyArray<Entry>, known: Known | undefined): Committed => {
-      try {
-        begin()
-        try {
-          const committed = work(group, known)
-          try {
-            db.all("COMMIT", [])
-          } catch (error) {
-            options.forget(turnsOf(group))
-            const fault = Statements.faultOf(error)
-            throw fault === undefined ? error : new CommitFault({ fault })
-          }
-          return committed
-        } catch (error) {
-          rollback()
-          throw error
-        }
-      } catch (error) {
-        throw Statements.faultOf(error) ?? error
-      }
-    }
-
-    const transaction = (group: ReadonlyArray<Entry>): Effect.Effect<Committed, Failed> =>
-      Effect.flatMap(
-        options.look(group.flatMap(appendOf)) ?? Effect.succeed(undefined),
-        (known) =>
-          Effect.suspend(() => {
-            try {
-              return Effect.succeed(transact(group, known))
-            } catch (error) {
-              if (isFailed(error)) return Effect.fail(error)
-              throw error
-            }
-          })
-      )
-
-    /** `met`: how a first try has failed already. */
-    const attempt = (group: ReadonlyArray<Entry>, met: Failed | undefined) => {
-      let before = met
-      const once = Effect.suspend(() => {
-        const failed = before
-        before = undefined
-        return failed === undefined ? transaction(group) : Effect.fail(failed)
-      })
-      return once.pipe(
-        Effect.catchTag("CommitFault", () => transaction(group)),
-        Effect.catchTag("CommitFault", ({ fault }) => Effect.fail(fault)),
-        Effect.retry({
-          schedule: busySchedule,
-          while: (error) => error._tag === "StorageFault" && Storage.isBusy(error)
-        })
-      )
-    }
-
     const refused = (
       group: ReadonlyArray<Entry>,
       cause: Cause.Cause<Fenced | Storage.StorageFault>
@@ -371,10 +190,10 @@ export const make = <Known>(options: Options<Known>): Effect.Effect<Writer, neve
           onFailure: (cause) => refused(group, cause),
           onSuccess: (committed) => finish(group, committed, begun) ?? Effect.void
         })
-      if (options.look(group.flatMap(appendOf)) !== undefined) return goOn(undefined)
+      if (!isReady(group)) return goOn(undefined)
       let committed: Committed
       try {
-        committed = transact(group, undefined)
+        committed = transact(group)
       } catch (error) {
         return isFailed(error) ? goOn(error) : refused(group, Cause.die(error))
       }
@@ -386,7 +205,7 @@ export const make = <Known>(options: Options<Known>): Effect.Effect<Writer, neve
     const keepUp = ({ fail, operation, run }: Upkeep) =>
       Effect.scoped(Effect.flatMap(Effect.mapError(options.sql.reserve, Storage.faultOf), run)).pipe(
         Effect.retry({
-          schedule: busySchedule,
+          schedule: Transaction.busySchedule,
           while: (error) => error._tag === "StorageFault" && Storage.isBusy(error)
         }),
         Effect.catchAllCause((cause) =>

@@ -368,8 +368,8 @@ describe("usage of turns", () => {
       assert.strictEqual(fresh.code, 0, fresh.stdout)
       assert.include(fresh.stdout, "budget limits.tokensPerDay: 600; nothing is used yet")
       // with a collector, that nobody needs to be: without one there are no spans
-      const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:9" }
-      const server = yield* serve({ dataDir, config, env })
+      const traced = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:9" }
+      const server = yield* serve({ dataDir, config, env: traced })
       const { turnId } = yield* startTurn(server.url, { deltas: 700 })
       yield* Effect.flatMap(follow(server.url, turnId), ({ ended }) => ended)
       const inspected = yield* run(["inspect", turnId], { dataDir })
