@@ -154,6 +154,9 @@ export const respond = (
     }
     if (request.method === "HEAD") return Effect.succeed(HttpServerResponse.empty({ status, headers: head }))
     const response = NodeHttpServerRequest.toServerResponse(request)
+    // the head, and what is committed already, in one write
+    response.cork()
+    process.nextTick(() => response.uncork())
     response.writeHead(status, head)
     response.write(opening)
     const unwatch = streams.watch(response)

@@ -19,6 +19,7 @@ import * as http from "node:http"
 import type { IncomingMessage } from "node:http"
 import * as https from "node:https"
 import { type LookupFunction, Socket } from "node:net"
+import { urlToHttpOptions } from "node:url"
 import * as Egress from "./Egress.ts"
 
 /** Idle connections kept per host: as many as turns run at once by default. */
@@ -129,11 +130,25 @@ const makeAgents = (options: ClientOptions) => {
   )
 }
 
-/** Why this URL may not be called; undefined where it may. */
-const refusal = (text: string, { allowLoopback, hosts }: ClientOptions): string | undefined => {
-  const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url === undefined) return "it has no valid URL"
-  return hosts.has(url.host) ? Egress.refusal(url, allowLoopback) : `${url.host} is not a host of the configuration`
+/** Addresses remembered: a provider has one, or one a model. */
+const addressesMax = 64
+
+/** Where a request goes, or why this URL may not be called. An address is looked at once. */
+const addresses = ({ allowLoopback, hosts }: ClientOptions) => {
+  const known = new Map<string, http.RequestOptions>()
+  return (text: string): http.RequestOptions | string => {
+    const before = known.get(text)
+    if (before !== undefined) return before
+    const url = URL.canParse(text) ? new URL(text) : undefined
+    if (url === undefined) return "it has no valid URL"
+    if (!hosts.has(url.host)) return `${url.host} is not a host of the configuration`
+    const reason = Egress.refusal(url, allowLoopback)
+    if (reason !== undefined) return reason
+    if (known.size >= addressesMax) known.clear()
+    const address = urlToHttpOptions(url)
+    known.set(text, address)
+    return address
+  }
 }
 
 /** One request: a POST. */
@@ -176,17 +191,17 @@ const send = (request: http.ClientRequest, { body, firstByteMs }: Post, timer: F
     request.end(body)
   })
 
-const makePost = (options: ClientOptions, agents: Agents) => (post: Post) =>
+const makePost = (addressOf: ReturnType<typeof addresses>, agents: Agents) => (post: Post) =>
   Effect.suspend(() => {
     const { body, firstByteMs, headers } = post
-    const reason = refusal(post.url, options)
-    if (reason !== undefined) return Effect.fail(errorOf(refusedCode, reason))
-    const url = new URL(post.url)
-    const isSecure = url.protocol === "https:"
+    const address = addressOf(post.url)
+    if (typeof address === "string") return Effect.fail(errorOf(refusedCode, address))
+    const isSecure = address.protocol === "https:"
     const length = String(typeof body === "string" ? Buffer.byteLength(body) : body.length)
     const make = Effect.suspend(() => {
       try {
-        const request = (isSecure ? https : http).request(url, {
+        const request = (isSecure ? https : http).request({
+          ...address,
           method: "POST",
           agent: isSecure ? agents.https : agents.http,
           headers: { ...headers, "content-length": length }
@@ -210,5 +225,5 @@ const makePost = (options: ClientOptions, agents: Agents) => (post: Post) =>
 export const layerWith = (options: ClientOptions): Layer.Layer<EgressClient> =>
   Layer.scoped(
     EgressClient,
-    Effect.map(makeAgents(options), (agents) => ({ post: makePost(options, agents) }))
+    Effect.map(makeAgents(options), (agents) => ({ post: makePost(addresses(options), agents) }))
   )

@@ -38,12 +38,22 @@ const needsBaseUrl: ReadonlySet<Family> = new Set(["openai-compatible", "openai-
 /** Families that call nobody. */
 const offline: ReadonlySet<Family> = new Set(["deterministic", "replay"])
 
+/** What speaks against its address, which no turn changes; undefined where nothing does. */
+const addressFault = ({ baseUrl, family }: ProviderFacts, network: SettingsShape["network"]): string | undefined => {
+  if (baseUrl === undefined) {
+    return needsBaseUrl.has(family) ? "it has no baseUrl" : family === "bedrock" ? "it has no region" : undefined
+  }
+  if (!network.live || offline.has(family)) return undefined
+  return URL.canParse(baseUrl)
+    ? Egress.refusal(new URL(baseUrl), network.allowLoopback)
+    : `its address ${baseUrl} is no URL`
+}
+
 /** Everything that stands in the way of a call, in the order in which a person would clear it. */
 const obstacles = (
-  facts: ProviderFacts,
+  { address, facts, provider }: Entry,
   missingEnv: ReadonlyArray<string>,
-  network: SettingsShape["network"],
-  hasAdapter: boolean
+  network: SettingsShape["network"]
 ): ReadonlyArray<string> => {
   const reasons: Array<string> = []
   if (!network.live && !offline.has(facts.family)) {
@@ -53,20 +63,12 @@ const obstacles = (
     const variables = missingEnv.length === 1 ? "environment variable" : "environment variables"
     reasons.push(`${variables} ${missingEnv.join(" and ")} ${missingEnv.length === 1 ? "is" : "are"} not set`)
   }
-  if (facts.baseUrl === undefined) {
-    if (needsBaseUrl.has(facts.family)) reasons.push("it has no baseUrl")
-    else if (facts.family === "bedrock") reasons.push("it has no region")
-  } else if (network.live && !offline.has(facts.family)) {
-    const refusal = URL.canParse(facts.baseUrl)
-      ? Egress.refusal(new URL(facts.baseUrl), network.allowLoopback)
-      : `its address ${facts.baseUrl} is no URL`
-    if (refusal !== undefined) reasons.push(refusal)
-  }
+  if (address !== undefined) reasons.push(address)
   if (facts.recording !== undefined && !existsSync(facts.recording)) {
     reasons.push(`its recording ${facts.recording} is not there`)
   }
   // adapters are loaded where they may be used
-  if (!hasAdapter && reasons.length === 0) reasons.push(`${noAdapter} for family "${facts.family}"`)
+  if (provider === undefined && reasons.length === 0) reasons.push(`${noAdapter} for family "${facts.family}"`)
   return reasons
 }
 
@@ -84,6 +86,8 @@ const suggest = (name: string, known: ReadonlyArray<string>): { readonly suggest
 interface Entry {
   readonly facts: ProviderFacts
   readonly provider: Provider | undefined
+  /** `addressFault` of it. */
+  readonly address: string | undefined
 }
 
 /** The provider, calling `gave` when it gave something. Once a chunk, not a delta. */
@@ -110,14 +114,14 @@ const watched = (provider: Provider, gave: () => void): Provider => {
 }
 
 /** What stands in the way of a provider now. */
-const examine = ({ facts, provider }: Entry, network: SettingsShape["network"]) =>
+const examine = (entry: Entry, network: SettingsShape["network"]) =>
   Effect.gen(function*() {
     const env = yield* Effect.forEach(
-      facts.env,
+      entry.facts.env,
       (name) => Effect.map(isPresent(name), (present) => ({ name, present }))
     )
     const missingEnv = env.filter(({ present }) => !present).map(({ name }) => name)
-    return { env, missingEnv, reasons: obstacles(facts, missingEnv, network, provider !== undefined) }
+    return { env, missingEnv, reasons: obstacles(entry, missingEnv, network) }
   })
 
 const make = (settings: SettingsShape, adapters: Adapters) =>
@@ -129,6 +133,7 @@ const make = (settings: SettingsShape, adapters: Adapters) =>
       const provider = adapters[facts.family]?.(facts)
       return {
         facts,
+        address: addressFault(facts, settings.network),
         provider: provider === undefined || offline.has(facts.family)
           ? provider
           : watched(provider, () => proven.add(facts.id))
@@ -148,14 +153,15 @@ const make = (settings: SettingsShape, adapters: Adapters) =>
       const { facts, provider } = entry
       const model = knownModel(facts, modelId)
       const ids = facts.models.map(({ id }) => id)
-      const unknownModel = new UnknownModel({ providerId, modelId, known: ids, ...suggest(modelId, ids) })
-      if (model === undefined && modelId !== "") return yield* unknownModel
+      // an error with its stack is dear to make: only where it is needed
+      const unknownModel = () => new UnknownModel({ providerId, modelId, known: ids, ...suggest(modelId, ids) })
+      if (model === undefined && modelId !== "") return yield* unknownModel()
       const { missingEnv, reasons } = yield* examine(entry, settings.network)
       if (provider === undefined || reasons.length > 0) {
         return yield* new ProviderBlocked({ providerId, missingEnv, reason: reasons.join("; ") })
       }
       // nothing was named and there is no default: a fault only where a name would have helped
-      if (model === undefined) return yield* unknownModel
+      if (model === undefined) return yield* unknownModel()
       const resolved: Resolved = { provider, model, capabilities: facts.capabilities, generation: facts.generation }
       return resolved
     })
