@@ -6,10 +6,10 @@
 import type { Figure } from "./Figures.ts"
 
 export const bounds: Readonly<Record<string, number>> = {
-  "burst-cpu": 4,
-  "paced-cpu": 3,
-  "single-cpu": 2.5,
-  "turn-cpu": 5
+  "burst-cpu": 9,
+  "paced-cpu": 7,
+  "single-cpu": 8,
+  "turn-cpu": 13
 }
 
 const roundsMin = 2
