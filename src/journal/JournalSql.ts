@@ -62,7 +62,7 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
     epoch: database.epoch,
     positions,
     live,
-    read: (body) => Storage.reading(database.reader, body),
+    read: Storage.reading(database.reader),
     stored: StoredEvents.make(database.reader)
   })
   const commands = SqlCommands.make({ epoch: database.epoch, positions, live })

@@ -80,11 +80,20 @@ export const rows = <A, I>(schema: Schema.Schema<A, I>, plain: (row: unknown) =>
   }
 }
 
-/** Statements outside a transaction, on a connection held for them alone. */
-export const reading = <A, E>(
-  sql: SqlClient.SqlClient,
+/** Runs statements outside a transaction. */
+export type Reading = <A, E>(
   body: (connection: Connection) => Effect.Effect<A, E | StorageFault>
-): Effect.Effect<A, E | StorageFault> => Effect.scoped(Effect.flatMap(Effect.mapError(sql.reserve, faultOf), body))
+) => Effect.Effect<A, E | StorageFault>
+
+/** On a connection that only reads: each statement is alone on it by itself, so it is asked for once and held by nobody. */
+export const reading = (sql: SqlClient.SqlClient): Reading => {
+  let connection: Connection | undefined
+  const open = Effect.map(Effect.scoped(Effect.mapError(sql.reserve, faultOf)), (found) => {
+    connection = found
+    return found
+  })
+  return (body) => Effect.suspend(() => connection === undefined ? Effect.flatMap(open, body) : body(connection))
+}
 
 /** A read of its own, with faults as the journal's. */
 export type Reader = <A, E>(
@@ -92,14 +101,15 @@ export type Reader = <A, E>(
   body: (connection: Connection) => Effect.Effect<A, E | StorageFault>
 ) => Effect.Effect<A, Exclude<E, StorageFault> | JournalFailure>
 
-export const reader =
-  (sql: SqlClient.SqlClient): Reader =>
-  <A, E>(operation: string, body: (connection: Connection) => Effect.Effect<A, E | StorageFault>) =>
+export const reader = (sql: SqlClient.SqlClient): Reader => {
+  const run = reading(sql)
+  return <A, E>(operation: string, body: (connection: Connection) => Effect.Effect<A, E | StorageFault>) =>
     Effect.mapError(
-      reading(sql, body),
+      run(body),
       (error) =>
         error instanceof StorageFault
           ? failure(operation, error)
           // What is not a StorageFault is E: TypeScript cannot narrow a type parameter by instanceof.
           : error as Exclude<E, StorageFault>
     )
+}
