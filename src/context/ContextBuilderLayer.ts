@@ -80,7 +80,8 @@ const middle = (slot: SlotName, source: string, content: string | undefined, roo
 interface Offered {
   readonly slot: SlotName
   readonly source: string
-  readonly read: Effect.Effect<string | undefined>
+  /** Undefined where nobody gives anything. */
+  readonly read: Effect.Effect<string | undefined> | undefined
   readonly omittedAs?: string
 }
 
@@ -92,7 +93,7 @@ const offeredNow = (
   slots.flatMap((slot): ReadonlyArray<Offered> => {
     const mine = sources.filter((source) => source.slot === slot)
     return mine.length === 0
-      ? [{ slot, source: "none", read: Effect.succeed(undefined) }]
+      ? [{ slot, source: "none", read: undefined }]
       : mine.map(({ read, source }) => ({ slot, source, read: read(sessionId) }))
   })
 
@@ -246,16 +247,19 @@ const make = (sources: ReadonlyArray<ContextSource>) => {
       return yield* tooLarge(head, asking, needed.pendingTokens, window, reserve)
     }
 
-    const fill = (slots: ReadonlyArray<SlotName>) =>
-      Effect.forEach(offered(slots), (offer) =>
-        Effect.map(offer.read, (content) => {
-          if (offer.omittedAs !== undefined) return omitted(offer.slot, offer.source, offer.omittedAs)
-          const filled = middle(offer.slot, offer.source, content, room - needed.keptTokens)
-          room -= filled.slot.tokens
-          return filled
-        }))
-    const before = yield* fill(beforeHistory)
-    const after = yield* fill(afterHistory)
+    const filledWith = ({ omittedAs, slot, source }: Offered, content: string | undefined): Filled => {
+      if (omittedAs !== undefined) return omitted(slot, source, omittedAs)
+      const filled = middle(slot, source, content, room - needed.keptTokens)
+      room -= filled.slot.tokens
+      return filled
+    }
+    const before: Array<Filled> = []
+    const after: Array<Filled> = []
+    for (const [slots, filled] of [[beforeHistory, before], [afterHistory, after]] as const) {
+      for (const offer of offered(slots)) {
+        filled.push(filledWith(offer, offer.read === undefined ? undefined : yield* offer.read))
+      }
+    }
 
     const selection = Budget.end(yield* cursor.take(needed, room, never))
     const earlier = Budget.messages(selection, message)
