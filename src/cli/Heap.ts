@@ -17,13 +17,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
 import { getHeapSpaceStatistics, setFlagsFromString } from "node:v8"
 import { TurnRuntime } from "../turn/TurnRuntime.ts"
 
 const busyTurns = 8
 /** A burst of a hundred turns is over within a second: looked at once a second, it cost a third more. */
-const lookEvery = Schedule.spaced("100 millis")
+const lookEvery = "100 millis"
 /** An engine with nothing to close starts in a third of this; closing thousands of turns takes a second. */
 const longStart = "200 millis"
 
@@ -66,6 +65,6 @@ export const around = <A, E, R>(engine: Layer.Layer<A | TurnRuntime, E, R>): Lay
       nursery(isBusy || (turns > 0 && nurseryBytes() < loneNurseryBytes) ? "grows" : "small")
       oldSpace(isBusy ? "free" : "bounded")
     })
-    yield* Effect.forkScoped(Effect.repeat(look, lookEvery))
+    yield* Effect.forkScoped(Effect.forever(Effect.zipRight(look, Effect.sleep(lookEvery))))
     return built
   }))

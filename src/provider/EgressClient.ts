@@ -7,19 +7,15 @@
  * vendor. Node's own client, because a call costs a tenth of what a general client makes of it.
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
 import * as dns from "node:dns"
 import * as http from "node:http"
 import type { IncomingMessage } from "node:http"
 import * as https from "node:https"
 import { type LookupFunction, Socket } from "node:net"
 import { urlToHttpOptions } from "node:url"
+import * as Alarms from "../domain/Alarms.ts"
 import * as Egress from "./Egress.ts"
 
 /** Idle connections kept per host: as many as turns run at once by default. */
@@ -160,70 +156,80 @@ export interface Post {
   readonly firstByteMs: number
 }
 
-/** The way out. Its errors are the socket's, or ours; `code` says which. */
+/** What becomes of a request. */
+export interface Uses<A, E> {
+  /** No answer came. The error is the socket's, or ours; `code` says which. */
+  readonly failed: (error: Error) => E
+  /** Its head came; the body is its own to read. */
+  readonly answered: (answer: IncomingMessage) => Effect.Effect<A, E>
+}
+
 export class EgressClient extends Context.Tag("turnstream/provider/EgressClient")<EgressClient, {
-  /**
-   * Answers with the head of the answer; its body is the caller's to read. With the scope the socket is closed, unless
-   * the body came to its end: then it is used again.
-   */
-  readonly post: (request: Post) => Effect.Effect<IncomingMessage, Error, Scope.Scope>
+  /** Once it is over the socket is closed, unless the body came to its end: then it is used again. */
+  readonly post: <A, E>(request: Post, uses: Uses<A, E>) => Effect.Effect<A, E>
 }>() {}
 
 const asError = (thrown: unknown): Error =>
   thrown instanceof Error ? thrown : new Error("the request could not be made")
 
-/** Sends the request; whatever comes of it ends the timer. */
-const send = (request: http.ClientRequest, { body, firstByteMs }: Post, timer: Fiber.RuntimeFiber<void>) =>
+/** Sends the request and waits for the head of its answer. */
+const send = (request: http.ClientRequest, { body, firstByteMs }: Post, alarms: Alarms.Alarms) =>
   Effect.async<IncomingMessage, Error>((resume) => {
+    const callOff = alarms.after(
+      firstByteMs,
+      () => request.destroy(errorOf(firstByteTimeoutCode, `no answer within ${firstByteMs} ms`))
+    )
     const finish = (exit: Effect.Effect<IncomingMessage, Error>) => {
-      timer.unsafeInterruptAsFork(FiberId.none)
+      callOff()
       resume(exit)
     }
     const answered = (response: IncomingMessage) => {
       response.on("error", () => {})
       finish(Effect.succeed(response))
     }
-    timer.addObserver((exit) => {
-      if (Exit.isSuccess(exit)) request.destroy(errorOf(firstByteTimeoutCode, `no answer within ${firstByteMs} ms`))
-    })
     request.once("error", (error) => finish(Effect.fail(error)))
     request.once("response", answered).once("upgrade", answered)
     request.end(body)
+    return Effect.sync(callOff)
   })
 
-const makePost = (addressOf: ReturnType<typeof addresses>, agents: Agents) => (post: Post) =>
-  Effect.suspend(() => {
-    const { body, firstByteMs, headers } = post
-    const address = addressOf(post.url)
-    if (typeof address === "string") return Effect.fail(errorOf(refusedCode, address))
+const makePost = (addressOf: ReturnType<typeof addresses>, agents: Agents, alarms: Alarms.Alarms) => {
+  const open = ({ body, headers, url }: Post): http.ClientRequest | Error => {
+    const address = addressOf(url)
+    if (typeof address === "string") return errorOf(refusedCode, address)
     const isSecure = address.protocol === "https:"
     const length = String(typeof body === "string" ? Buffer.byteLength(body) : body.length)
-    const make = Effect.suspend(() => {
-      try {
-        const request = (isSecure ? https : http).request({
-          ...address,
-          method: "POST",
-          agent: isSecure ? agents.https : agents.http,
-          headers: { ...headers, "content-length": length }
-        })
-        // whoever waits is told; with nobody there it must not end the process
-        request.on("error", () => {})
-        return Effect.succeed(request)
-      } catch (thrown) {
-        return Effect.fail(asError(thrown))
-      }
+    try {
+      const request = (isSecure ? https : http).request({
+        ...address,
+        method: "POST",
+        agent: isSecure ? agents.https : agents.http,
+        headers: { ...headers, "content-length": length }
+      })
+      // whoever waits is told; with nobody there it must not end the process
+      return request.on("error", () => {})
+    } catch (thrown) {
+      return asError(thrown)
+    }
+  }
+  return <A, E>(post: Post, { answered, failed }: Uses<A, E>): Effect.Effect<A, E> =>
+    Effect.uninterruptibleMask((restore) => {
+      const request = open(post)
+      if (request instanceof Error) return Effect.fail(failed(request))
+      return Effect.ensuring(
+        restore(Effect.flatMap(Effect.mapError(send(request, post, alarms), failed), answered)),
+        Effect.sync(() => request.destroy())
+      )
     })
-    const opened = Effect.acquireRelease(make, (request) => Effect.sync(() => request.destroy()))
-    return Effect.flatMap(opened, (request) =>
-      Effect.flatMap(
-        Effect.fork(Effect.sleep(Duration.millis(firstByteMs))),
-        (timer) => send(request, post, timer)
-      ))
-  })
+}
 
 /** The way out under these rules. */
 export const layerWith = (options: ClientOptions): Layer.Layer<EgressClient> =>
   Layer.scoped(
     EgressClient,
-    Effect.map(makeAgents(options), (agents) => ({ post: makePost(addresses(options), agents) }))
+    Effect.gen(function*() {
+      const agents = yield* makeAgents(options)
+      const alarms = yield* Alarms.make(yield* Effect.clock)
+      return { post: makePost(addresses(options), agents, alarms) }
+    })
   )

@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type { IncomingMessage } from "node:http"
+import type { ProviderFailure } from "../domain/TurnError.ts"
 import * as Answer from "./Answer.ts"
 import * as BodyText from "./BodyText.ts"
 import {
@@ -21,9 +22,9 @@ import {
   idleTimeoutCode,
   refusedCode
 } from "./EgressClient.ts"
-import type { Keys, Unsigned, WireFamily } from "./Family.ts"
+import type { Call, Keys, Unsigned, WireFamily } from "./Family.ts"
 import * as KeyGuard from "./KeyGuard.ts"
-import { type Provider, type ProviderRequest, streamOf } from "./Provider.ts"
+import { type AnswerSink, type Provider, type ProviderRequest, streamOf } from "./Provider.ts"
 import { modelOf, type ProviderFacts } from "./ProviderFacts.ts"
 import * as ProviderFault from "./ProviderFault.ts"
 import type { Recorder, Take } from "./Recorder.ts"
@@ -185,76 +186,94 @@ const headersOf = ({ headers }: IncomingMessage): Readonly<Record<string, string
 /** What stands in no header: a key that was copied with a line end or typographic quotes. */
 const unsendable = /[^\t\x20-\x7e\x80-\xff]/
 
-export const make = (family: WireFamily, facts: ProviderFacts, options: LiveOptions): Provider => {
-  const post = ({ body, headers, url }: Unsigned, keys: Readonly<Record<string, string>>) =>
-    Effect.mapError(
-      options.client.post({ url, headers: { ...headers, ...keys }, body, firstByteMs: options.firstByteMs }),
-      connectFault
-    )
+/** A call as it was sent. */
+interface Asked {
+  readonly call: Call
+  readonly keys: Keys
+  readonly request: ProviderRequest
+  readonly failWith: (requestId: string | undefined) => (fault: Fault) => ProviderFailure
+}
 
-  const open = Effect.fnUntraced(function*(request: ProviderRequest) {
-    const keys = yield* readKeys(facts)
-    const failWith = (requestId: string | undefined) => (fault: Fault) =>
-      ProviderFault.toFailure(facts, fault, ProviderFault.hiddenIn(keys, request), requestId)
-    const { contextWindow, maxOutputTokens } = modelOf(facts, request.model)
-    const call = family.encode({
-      request,
-      facts,
-      maxOutputTokens: request.generation.maxOutputTokens ?? maxOutputTokens,
-      contextWindow
-    })
-    const unsigned: Unsigned = {
-      url: call.url,
-      headers: { "user-agent": "turnstream", "content-type": contentType, ...call.headers },
-      body: BodyText.encode(call.body)
-    }
-    const auth = yield* family.authorize(unsigned, keys, facts)
-    if (Object.values(auth).some((value) => unsendable.test(value))) {
-      const detail = "the key holds a character that no header can carry, such as a line end"
-      return yield* failWith(undefined)({ kind: "authentication", detail })
-    }
-    const response = yield* Effect.mapError(post(unsigned, auth), failWith(undefined))
+export const make = (family: WireFamily, facts: ProviderFacts, options: LiveOptions): Provider => {
+  /** Reads an answer whose head came. */
+  const hear = (
+    response: IncomingMessage,
+    { call, failWith, keys, request }: Asked,
+    sink: AnswerSink
+  ): Effect.Effect<void, ProviderFailure> => {
     const headers = headersOf(response)
     const status = response.statusCode ?? 0
     const requestId = HttpFault.requestIdIn(headers)
     const fail = failWith(requestId)
-    const take = options.recorder === undefined
-      ? undefined
-      : yield* options.recorder.begin({ facts, model: request.model, response: { status, headers }, keys })
-    if (status < 200) {
-      // its socket belongs to nobody any more
-      response.socket.destroy()
-      return yield* fail({ kind: "protocol", retryable: false, detail: `it answered HTTP ${status}, not a stream` })
+    const read = (take: Take | undefined): Effect.Effect<void, ProviderFailure> => {
+      if (status < 200) {
+        // its socket belongs to nobody any more
+        response.socket.destroy()
+        return Effect.fail(
+          fail({ kind: "protocol", retryable: false, detail: `it answered HTTP ${status}, not a stream` })
+        )
+      }
+      const body = flowingBody(response, options.idleMs)
+      if (status > 299) return refused(body, take)
+      const encoding = Answer.encodingFault(headers)
+      if (encoding !== undefined) return Effect.fail(fail(encoding))
+      return Effect.flatMap(Answer.callIds, (callId) =>
+        Answer.make({
+          decoder: (emit) => {
+            const guarded = KeyGuard.make(keys, emit)
+            return family.decoder({
+              emit: ResumeSeam.make(call.trimmed ?? "", guarded),
+              callId,
+              answeredBy: Answer.answeredBy(guarded)
+            })
+          },
+          body: take === undefined ? body : recorded(body, take),
+          fail,
+          afterFinishMs: options.afterFinishMs,
+          accepted: requestId === undefined
+            ? {}
+            : { requestId: ProviderFault.shownOf(requestId, ProviderFault.hiddenIn(keys, request)) }
+        })(sink))
     }
-    const body = flowingBody(response, options.idleMs)
-    if (status > 299) {
-      const text = yield* errorBody(body)
-      if (take !== undefined) yield* Effect.zipRight(take.write(Chunk.of(Buffer.from(text))), take.end("ended"))
-      const nowMs = yield* Clock.currentTimeMillis
-      return yield* fail(HttpFault.fromAnswer({ status, headers, body: text }, nowMs))
-    }
-    const encoding = Answer.encodingFault(headers)
-    if (encoding !== undefined) return yield* fail(encoding)
-    const callId = yield* Answer.callIds
-    return Answer.make({
-      decoder: (emit) => {
-        const guarded = KeyGuard.make(keys, emit)
-        return family.decoder({
-          emit: ResumeSeam.make(call.trimmed ?? "", guarded),
-          callId,
-          answeredBy: Answer.answeredBy(guarded)
-        })
-      },
-      body: take === undefined ? body : recorded(body, take),
-      fail,
-      afterFinishMs: options.afterFinishMs,
-      accepted: requestId === undefined
-        ? {}
-        : { requestId: ProviderFault.shownOf(requestId, ProviderFault.hiddenIn(keys, request)) }
-    })
-  })
+    const refused = (body: Answer.Body, take: Take | undefined) =>
+      Effect.gen(function*() {
+        const text = yield* errorBody(body)
+        if (take !== undefined) yield* Effect.zipRight(take.write(Chunk.of(Buffer.from(text))), take.end("ended"))
+        const nowMs = yield* Clock.currentTimeMillis
+        return yield* fail(HttpFault.fromAnswer({ status, headers, body: text }, nowMs))
+      })
+    return options.recorder === undefined ? read(undefined) : Effect.scoped(
+      Effect.flatMap(options.recorder.begin({ facts, model: request.model, response: { status, headers }, keys }), read)
+    )
+  }
 
   const pump: NonNullable<Provider["pump"]> = (request, sink) =>
-    Effect.scoped(Effect.flatMap(open(request), (answer) => answer(sink)))
+    Effect.flatMap(readKeys(facts), (keys) => {
+      const failWith = (requestId: string | undefined) => (fault: Fault) =>
+        ProviderFault.toFailure(facts, fault, ProviderFault.hiddenIn(keys, request), requestId)
+      const { contextWindow, maxOutputTokens } = modelOf(facts, request.model)
+      const call = family.encode({
+        request,
+        facts,
+        maxOutputTokens: request.generation.maxOutputTokens ?? maxOutputTokens,
+        contextWindow
+      })
+      const unsigned: Unsigned = {
+        url: call.url,
+        headers: { "user-agent": "turnstream", "content-type": contentType, ...call.headers },
+        body: BodyText.encode(call.body)
+      }
+      return Effect.flatMap(family.authorize(unsigned, keys, facts), (auth) => {
+        if (Object.values(auth).some((value) => unsendable.test(value))) {
+          const detail = "the key holds a character that no header can carry, such as a line end"
+          return Effect.fail(failWith(undefined)({ kind: "authentication", detail }))
+        }
+        const { body, headers, url } = unsigned
+        return options.client.post({ url, headers: { ...headers, ...auth }, body, firstByteMs: options.firstByteMs }, {
+          failed: (error) => failWith(undefined)(connectFault(error)),
+          answered: (response) => hear(response, { call, failWith, keys, request }, sink)
+        })
+      })
+    })
   return { id: facts.id, usageSource: "reported", stream: (request) => streamOf((sink) => pump(request, sink)), pump }
 }

@@ -47,21 +47,40 @@ export interface Parts {
   readonly draining: () => boolean
 }
 
-/** One permit a session, made when it is wanted and dropped with its last user. */
+/** One at a time for each session, in the order in which they came. */
 const makeLocks = () => {
-  const locks = new Map<SessionId, { readonly semaphore: Effect.Semaphore; users: number }>()
-  return <A, E, R>(sessionId: SessionId, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  /** Who waits, of every session that is held. */
+  const lines = new Map<SessionId, Array<() => void>>()
+  const handOn = (sessionId: SessionId): void => {
+    const next = lines.get(sessionId)?.shift()
+    if (next === undefined) lines.delete(sessionId)
+    else next()
+  }
+  const take = (sessionId: SessionId): Effect.Effect<void> =>
     Effect.suspend(() => {
-      const lock = locks.get(sessionId) ?? { semaphore: Effect.unsafeMakeSemaphore(1), users: 0 }
-      locks.set(sessionId, lock)
-      lock.users += 1
-      return lock.semaphore.withPermits(1)(effect).pipe(
-        Effect.ensuring(Effect.sync(() => {
-          lock.users -= 1
-          if (lock.users === 0) locks.delete(sessionId)
-        }))
-      )
+      const line = lines.get(sessionId)
+      if (line !== undefined) return wait(sessionId, line)
+      lines.set(sessionId, [])
+      return Effect.void
     })
+  const wait = (sessionId: SessionId, line: Array<() => void>): Effect.Effect<void> =>
+    Effect.async((resume) => {
+      const go = () => resume(Effect.void)
+      line.push(go)
+      return Effect.sync(() => {
+        const place = line.indexOf(go)
+        // interrupted in the moment in which it was called
+        if (place === -1) handOn(sessionId)
+        else line.splice(place, 1)
+      })
+    })
+  return <A, E, R>(sessionId: SessionId, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.zipRight(
+        restore(take(sessionId)),
+        Effect.ensuring(restore(effect), Effect.sync(() => handOn(sessionId)))
+      )
+    )
 }
 
 /** The text of a turn, of a long one no more than `charsMax` and a piece. */
@@ -243,7 +262,7 @@ export const make = (parts: Parts) => {
         yield* TurnTelemetry.ended(prepared.state, { clock, span: prepared.span, settings: settings.telemetry })
         return { turnId: prepared.turnId, existing: false, settled: Effect.void }
       }
-      const control = yield* supervisor.register(job)
+      const control = supervisor.register(job)
       yield* makeRoom(ask, result.ahead)
       return { turnId: prepared.turnId, existing: false, settled: settle(control, result, ask) }
     }).pipe((effect) => Effect.uninterruptible(inSession(ask.sessionId, effect)))

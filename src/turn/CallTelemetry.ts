@@ -90,10 +90,8 @@ export const make = (
     return failure._tag === "Some" ? failure.value.kind : stopped()?.cause ?? "interrupted"
   }
 
-  const begin = Effect.suspend(() => {
-    begun = clock.unsafeCurrentTimeNanos()
-    if (!spans) return Effect.succeed(undefined)
-    return Effect.makeSpan(`chat ${request.model}`, {
+  const openSpan = Effect.suspend(() =>
+    Effect.makeSpan(`chat ${request.model}`, {
       kind: "client",
       captureStackTrace: false,
       attributes: {
@@ -101,7 +99,7 @@ export const make = (
         ...(redact === undefined ? {} : GenAi.promptAttributes(request, redact))
       }
     })
-  })
+  )
 
   const ended = (span: Tracer.Span | undefined, exit: Exit.Exit<Finish, ProviderFailure>, heard: Heard): void => {
     overBefore = stopped() === undefined
@@ -140,10 +138,17 @@ export const make = (
     },
     said: content?.add,
     traced: (run, heard) =>
-      Effect.acquireUseRelease(
-        begin,
-        (span) => span === undefined ? run : Effect.withParentSpan(run, span),
-        (span, exit) => harmless(() => Effect.sync(() => ended(span, exit, heard)))
-      )
+      Effect.suspend(() => {
+        begun = clock.unsafeCurrentTimeNanos()
+        const done = (span: Tracer.Span | undefined) => (exit: Exit.Exit<Finish, ProviderFailure>) =>
+          harmless(() => Effect.sync(() => ended(span, exit, heard)))
+        return spans
+          ? Effect.acquireUseRelease(
+            openSpan,
+            (span) => Effect.withParentSpan(run, span),
+            (span, exit) => done(span)(exit)
+          )
+          : Effect.onExit(run, done(undefined))
+      })
   }
 }

@@ -49,7 +49,8 @@ export const commit = ({ closing, inSession, journal, scope, supervisor }: Optio
   const runIfItStands = (job: TurnJob) =>
     Effect.flatMap(
       Effect.interruptible(atLast(job.turnId)),
-      (does) => does ? inSession(job.sessionId, supervisor.register(job)) : Effect.sync(supervisor.giveBack)
+      (does) =>
+        does ? inSession(job.sessionId, Effect.sync(() => supervisor.register(job))) : Effect.sync(supervisor.giveBack)
     )
 
   return (admission: Admission, job: TurnJob | undefined) => {

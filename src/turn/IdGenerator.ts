@@ -8,7 +8,6 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Random from "effect/Random"
 import { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
 
 export class IdGenerator extends Context.Tag("turnstream/turn/IdGenerator")<IdGenerator, {
@@ -31,14 +30,18 @@ const base32 = (value: number, length: number): string => {
 /** 2^20 ids a millisecond before the count wraps into the next one. */
 const countMax = 32 ** 4
 
+/** Eight characters. */
+const chanceMax = 32 ** 8
+
 export const layer: Layer.Layer<IdGenerator> = Layer.effect(
   IdGenerator,
   Effect.gen(function*() {
     const clock = yield* Effect.clock
+    const random = yield* Effect.randomWith((random) => Effect.succeed(random))
     let time = 0
     let count = 0
-    const next = (prefix: string) =>
-      Effect.map(Effect.zip(Random.nextIntBetween(0, 2 ** 20), Random.nextIntBetween(0, 2 ** 20)), ([high, low]) => {
+    const next = <Id extends string>(prefix: string, make: (id: string) => Id): Effect.Effect<Id> =>
+      Effect.map(random.nextIntBetween(0, chanceMax), (chance) => {
         const now = clock.unsafeCurrentTimeMillis()
         if (now > time) {
           time = now
@@ -47,12 +50,12 @@ export const layer: Layer.Layer<IdGenerator> = Layer.effect(
           time += 1
           count = 0
         }
-        return `${prefix}_${base32(time, 10)}${base32(count, 4)}${base32(high, 4)}${base32(low, 4)}`
+        return make(`${prefix}_${base32(time, 10)}${base32(count, 4)}${base32(chance, 8)}`)
       })
     return {
-      sessionId: Effect.map(next("s"), (id) => SessionId.make(id)),
-      turnId: Effect.map(next("t"), (id) => TurnId.make(id)),
-      messageId: Effect.map(next("m"), (id) => MessageId.make(id))
+      sessionId: next("s", SessionId.make),
+      turnId: next("t", TurnId.make),
+      messageId: next("m", MessageId.make)
     }
   })
 )

@@ -4,13 +4,19 @@
  *
  * All bookkeeping is synchronous, so no interruption can leave it half done; between `takePlace` and `register` or
  * `giveBack` the caller is uninterruptible. `register` must be called in the order in which a session's turns were
- * admitted. A fiber is forked uninterruptible and opens only its body: also a turn that is
- * cancelled before its first step commits its ending.
+ * admitted. A fiber begins uninterruptible and opens only its body: also a turn that is cancelled before its first step
+ * commits its ending. It is a child of nobody and knows nothing of the request that began it; who closes the engine waits
+ * for all of them (`stopAll`).
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import type * as Scope from "effect/Scope"
+import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
+import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
+import * as RuntimeFlags from "effect/RuntimeFlags"
 import type { SessionId, TurnId } from "../domain/Ids.ts"
 import type { WriteError } from "../journal/Journal.ts"
 import type { StopCause } from "./Outcome.ts"
@@ -31,12 +37,12 @@ export interface Supervisor {
    */
   readonly takePlace: (sessionId: SessionId) => boolean
   readonly giveBack: () => void
-  /** Puts an admitted turn in its session's line and starts it when its turn comes. Uses up one place taken. */
-  readonly register: (job: TurnRun.TurnJob) => Effect.Effect<TurnRun.TurnControl>
+  /** Puts an admitted turn in its session's line and starts it when its turn comes. Uses up one place taken. Synchronous. */
+  readonly register: (job: TurnRun.TurnJob) => TurnRun.TurnControl
   /** The watch of a turn that runs or waits here. */
   readonly control: (turnId: TurnId) => TurnRun.TurnControl | undefined
   /** Whether it runs or waits here, and its end is not committed. */
-  readonly isRunning: (turnId: TurnId) => Effect.Effect<boolean>
+  readonly isRunning: (turnId: TurnId) => boolean
   /** Interrupts the turn's fiber and waits for its terminal event to commit. Nothing to do for a turn not here. */
   readonly stop: (turnId: TurnId, cause: StopCause) => Effect.Effect<void, WriteError>
   /** Turns of a session that run or wait, in line. */
@@ -49,11 +55,27 @@ export interface Supervisor {
   readonly stopAll: Effect.Effect<void>
 }
 
+/**
+ * In which turns run: as the engine was built, uninterruptible until a turn opens its body. How a call failed is told where
+ * its turn ends, without the vendor's words: no fiber's failure is logged by itself.
+ */
+const runtimeOfTurns = ({ context, fiberRefs, runtimeFlags }: Runtime.Runtime<never>) =>
+  Runtime.make({
+    context,
+    runtimeFlags: RuntimeFlags.disable(runtimeFlags, RuntimeFlags.Interruption),
+    fiberRefs: FiberRefs.updateAs(fiberRefs, {
+      fiberId: FiberId.unsafeMake(),
+      fiberRef: FiberRef.unhandledErrorLogLevel,
+      value: Option.none()
+    })
+  })
+
 export const make = (
   engine: TurnRun.TurnEngine,
   placesMax: number,
-  scope: Scope.Scope
+  runtime: Runtime.Runtime<never>
 ): Supervisor => {
+  const start = Runtime.runFork(runtimeOfTurns(runtime))
   const lines = new Map<SessionId, Array<Entry>>()
   const entries = new Map<TurnId, Entry>()
   const empty = Effect.unsafeMakeLatch(true)
@@ -91,26 +113,24 @@ export const make = (
       return entry.fiber === undefined ? Effect.void : Fiber.interruptFork(entry.fiber)
     })
 
-  const register: Supervisor["register"] = (job) =>
-    Effect.gen(function*() {
-      const control = yield* TurnRun.control
-      const entry: Entry = { turnId: job.turnId, control, fiber: undefined }
-      promised -= 1
-      TurnMetrics.started(job.admitted)
-      entries.set(job.turnId, entry)
-      empty.unsafeClose()
-      lines.set(job.sessionId, [...(lines.get(job.sessionId) ?? []), entry])
-      measure()
-      entry.fiber = yield* TurnRun.run(engine, job, control).pipe(
-        Effect.ensuring(Effect.sync(() => leave(job))),
-        Effect.forkIn(scope)
-      )
-      // an admission that was under way when everything was stopped
-      if (stopping) stopNow(control, "shutdown")
-      if (control.stopped !== undefined) yield* Fiber.interruptFork(entry.fiber)
-      advance(job.sessionId)
-      return control
-    }).pipe(Effect.uninterruptible)
+  const register: Supervisor["register"] = (job) => {
+    const control = TurnRun.control()
+    const entry: Entry = { turnId: job.turnId, control, fiber: undefined }
+    promised -= 1
+    TurnMetrics.started(job.admitted)
+    entries.set(job.turnId, entry)
+    empty.unsafeClose()
+    lines.set(job.sessionId, [...(lines.get(job.sessionId) ?? []), entry])
+    measure()
+    // an admission that was under way when everything was stopped
+    if (stopping) stopNow(control, "shutdown")
+    advance(job.sessionId)
+    const fiber = start(TurnRun.run(engine, job, control))
+    entry.fiber = fiber
+    fiber.addObserver(() => leave(job))
+    if (control.stopped !== undefined) fiber.unsafeInterruptAsFork(FiberId.none)
+    return control
+  }
 
   return {
     takePlace: (sessionId) => {
@@ -125,13 +145,10 @@ export const make = (
     },
     register,
     control: (turnId) => entries.get(turnId)?.control,
-    isRunning: (turnId) =>
-      Effect.suspend(() => {
-        const entry = entries.get(turnId)
-        return entry === undefined
-          ? Effect.succeed(false)
-          : Effect.map(Deferred.isDone(entry.control.ended), (done) => !done)
-      }),
+    isRunning: (turnId) => {
+      const entry = entries.get(turnId)
+      return entry !== undefined && !entry.control.isOver
+    },
     stop: (turnId, cause) =>
       Effect.suspend(() => {
         const entry = entries.get(turnId)

@@ -14,9 +14,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import { identity } from "effect/Function"
-import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
 import type { ContextBuilder, ContextRequest } from "../context/ContextBuilder.ts"
+import type { Alarms } from "../domain/Alarms.ts"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
 import { Cancelled, JournalFailure, providerFailure, type TurnError } from "../domain/TurnError.ts"
 import type { TurnState } from "../domain/TurnState.ts"
@@ -25,7 +25,6 @@ import type { Journal, WriteError } from "../journal/Journal.ts"
 import type { GenerationOptions, ProviderRequest } from "../provider/Provider.ts"
 import type { Resolved } from "../provider/ProviderRegistry.ts"
 import type { Script } from "../provider/Script.ts"
-import type { Alarms } from "./Alarms.ts"
 import * as Attempt from "./Attempt.ts"
 import type { Budgets } from "./Budgets.ts"
 import * as CallTelemetry from "./CallTelemetry.ts"
@@ -63,18 +62,18 @@ export interface TurnControl {
   readonly settled: Deferred.Deferred<void>
   /** The terminal event is committed, or storage refused this try; the next try has a new one. */
   ended: Deferred.Deferred<void, WriteError>
+  /** The terminal event is committed, or left to the next start. */
+  isOver: boolean
   /** Set by whoever interrupts the fiber, with the clock's nanoseconds; the first cause stands. */
   stopped: { readonly cause: StopCause; readonly atNanos: bigint } | undefined
 }
 
-export const control = Effect.gen(function*() {
-  const control: TurnControl = {
-    slot: Effect.unsafeMakeLatch(false),
-    settled: yield* Deferred.make<void>(),
-    ended: yield* Deferred.make<void, WriteError>(),
-    stopped: undefined
-  }
-  return control
+export const control = (): TurnControl => ({
+  slot: Effect.unsafeMakeLatch(false),
+  settled: Deferred.unsafeMake(FiberId.none),
+  ended: Deferred.unsafeMake(FiberId.none),
+  isOver: false,
+  stopped: undefined
 })
 
 export interface TurnEngine {
@@ -100,7 +99,7 @@ interface Cut {
 const endingPauseMs = { first: 100, longest: 5_000 }
 
 /**
- * The whole life of a turn. Never fails: its end is an event. Fork it where interruption is off, so that it cannot be
+ * The whole life of a turn. Never fails: its end is an event. Start it where interruption is off, so that it cannot be
  * interrupted before its first step; it opens its body itself.
  */
 export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Effect.Effect<void> => {
@@ -191,9 +190,7 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
       TurnMetrics.ofCalls(GenAi.providerName(provider.id), model.id).retried(failure.kind)
     })
 
-  const converse = Effect.gen(function*() {
-    yield* budgets.check(job.sessionId)
-    const built = yield* buildContext
+  const converse = Effect.flatMap(Effect.zipRight(budgets.check(job.sessionId), buildContext), (built) => {
     const request = {
       model: model.id,
       ...(built.system === undefined ? {} : { system: built.system }),
@@ -202,7 +199,7 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
       contextTokens,
       ...(job.script === undefined ? {} : { script: job.script })
     }
-    return yield* RetryPolicy.retrying(callOnce(request), () => log.state().visible, onRetry)
+    return RetryPolicy.retrying(callOnce(request), () => log.state().visible, onRetry)
   })
 
   /** In its slot, and within its limits of time. */
@@ -213,14 +210,15 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
       () => cutBody("deadline", Cause.fail(new Cancelled({ cause: "deadline" })))
     )
     let total: (() => void) | undefined
-    const begin = Effect.sync(() => {
+    const inSlot = Effect.suspend(() => {
       total = alarms.after(limits.totalMs, () =>
         cutBody(
           "timeout",
           Cause.fail(providerFailure(provider.id, "timeout", { detail: `the turn took ${limits.totalMs} ms` }))
         ))
+      return converse
     })
-    return Effect.interruptible(Effect.zipRight(control.slot.await, Effect.zipRight(begin, converse))).pipe(
+    return Effect.interruptible(Effect.zipRight(control.slot.await, inSlot)).pipe(
       Effect.exit,
       Effect.flatMap((exit) => {
         interruptBody = undefined
@@ -259,9 +257,7 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
         })
       )
     }),
-    telemetry.spans ? Effect.withParentSpan(job.span) : identity,
-    // how a call failed is told where the turn ends, without the vendor's words
-    Effect.withUnhandledErrorLogLevel(Option.none())
+    telemetry.spans ? Effect.withParentSpan(job.span) : identity
   )
 }
 
@@ -281,7 +277,10 @@ const tryEnd = (engine: TurnEngine, turnId: TurnId, log: TurnLog.TurnLog, contro
       control.ended = Deferred.unsafeMake(FiberId.none)
       return Effect.zipRight(
         engine.journal.endFollowers(error._tag === "Fenced" ? "fenced" : "storage", turnId),
-        Effect.zipRight(Deferred.fail(refused, error), Deferred.succeed(control.settled, undefined))
+        Effect.sync(() => {
+          Deferred.unsafeDone(refused, Exit.fail(error))
+          Deferred.unsafeDone(control.settled, Exit.void)
+        })
       )
     })
   )
@@ -312,10 +311,14 @@ const end = (
       closing
         ? once
         : Effect.catchTag(once, "JournalFailure", () => again(Math.min(ms * 2, endingPauseMs.longest))))
-  return once.pipe(
-    Effect.catchTag("JournalFailure", () => again(endingPauseMs.first)),
-    Effect.match({ onFailure: (error) => error, onSuccess: () => undefined }),
-    Effect.zipLeft(Effect.suspend(() => Deferred.succeed(control.ended, undefined))),
-    Effect.zipLeft(Deferred.succeed(control.settled, undefined))
-  )
+  const over = (error: WriteError | undefined) => {
+    control.isOver = true
+    Deferred.unsafeDone(control.ended, Exit.void)
+    Deferred.unsafeDone(control.settled, Exit.void)
+    return error
+  }
+  return Effect.match(Effect.catchTag(once, "JournalFailure", () => again(endingPauseMs.first)), {
+    onFailure: over,
+    onSuccess: () => over(undefined)
+  })
 }

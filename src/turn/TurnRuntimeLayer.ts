@@ -11,6 +11,7 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { ContextBuilder } from "../context/ContextBuilder.ts"
+import * as Alarms from "../domain/Alarms.ts"
 import { MessageId, type SessionId, type TurnId } from "../domain/Ids.ts"
 import { TurnConflict } from "../domain/RequestError.ts"
 import { fromInfo, JournalFailure } from "../domain/TurnError.ts"
@@ -18,7 +19,6 @@ import * as TurnEvent from "../domain/TurnEvent.ts"
 import { type ImportedMessage, Journal, type TurnRecord } from "../journal/Journal.ts"
 import { ProviderRegistry } from "../provider/ProviderRegistry.ts"
 import * as Admit from "./Admit.ts"
-import * as Alarms from "./Alarms.ts"
 import * as Ask from "./Ask.ts"
 import * as Budgets from "./Budgets.ts"
 import { preview, rebuildContext } from "./ContextInspection.ts"
@@ -69,7 +69,7 @@ const make = Effect.gen(function*() {
   const { telemetry } = settings
   const alarms = yield* Alarms.make(clock)
   const engine = { journal, builder, clock, alarms, limits: settings.limits, budgets, telemetry, closing }
-  const supervisor = Supervisor.make(engine, settings.limits.runningTurns, scope)
+  const supervisor = Supervisor.make(engine, settings.limits.runningTurns, yield* Effect.runtime<never>())
   const { admit, contextOf, inSession } = Admit.make({
     engine,
     registry,
@@ -113,8 +113,8 @@ const make = Effect.gen(function*() {
     Effect.flatMap(
       Effect.flatMap(askOf(request), admitNew),
       ({ settled, turnId }) =>
-        Effect.flatMap(Effect.zipRight(settled, supervisor.isRunning(turnId)), (isRunning) =>
-          isRunning
+        Effect.flatMap(settled, () =>
+          supervisor.isRunning(turnId)
             ? Effect.succeed({ id: turnId, ended: undefined })
             : Effect.map(committedTurn(turnId), (turn) => ({
               id: turnId,

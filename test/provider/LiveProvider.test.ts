@@ -42,35 +42,33 @@ interface Sent {
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** An answer as a socket would give it; let go with the scope. */
-const answered = ({ body, headers, status }: Response) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const source = body === null ? Readable.from([]) : Readable.fromWeb(body as WebStream<Uint8Array>)
-      source.on("error", () => {})
-      const socket = { errored: null, destroy: () => undefined }
-      // what a provider reads of an answer, and no more
-      return Object.assign(source, {
-        statusCode: status,
-        headers: Object.fromEntries(headers),
-        complete: false,
-        socket
-      }) as unknown as IncomingMessage
-    }),
-    (source) => Effect.sync(() => source.destroy())
-  )
+/** An answer as a socket would give it. */
+const sourceOf = ({ body, headers, status }: Response): IncomingMessage => {
+  const source = body === null ? Readable.from([]) : Readable.fromWeb(body as WebStream<Uint8Array>)
+  source.on("error", () => {})
+  const socket = { errored: null, destroy: () => undefined }
+  // what a provider reads of an answer, and no more
+  return Object.assign(source, {
+    statusCode: status,
+    headers: Object.fromEntries(headers),
+    complete: false,
+    socket
+  }) as unknown as IncomingMessage
+}
 
 /** A client that answers from memory, and what it was sent. */
 const fakeClient = (answer: (index: number) => Response | string) => {
   const sent: Array<Sent> = []
   const client: EgressClient["Type"] = {
-    post: ({ headers, url }) =>
+    post: ({ headers, url }, { answered, failed }) =>
       Effect.suspend(() => {
         sent.push({ url, headers })
         const given = answer(sent.length - 1)
-        return typeof given === "string"
-          ? Effect.fail(Object.assign(new Error(`${given} ${canary}`), { code: given }))
-          : answered(given)
+        if (typeof given === "string") {
+          return Effect.fail(failed(Object.assign(new Error(`${given} ${canary}`), { code: given })))
+        }
+        const source = sourceOf(given)
+        return Effect.ensuring(answered(source), Effect.sync(() => source.destroy()))
       })
   }
   return { client, sent }
