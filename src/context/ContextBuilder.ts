@@ -45,6 +45,11 @@ export interface BuiltContext {
 }
 
 export class ContextBuilder extends Context.Tag("turnstream/context/ContextBuilder")<ContextBuilder, {
+  /**
+   * Whether a build asks nobody but the history: then it is tried before its turn is admitted, so that both are one commit,
+   * and again behind it where the turn finds that it is not alone. Absent: no.
+   */
+  readonly isPrompt?: boolean
   /** Fails with `ContextOverflow` where the message alone (with instructions) does not fit, carrying the manifest. */
   readonly build: <E>(
     request: ContextRequest<E>

@@ -275,7 +275,7 @@ const make = (sources: ReadonlyArray<ContextSource>) => {
     }
     return built
   })
-  return ContextBuilder.of({ build })
+  return ContextBuilder.of({ build, isPrompt: sources.length === 0 })
 }
 
 export const layer: Layer.Layer<ContextBuilder, never, ContextSources> = Layer.effect(

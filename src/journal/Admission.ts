@@ -42,7 +42,7 @@ const refuse = (error: Extract<Decision, { readonly _tag: "Refuse" }>["error"]):
 const existing = (turnId: TurnId): Decision => ({ _tag: "Answer", answer: { _tag: "Existing", turnId } })
 
 export const decide = (admission: Admission, facts: AdmissionFacts): Decision => {
-  const { events, idempotency, onBusy, queueMax, sessionId, turnId } = admission
+  const { alone, events, idempotency, onBusy, queueMax, sessionId, turnId } = admission
   if (!facts.sessionExists) return refuse(new SessionNotFound({ sessionId }))
   if (facts.turnExists) {
     const place = facts.running.indexOf(turnId)
@@ -67,6 +67,7 @@ export const decide = (admission: Admission, facts: AdmissionFacts): Decision =>
   }
   const holder = facts.running[0]
   if (holder !== undefined) {
+    if (alone === true) return { _tag: "Answer", answer: { _tag: "Occupied" } }
     if (onBusy === "reject") return refuse(new TurnConflict({ reason: "session-busy", turnId: holder }))
     // A turn that was refused at once needs no slot, so that it cannot find the queue full.
     const needsSlot = !events.some((event) => event.type === "turn.failed")

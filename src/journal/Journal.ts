@@ -69,8 +69,15 @@ export type TurnOptions = { readonly [key: string]: unknown }
 export interface Admission {
   readonly turnId: TurnId
   readonly sessionId: SessionId
-  /** `turn.started`, and for a turn refused at once also `turn.failed`. */
+  /**
+   * `turn.started`; for a turn that is refused at once also `turn.failed`; for one that begins at once also its context and
+   * its first attempt.
+   */
   readonly events: ReadonlyArray<TurnEvent>
+  /** Contents of the context slots in `events`. */
+  readonly contents?: Append["contents"]
+  /** Only where no other turn of the session runs or waits: `events` holds a context that was built without it. */
+  readonly alone?: boolean
   /** A new user message, or undefined where the turn answers a message that is there (resume, retry). */
   readonly message: { readonly id: MessageId; readonly parts: ReadonlyArray<UserPart> } | undefined
   readonly options: TurnOptions
@@ -93,6 +100,8 @@ export type Admitted =
   | { readonly _tag: "Started"; readonly turnId: TurnId; readonly ahead: ReadonlyArray<TurnId> }
   /** Nothing was written: the same key and body (or the same resume or retry) made this turn before. */
   | { readonly _tag: "Existing"; readonly turnId: TurnId }
+  /** Nothing was written: it was to be alone, and is not. */
+  | { readonly _tag: "Occupied" }
 
 export interface Append {
   readonly turnId: TurnId

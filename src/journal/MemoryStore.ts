@@ -138,6 +138,10 @@ export const make = () => {
     }
   }
 
+  const keep = (session: SessionEntry, contents: NonNullable<Journal.Append["contents"]>): void => {
+    for (const { content, hash } of contents) if (!session.contents.has(hash)) session.contents.set(hash, content)
+  }
+
   /** Writes the turn where the decision is to admit it. */
   const admit = (
     admission: Journal.Admission
@@ -174,6 +178,7 @@ export const make = () => {
     turns.set(admission.turnId, turn)
     session.turns.push(turn)
     session.session = { ...session.session, updatedAt: state.startedAt }
+    keep(session, admission.contents ?? [])
     return { decision, published: [write(session, turn, projected)] }
   }
 
@@ -197,7 +202,7 @@ export const make = () => {
     if (rest.length === 0) return []
     const projected = Projection.project(turn.state, rest)
     if (typeof projected === "string") return refused("append", projected)
-    for (const { content, hash } of contents) if (!session.contents.has(hash)) session.contents.set(hash, content)
+    keep(session, contents)
     return [write(session, turn, projected)]
   }
 

@@ -126,7 +126,7 @@ type AdmitError = Extract<Admission.Decision, { readonly _tag: "Refuse" }>["erro
 
 export const make = ({ epoch, live, positions }: Options) => {
   const admit = (db: Db, admission: Journal.Admission): Either.Either<Written<Journal.Admitted>, AdmitError> => {
-    const { events, message, sessionId, turnId } = admission
+    const { contents = [], events, message, sessionId, turnId } = admission
     const decision = Admission.decide(admission, factsOf(db, admission))
     if (decision._tag === "Refuse") return Either.left(decision.error)
     if (decision._tag === "Answer") return Either.right({ value: decision.answer, publish: () => undefined })
@@ -145,7 +145,7 @@ export const make = ({ epoch, live, positions }: Options) => {
       state.startedAt,
       sessionId
     ])
-    const commits = SqlWrites.write(db, { epoch, positions }, [{ projected, contents: [] }])
+    const commits = SqlWrites.write(db, { epoch, positions }, [{ projected, contents }])
     return Either.right({
       value: { _tag: "Started", turnId, ahead: decision.ahead },
       publish: () => live.publish(commits)

@@ -5,6 +5,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import type * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { charsPerToken, type ContextRequest } from "../context/ContextBuilder.ts"
@@ -14,11 +15,12 @@ import type { Turn } from "../domain/Resources.ts"
 import { type JournalFailure, toInfo, type TurnError } from "../domain/TurnError.ts"
 import type { EventBody } from "../domain/TurnEvent.ts"
 import * as TurnState from "../domain/TurnState.ts"
-import type { Admitted, Journal, TurnRecord } from "../journal/Journal.ts"
+import type { Admission, Admitted, Journal, TurnRecord } from "../journal/Journal.ts"
 import type { ProviderRegistry, Resolved } from "../provider/ProviderRegistry.ts"
 import * as Ask from "./Ask.ts"
 import * as Doubt from "./Doubt.ts"
 import type { IdGenerator } from "./IdGenerator.ts"
+import * as Opening from "./Opening.ts"
 import type { Supervisor } from "./Supervisor.ts"
 import * as TurnLog from "./TurnLog.ts"
 import * as TurnMetrics from "./TurnMetrics.ts"
@@ -30,7 +32,8 @@ import * as TurnTelemetry from "./TurnTelemetry.ts"
 /** A client turned away is asked to come back after about one short turn. */
 const retryAfterMs = 1_000
 
-export interface Admission {
+/** What a submit came to. */
+export interface Submission {
   readonly turnId: TurnId
   readonly existing: boolean
   /** Completes when the turn is past its context build or ended; at once for one that waits in line or is not ours. */
@@ -44,6 +47,7 @@ export interface Parts {
   readonly settings: TurnSettings["Type"]
   readonly supervisor: Supervisor
   readonly scope: Scope.Scope
+  readonly runtime: Runtime.Runtime<never>
   readonly draining: () => boolean
 }
 
@@ -151,7 +155,7 @@ export const make = (parts: Parts) => {
       })
       : Effect.void
 
-  const existing = (ask: Ask.Ask, turnId: TurnId): Admission => {
+  const existing = (ask: Ask.Ask, turnId: TurnId): Submission => {
     const control = supervisor.control(turnId)
     const waits = control === undefined || supervisor.line(ask.sessionId)[0] !== turnId
     return { turnId, existing: true, settled: waits ? Effect.void : Deferred.await(control.settled) }
@@ -161,7 +165,7 @@ export const make = (parts: Parts) => {
   const unlessKnown = <E>(
     ask: Ask.Ask,
     refusal: E
-  ): Effect.Effect<Admission, E | IdempotencyConflict | JournalFailure> =>
+  ): Effect.Effect<Submission, E | IdempotencyConflict | JournalFailure> =>
     Effect.gen(function*() {
       const known = ask.idempotency === undefined
         ? undefined
@@ -219,6 +223,7 @@ export const make = (parts: Parts) => {
         parentTrace: ask.parentTrace
       })
       const job = (resolved: Resolved): TurnJob => ({
+        begun: undefined,
         turnId,
         sessionId: ask.sessionId,
         admitted: state,
@@ -233,7 +238,14 @@ export const make = (parts: Parts) => {
       return { turnId, userMessageId, events, state, span, job }
     })
 
-  const admit = (ask: Ask.Ask): Effect.Effect<Admission, ChildError> =>
+  /** Undefined where the turn may have to wait, or repeats a question that is there. */
+  const openingOf = (ask: Ask.Ask, admission: Admission, job: TurnJob) => {
+    if (ask.message._tag !== "New" || supervisor.line(ask.sessionId).length > 0) return undefined
+    const history = journal.history({ sessionId: ask.sessionId, before: undefined, asOfTurn: undefined })
+    return Opening.make(engine, parts.runtime, admission, job, { ...job.context, history })
+  }
+
+  const admit = (ask: Ask.Ask): Effect.Effect<Submission, ChildError> =>
     Effect.gen(function*() {
       if (parts.draining()) return yield* unlessKnown(ask, new Draining({ retryAfterMs: settings.drainMs }))
       const resolution = yield* Effect.either(registry.resolve(ask.provider, ask.model))
@@ -245,7 +257,7 @@ export const make = (parts: Parts) => {
         return yield* unlessKnown(ask, new Overloaded({ what: "runningTurns", limit, retryAfterMs }))
       }
       const job = Either.isRight(resolution) ? prepared.job(resolution.right) : undefined
-      const result = yield* commit({
+      const admission: Admission = {
         turnId: prepared.turnId,
         sessionId: ask.sessionId,
         events: prepared.events,
@@ -255,14 +267,19 @@ export const make = (parts: Parts) => {
         queueMax: settings.limits.queuedTurns,
         idempotency: ask.idempotency,
         trace: TurnTelemetry.traceOf(prepared.span)
-      }, job)
+      }
+      const opening = job === undefined ? undefined : openingOf(ask, admission, job)
+      const first = opening === undefined ? undefined : yield* commit(opening.admission, opening.job)
+      const isOpen = first !== undefined && first._tag !== "Occupied"
+      const result = isOpen ? first : yield* commit(admission, job)
+      if (result._tag === "Occupied") return yield* Effect.dieMessage("it did not ask to be alone")
       if (result._tag === "Existing") return existing(ask, result.turnId)
       if (job === undefined) {
         TurnMetrics.started(prepared.state)
         yield* TurnTelemetry.ended(prepared.state, { clock, span: prepared.span, settings: settings.telemetry })
         return { turnId: prepared.turnId, existing: false, settled: Effect.void }
       }
-      const control = supervisor.register(job)
+      const control = supervisor.register(isOpen && opening !== undefined ? opening.job : job)
       yield* makeRoom(ask, result.ahead)
       return { turnId: prepared.turnId, existing: false, settled: settle(control, result, ask) }
     }).pipe((effect) => Effect.uninterruptible(inSession(ask.sessionId, effect)))

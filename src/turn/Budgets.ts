@@ -21,6 +21,7 @@ export interface BudgetLevel {
 }
 
 export interface Budgets {
+  readonly isConfigured: boolean
   /** Fails where a turn of this session may not begin. */
   readonly check: (session: SessionId) => Effect.Effect<void, BudgetExceeded | JournalFailure>
   /** Every configured budget; of sessions, the one that spent most. */
@@ -57,6 +58,7 @@ export const make = (
   const read = (session: SessionId | undefined) => Effect.map(spent(session), levelsOf)
 
   return {
+    isConfigured,
     check: (session) =>
       isConfigured
         ? Effect.flatMap(read(session), (levels) => {

@@ -70,8 +70,9 @@ export const commit = ({ closing, inSession, journal, scope, supervisor }: Optio
         })),
       Effect.onExit((exit) =>
         Effect.sync(() => {
-          const started = exit._tag === "Success" && exit.value._tag === "Started"
-          if (!started && owed) supervisor.giveBack()
+          // one that is not alone is asked again, and keeps its place
+          const isKept = exit._tag === "Success" && exit.value._tag !== "Existing"
+          if (!isKept && owed) supervisor.giveBack()
         })
       )
     )

@@ -15,7 +15,7 @@ import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import { identity } from "effect/Function"
 import type * as Tracer from "effect/Tracer"
-import type { ContextBuilder, ContextRequest } from "../context/ContextBuilder.ts"
+import type { BuiltContext, ContextBuilder, ContextRequest } from "../context/ContextBuilder.ts"
 import type { Alarms } from "../domain/Alarms.ts"
 import type { MessageId, SessionId, TurnId } from "../domain/Ids.ts"
 import { Cancelled, JournalFailure, providerFailure, type TurnError } from "../domain/TurnError.ts"
@@ -33,6 +33,7 @@ import * as GenAi from "./GenAi.ts"
 import type * as Intake from "./Intake.ts"
 import { engineDefect, outcomeOf, type StopCause, usageOf } from "./Outcome.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
+import * as TurnContext from "./TurnContext.ts"
 import * as TurnLog from "./TurnLog.ts"
 import * as TurnMetrics from "./TurnMetrics.ts"
 import type { TurnLimits, TurnTelemetrySettings } from "./TurnSettings.ts"
@@ -52,6 +53,8 @@ export interface TurnJob {
   readonly deadlineMs: number | undefined
   /** Begun with its admission; ended with its terminal event. */
   readonly span: Tracer.Span
+  /** The context that was committed with the admission, its first attempt behind it. */
+  readonly begun: BuiltContext | undefined
 }
 
 /** How a job is steered and watched from outside; made with `control`. */
@@ -103,7 +106,7 @@ const endingPauseMs = { first: 100, longest: 5_000 }
  * interrupted before its first step; it opens its body itself.
  */
 export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Effect.Effect<void> => {
-  const { alarms, budgets, builder, clock, journal, limits, telemetry } = engine
+  const { alarms, budgets, clock, journal, limits, telemetry } = engine
   const { model, provider } = job.resolved
   /** What the engine itself ended the body for, and when. */
   let cut: Cut | undefined
@@ -123,38 +126,38 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
     onRefused: (cause) => cutBody("storage", cause)
   })
   let attempt: Attempt.Attempt | undefined
-  let contextTokens = 0
+  let contextTokens = job.begun?.manifest.total ?? 0
   let charged = 0
   const usage = () => usageOf({ source: provider.usageSource, contextTokens, prices: model.prices }, attempt)
 
-  const buildContext = builder.build(job.context).pipe(
+  const buildContext = TurnContext.build(engine, job, job.context).pipe(
     Effect.catchTag("ContextTooLarge", ({ error, manifest }) => {
       log.push({ type: "context.built", data: manifest })
       return Effect.fail(error)
     }),
-    Effect.tap((built) => {
+    Effect.map((built) => {
       contextTokens = built.manifest.total
       log.push({ type: "context.built", data: built.manifest }, built.contents)
       Deferred.unsafeDone(control.settled, Exit.void)
-      return telemetry.spans
-        ? Effect.annotateCurrentSpan({
-          "turnstream.context.tokens": built.manifest.total,
-          "turnstream.context.budget": built.manifest.budget,
-          "turnstream.context.messages": built.messages.length
-        })
-        : Effect.void
-    }),
-    telemetry.spans ? Effect.withSpan("context.build", { captureStackTrace: false }) : identity
+      return built
+    })
   )
+
+  const context = job.begun === undefined
+    ? Effect.zipRight(budgets.check(job.sessionId), buildContext)
+    : Effect.succeed(job.begun)
 
   const callOnce = (request: Omit<ProviderRequest, "attempt">) =>
     Effect.suspend(() => {
-      const number = log.state().attempts + 1
-      log.push({
-        type: "attempt.started",
-        attempt: number,
-        data: { attempt: number, provider: provider.id, model: request.model }
-      })
+      const isBegun = job.begun !== undefined && attempt === undefined
+      const number = isBegun ? 1 : log.state().attempts + 1
+      if (!isBegun) {
+        log.push({
+          type: "attempt.started",
+          attempt: number,
+          data: { attempt: number, provider: provider.id, model: request.model }
+        })
+      }
       const asked = { ...request, attempt: number }
       const current = Attempt.make({
         provider,
@@ -190,7 +193,7 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
       TurnMetrics.ofCalls(GenAi.providerName(provider.id), model.id).retried(failure.kind)
     })
 
-  const converse = Effect.flatMap(Effect.zipRight(budgets.check(job.sessionId), buildContext), (built) => {
+  const converse = Effect.flatMap(context, (built) => {
     const request = {
       model: model.id,
       ...(built.system === undefined ? {} : { system: built.system }),
@@ -209,6 +212,7 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
       job.deadlineMs,
       () => cutBody("deadline", Cause.fail(new Cancelled({ cause: "deadline" })))
     )
+    if (job.begun !== undefined) Deferred.unsafeDone(control.settled, Exit.void)
     let total: (() => void) | undefined
     const inSlot = Effect.suspend(() => {
       total = alarms.after(limits.totalMs, () =>

@@ -69,7 +69,8 @@ const make = Effect.gen(function*() {
   const { telemetry } = settings
   const alarms = yield* Alarms.make(clock)
   const engine = { journal, builder, clock, alarms, limits: settings.limits, budgets, telemetry, closing }
-  const supervisor = Supervisor.make(engine, settings.limits.runningTurns, yield* Effect.runtime<never>())
+  const runtime = yield* Effect.runtime<never>()
+  const supervisor = Supervisor.make(engine, settings.limits.runningTurns, runtime)
   const { admit, contextOf, inSession } = Admit.make({
     engine,
     registry,
@@ -77,6 +78,7 @@ const make = Effect.gen(function*() {
     settings,
     supervisor,
     scope,
+    runtime,
     draining: () => draining
   })
   const defaults: Ask.Defaults = { ...registry.defaults, system: settings.defaults.system }
@@ -93,7 +95,7 @@ const make = Effect.gen(function*() {
         Effect.fail(new JournalFailure({ operation: "read turn", retryable: true, reason: `turn ${id} is missing` }))
     )
 
-  const answer = ({ existing, settled, turnId }: Admit.Admission) =>
+  const answer = ({ existing, settled, turnId }: Admit.Submission) =>
     Effect.zipRight(settled, Effect.map(committedTurn(turnId), (turn) => ({ turn, existing })))
 
   const askOf = (request: SubmitRequest) =>

@@ -403,7 +403,7 @@ export const contract = <E>(name: string, layer: Layer.Layer<Journal, E>): void 
           { concurrency: "unbounded" }
         )
         assert.strictEqual(results.filter((one) => one._tag === "Started").length, 1)
-        assert.strictEqual(new Set(results.map((one) => one.turnId)).size, 1)
+        assert.strictEqual(new Set(results.map((one) => "turnId" in one ? one.turnId : one._tag)).size, 1)
       }))
 
     check(
@@ -432,6 +432,39 @@ export const contract = <E>(name: string, layer: Layer.Layer<Journal, E>): void 
           yield* append("t1", "s", 2, [built, attempt(), cancelled("t1", 0)])
           assert.strictEqual((yield* journal.session(sessionId("s"))).running, "t2")
           assert.strictEqual((yield* journal.turn(turnId("t2"))).turn.queuePosition, undefined)
+        })
+    )
+
+    check(
+      "a turn that is to be alone begins with its context and its first attempt, or is not written at all",
+      () =>
+        Effect.gen(function*() {
+          const journal = yield* Journal
+          yield* createSession("s")
+          const opening = (turn: string) => ({
+            alone: true,
+            events: place(turn, "s", 1, [started(turn), built, attempt()]),
+            contents: [{ hash: "h1", content: "one" }]
+          })
+          assert.deepStrictEqual(yield* admit("t1", "s", opening("t1")), {
+            _tag: "Started",
+            turnId: turnId("t1"),
+            ahead: []
+          })
+          const { turn } = yield* journal.turn(turnId("t1"))
+          assert.deepInclude(turn, { status: "running", phase: "calling-model", attempts: 1, lastSeq: 3 })
+          assert.deepStrictEqual([...yield* journal.contents(sessionId("s"), ["h1"])], [["h1", "one"]])
+          assert.deepStrictEqual(yield* admit("t1", "s", opening("t1")), {
+            _tag: "Started",
+            turnId: turnId("t1"),
+            ahead: []
+          })
+          for (const onBusy of ["queue", "supersede", "reject"] as const) {
+            assert.deepStrictEqual(yield* admit("t2", "s", { ...opening("t2"), onBusy }), { _tag: "Occupied" })
+          }
+          assert.strictEqual((yield* Effect.flip(journal.turn(turnId("t2"))))._tag, "TurnNotFound")
+          yield* append("t1", "s", 4, [cancelled("t1", 0)])
+          assert.strictEqual((yield* admit("t2", "s", opening("t2")))._tag, "Started")
         })
     )
 

@@ -1,0 +1,24 @@
+/** The build of a turn's context, with what a tracer sees of it. */
+import * as Effect from "effect/Effect"
+import type { BuiltContext, ContextRequest, ContextTooLarge } from "../context/ContextBuilder.ts"
+import type { JournalFailure } from "../domain/TurnError.ts"
+import type { TurnEngine, TurnJob } from "./TurnRun.ts"
+
+const told = ({ manifest, messages }: BuiltContext) =>
+  Effect.annotateCurrentSpan({
+    "turnstream.context.tokens": manifest.total,
+    "turnstream.context.budget": manifest.budget,
+    "turnstream.context.messages": messages.length
+  })
+
+export const build = (
+  { builder, telemetry }: Pick<TurnEngine, "builder" | "telemetry">,
+  { span }: Pick<TurnJob, "span">,
+  request: ContextRequest<JournalFailure>
+): Effect.Effect<BuiltContext, ContextTooLarge | JournalFailure> =>
+  telemetry.spans
+    ? builder.build(request).pipe(
+      Effect.tap(told),
+      Effect.withSpan("context.build", { captureStackTrace: false, parent: span })
+    )
+    : builder.build(request)
