@@ -49,8 +49,16 @@ export interface TurnLog {
   readonly flush: Effect.Effect<void, WriteError>
 }
 
-/** UTC with milliseconds. */
-export const isoTime = (millis: number): string => DateTime.formatIso(DateTime.unsafeMake(millis))
+const shown = { millis: Number.NaN, text: "" }
+
+/** UTC with milliseconds. Events of one millisecond share the text, of whatever turns. */
+export const isoTime = (millis: number): string => {
+  if (millis !== shown.millis) {
+    shown.millis = millis
+    shown.text = DateTime.formatIso(DateTime.unsafeMake(millis))
+  }
+  return shown.text
+}
 
 /** The events that open a turn, before there is a log. */
 export const firstEvents = (
@@ -66,18 +74,6 @@ export const makePen = (clock: Clock.Clock, ids: TurnIds, initial: TurnState.Tur
   // it begins with a state, so it has one
   const state = () => folding.state() as TurnState.TurnState
 
-  // events of one millisecond share their time's text
-  let atMillis = -1
-  let at = ""
-  const time = () => {
-    const now = clock.unsafeCurrentTimeMillis()
-    if (now !== atMillis) {
-      atMillis = now
-      at = isoTime(now)
-    }
-    return at
-  }
-
   const write: Pen["write"] = (body) => {
     // a body carries the data of its own type: the spread keeps that pairing, which the checker cannot follow
     const event = {
@@ -85,7 +81,7 @@ export const makePen = (clock: Clock.Clock, ids: TurnIds, initial: TurnState.Tur
       turnId: ids.turnId,
       sessionId: ids.sessionId,
       seq: state().lastSeq + 1,
-      at: time(),
+      at: isoTime(clock.unsafeCurrentTimeMillis()),
       ...body
     } as TurnEvent
     const wrong = folding.add(event)
