@@ -20,6 +20,7 @@ import { connectionsBesideStreams, Settings, type SettingsShape } from "../confi
 import { InvalidRequest } from "../domain/RequestError.ts"
 import { Journal } from "../journal/Journal.ts"
 import { TurnRuntime } from "../turn/TurnRuntime.ts"
+import * as Answer from "./Answer.ts"
 import * as Dispatcher from "./Dispatcher.ts"
 import * as Guard from "./Guard.ts"
 import { ExpectationFailed, HeadersTooLarge, MethodNotAllowed, RequestTimeout } from "./HttpError.ts"
@@ -154,10 +155,7 @@ const makeServer = (settings: SettingsShape): Http.Server => {
   )
   server.on("checkExpectation", (request: Http.IncomingMessage, response: Http.ServerResponse) => {
     track(request, response)
-    const refusal = new ExpectationFailed()
-    const body = Problem.fromError(refusal, request.url ?? "")
-    response.writeHead(body.status, { ...securityHeaders, "content-type": "application/problem+json" })
-    response.end(JSON.stringify(body))
+    Answer.write(request, response, Problem.answer(new ExpectationFailed(), request.url ?? ""))
   })
   return server
 }
