@@ -6,8 +6,6 @@
  * What is left of a refused body is discarded by the server until its request timeout, so that the client can read the
  * answer; a connection whose body is still not there by then is closed without another answer.
  */
-import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
-import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
@@ -28,16 +26,16 @@ export interface BodyLimits {
 
 export type BodyError = InvalidRequest | PayloadTooLarge | UnsupportedMediaType
 
-const isPresent = (request: HttpServerRequest): boolean =>
-  request.headers["transfer-encoding"] !== undefined || (request.headers["content-length"] ?? "0") !== "0"
+const isPresent = ({ headers }: IncomingMessage): boolean =>
+  headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0"
 
 /** Why the headers rule the body out, or undefined. */
-const mediaFault = (request: HttpServerRequest): UnsupportedMediaType | undefined => {
-  const encoding = request.headers["content-encoding"]
+const mediaFault = ({ headers }: IncomingMessage): UnsupportedMediaType | undefined => {
+  const encoding = headers["content-encoding"]
   if (encoding !== undefined && encoding.trim().toLowerCase() !== "identity") {
     return new UnsupportedMediaType({ reason: "content-encoding" })
   }
-  const [type = "", ...parameters] = (request.headers["content-type"] ?? "").toLowerCase().split(";")
+  const [type = "", ...parameters] = (headers["content-type"] ?? "").toLowerCase().split(";")
   if (type.trim() !== "application/json") return new UnsupportedMediaType({ reason: "content-type" })
   for (const parameter of parameters) {
     const [name = "", value = ""] = parameter.split("=")
@@ -48,14 +46,18 @@ const mediaFault = (request: HttpServerRequest): UnsupportedMediaType | undefine
   return undefined
 }
 
-/** Gives each chunk to `take`. `paced`: one a turn of the event loop, for whoever does something with it at once. */
-const readChunks = (
+/**
+ * Gives each chunk to `take` and answers with `end`. `paced`: one a turn of the event loop, for whoever does something
+ * with it at once.
+ */
+const readChunks = <A>(
   source: IncomingMessage,
   limits: BodyLimits,
   take: (chunk: Buffer) => void,
+  end: () => Either.Either<A, BodyError>,
   { paced }: { readonly paced: boolean }
-): Effect.Effect<void, BodyError> =>
-  Effect.async<void, BodyError>((resume) => {
+): Effect.Effect<A, BodyError> =>
+  Effect.async<A, BodyError>((resume) => {
     const tooLarge = () => new PayloadTooLarge({ limit: limits.bytes, setting: limits.setting })
     let size = 0
     let cancelTick = () => {}
@@ -63,7 +65,7 @@ const readChunks = (
       cancelTick()
       source.off("data", onData).off("end", onEnd).off("error", onError).off("close", onError)
     }
-    const finish = (result: Effect.Effect<void, BodyError>) => {
+    const finish = (result: Effect.Effect<A, BodyError>) => {
       detach()
       source.resume()
       resume(result)
@@ -76,7 +78,7 @@ const readChunks = (
       source.pause()
       cancelTick = EventLoop.onTick(() => source.resume())
     }
-    const onEnd = () => finish(Effect.void)
+    const onEnd = () => finish(Effect.suspend(end))
     const onError = () =>
       finish(Effect.fail(new InvalidRequest({ path: "", reason: "the body ended early; send it again" })))
     if (Number(source.headers["content-length"] ?? 0) > limits.bytes) {
@@ -88,13 +90,6 @@ const readChunks = (
       detach()
       source.resume()
     })
-  })
-
-const readBytes = (source: IncomingMessage, limits: BodyLimits): Effect.Effect<Buffer, BodyError> =>
-  Effect.suspend(() => {
-    const chunks: Array<Buffer> = []
-    const take = (chunk: Buffer) => chunks.push(chunk)
-    return Effect.map(readChunks(source, limits, take, { paced: false }), () => Buffer.concat(chunks))
   })
 
 const quote = 0x22
@@ -128,22 +123,19 @@ const notJson = () => new InvalidRequest({ path: "", reason: "the body is not va
 const notWellFormed = (path: string) =>
   new InvalidRequest({ path, reason: "is not well-formed Unicode; send both halves of each surrogate pair" })
 
-const parse = (bytes: Buffer, limits: BodyLimits): Effect.Effect<unknown, InvalidRequest> =>
-  Effect.suspend(() => {
-    if (depthOf(bytes, limits.depth) > limits.depth) {
-      return Effect.fail(tooDeep(limits))
-    }
-    try {
-      const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes)
-      const value: unknown = JSON.parse(text)
-      const path = mayBeMalformed(text) ? malformedPath(value) : undefined
-      return path === undefined
-        ? Effect.succeed(value)
-        : Effect.fail(notWellFormed(pathText(path)))
-    } catch {
-      return Effect.fail(notJson())
-    }
-  })
+const utf8 = new TextDecoder("utf-8", { fatal: true })
+
+const parse = (bytes: Buffer, limits: BodyLimits): Either.Either<unknown, InvalidRequest> => {
+  if (depthOf(bytes, limits.depth) > limits.depth) return Either.left(tooDeep(limits))
+  try {
+    const text = utf8.decode(bytes)
+    const value: unknown = JSON.parse(text)
+    const path = mayBeMalformed(text) ? malformedPath(value) : undefined
+    return path === undefined ? Either.right(value) : Either.left(notWellFormed(pathText(path)))
+  } catch {
+    return Either.left(notJson())
+  }
+}
 
 /** The words for data that does not fit. */
 export const fromFault = (fault: SchemaFault): InvalidRequest => {
@@ -157,9 +149,9 @@ export const fromFault = (fault: SchemaFault): InvalidRequest => {
 
 export const decoder = <A, I>(schema: Schema.Schema<A, I>) => {
   // exact: a field that may hold anything must still be there
-  const decode = Schema.decodeUnknown(schema, { onExcessProperty: "error", exact: true })
-  return (input: unknown): Effect.Effect<A, InvalidRequest> =>
-    Effect.mapError(decode(input), (error) => fromFault(schemaFault(error)))
+  const decode = Schema.decodeUnknownEither(schema, { onExcessProperty: "error", exact: true })
+  return (input: unknown): Either.Either<A, InvalidRequest> =>
+    Either.mapLeft(decode(input), (error) => fromFault(schemaFault(error)))
 }
 
 /**
@@ -171,14 +163,16 @@ export const reader = <A, I>(
   options: { readonly optional: boolean } = { optional: false }
 ) => {
   const decode = decoder(schema)
-  return Effect.fnUntraced(function*(request: HttpServerRequest): Effect.fn.Return<A, BodyError> {
-    if (!isPresent(request) && options.optional) return yield* decode({})
+  const decodeBytes = (bytes: Buffer) =>
+    bytes.length === 0 && options.optional ? decode({}) : Either.flatMap(parse(bytes, limits), decode)
+  return (request: IncomingMessage): Effect.Effect<A, BodyError> => {
+    if (!isPresent(request) && options.optional) return decode({})
     const fault = mediaFault(request)
-    if (fault !== undefined) return yield* fault
-    const bytes = yield* readBytes(NodeHttpServerRequest.toIncomingMessage(request), limits)
-    if (bytes.length === 0 && options.optional) return yield* decode({})
-    return yield* decode(yield* parse(bytes, limits))
-  })
+    if (fault !== undefined) return Effect.fail(fault)
+    const chunks: Array<Buffer> = []
+    const end = () => decodeBytes(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks))
+    return readChunks(request, limits, (chunk) => chunks.push(chunk), end, { paced: false })
+  }
 }
 
 const transcriptFault = (fault: TranscriptReader.Fault, limits: BodyLimits): InvalidRequest => {
@@ -200,11 +194,11 @@ const transcriptFault = (fault: TranscriptReader.Fault, limits: BodyLimits): Inv
 }
 
 /** A reader for the one body that may be large: it is checked piece by piece while it arrives, and running turns go on. */
-export const transcriptReader = (limits: BodyLimits) =>
-  Effect.fnUntraced(function*(request: HttpServerRequest): Effect.fn.Return<Pieced, BodyError> {
+export const transcriptReader =
+  (limits: BodyLimits) => (request: IncomingMessage): Effect.Effect<Pieced, BodyError> => {
     const media = mediaFault(request)
-    if (media !== undefined) return yield* media
+    if (media !== undefined) return Effect.fail(media)
     const reader = TranscriptReader.make(limits.depth)
-    yield* readChunks(NodeHttpServerRequest.toIncomingMessage(request), limits, reader.write, { paced: true })
-    return yield* Either.mapLeft(reader.end(), (fault) => transcriptFault(fault, limits))
-  })
+    const end = () => Either.mapLeft(reader.end(), (fault) => transcriptFault(fault, limits))
+    return readChunks(request, limits, reader.write, end, { paced: true })
+  }

@@ -2,7 +2,6 @@
  * Events as a JSON page `{items, nextCursor?}`. The items are the journal's own bytes, joined and not encoded again. A
  * page that is larger than one read is streamed, so that its size costs no memory.
  */
-import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Chunk from "effect/Chunk"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -12,6 +11,7 @@ import type { SessionId, TurnId } from "../domain/Ids.ts"
 import { Draining, SessionNotFound, type TurnNotFound } from "../domain/RequestError.ts"
 import { JournalFailure } from "../domain/TurnError.ts"
 import type { FollowEnded, Journal, JournaledEvent, SessionCursor } from "../journal/Journal.ts"
+import * as Answer from "./Answer.ts"
 import { sessionIdOf } from "./Sse.ts"
 
 type Reader = Context.Tag.Service<typeof Journal>
@@ -45,7 +45,7 @@ export const turnPage = Effect.fnUntraced(function*(
   journal: Reader,
   id: TurnId,
   range: { readonly after: number; readonly limit: number; readonly lastSeq: number }
-): Effect.fn.Return<HttpServerResponse.HttpServerResponse, TurnNotFound | JournalFailure> {
+): Effect.fn.Return<Answer.Answer, TurnNotFound | JournalFailure> {
   const end = Math.min(range.lastSeq, range.after + range.limit)
   const read = (after: number) =>
     end === after
@@ -58,7 +58,7 @@ export const turnPage = Effect.fnUntraced(function*(
   const tail = closing(end < range.lastSeq ? String(end) : undefined)
   const first = yield* read(range.after)
   const reached = first.at(-1)?.seq ?? end
-  if (reached >= end) return HttpServerResponse.text(`{"items":[${join(first)}${tail}`, { contentType })
+  if (reached >= end) return Answer.whole(`{"items":[${join(first)}${tail}`, contentType)
   const rest = Stream.paginateChunkEffect(reached, (after) =>
     Effect.map(read(after), (events) => {
       const seq = after + events.length
@@ -66,10 +66,9 @@ export const turnPage = Effect.fnUntraced(function*(
     }))
   const body = Stream.make(`{"items":[${join(first)}`).pipe(
     Stream.concat(rest),
-    Stream.concat(Stream.make(tail)),
-    Stream.encodeText
+    Stream.concat(Stream.make(tail))
   )
-  return HttpServerResponse.stream(body, { contentType })
+  return Answer.stream(body, contentType)
 })
 
 /** What retention left of a turn's events: their seqs have gaps, so a page is counted by its items. */
@@ -78,7 +77,7 @@ export const foldedPage = Effect.fnUntraced(function*(journal: Reader, id: TurnI
   const events = yield* journal.readAfter(id, after, limit + 1)
   const items = events.slice(0, limit)
   const nextCursor = events.length > limit ? items.at(-1)?.seq.toString() : undefined
-  return HttpServerResponse.text(`{"items":[${join(items)}${closing(nextCursor)}`, { contentType })
+  return Answer.whole(`{"items":[${join(items)}${closing(nextCursor)}`, contentType)
 })
 
 /** A page is whole or refused: what would end a live stream is a refusal here. */
@@ -118,5 +117,5 @@ export const sessionPage = Effect.fnUntraced(function*(
   const items = events.slice(0, limit)
   const last = items.at(-1)
   const nextCursor = (isCut || events.length > limit) && last !== undefined ? sessionIdOf(last) : undefined
-  return HttpServerResponse.text(`{"items":[${join(items)}${closing(nextCursor)}`, { contentType })
+  return Answer.whole(`{"items":[${join(items)}${closing(nextCursor)}`, contentType)
 })

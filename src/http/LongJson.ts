@@ -5,7 +5,6 @@
  *
  * What breaks off in the middle leaves JSON that does not parse: nobody takes a part for the whole.
  */
-import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import type * as Context from "effect/Context"
 import * as Stream from "effect/Stream"
 import type { TurnId } from "../domain/Ids.ts"
@@ -14,6 +13,7 @@ import type { TurnNotFound } from "../domain/RequestError.ts"
 import type { Checkpoint, Page, Turn } from "../domain/Resources.ts"
 import type { JournalFailure } from "../domain/TurnError.ts"
 import type { Journal } from "../journal/Journal.ts"
+import * as Answer from "./Answer.ts"
 
 type Reader = Pick<Context.Tag.Service<typeof Journal>, "answer">
 type Text = Stream.Stream<string, TurnNotFound | JournalFailure>
@@ -89,10 +89,7 @@ export const stream = (json: Json): Text =>
 const contentType = "application/json"
 
 /** Answers with it: at once where all of it is known. */
-export const response = (
-  json: Json,
-  options: { readonly status?: number; readonly headers?: Readonly<Record<string, string>> } = {}
-): HttpServerResponse.HttpServerResponse =>
+export const answer = (json: Json, options?: Parameters<typeof Answer.whole>[2]): Answer.Answer =>
   json.every((piece) => typeof piece === "string")
-    ? HttpServerResponse.text(json.join(""), { ...options, contentType })
-    : HttpServerResponse.stream(Stream.encodeText(stream(json)), { ...options, contentType })
+    ? Answer.whole(json.join(""), contentType, options)
+    : Answer.stream(stream(json), contentType, options)

@@ -5,7 +5,6 @@
  * `code` is the error's tag, except that a `JournalFailure` outside a turn is `StorageUnavailable`. The named members
  * win over facts of the same name. `instance` is the request's path, cut at 256 characters.
  */
-import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Schema from "effect/Schema"
 import type {
   Draining,
@@ -19,6 +18,8 @@ import type {
 } from "../domain/RequestError.ts"
 import type { Turn } from "../domain/Resources.ts"
 import { refusalTags, type TurnError } from "../domain/TurnError.ts"
+import * as Address from "./Address.ts"
+import * as Answer from "./Answer.ts"
 import type { HttpError } from "./HttpError.ts"
 import * as HttpMetrics from "./HttpMetrics.ts"
 
@@ -105,7 +106,6 @@ const members = (
   known: { code: string; status: number; detail: string; retryable: boolean; url: string }
 ): typeof Problem.Type => {
   const { _tag: _, message: __, ...rest } = facts as { readonly _tag?: unknown; readonly message?: unknown }
-  const query = known.url.indexOf("?")
   // a problem is made to be answered with, once
   HttpMetrics.rejected(known.code)
   return {
@@ -116,7 +116,7 @@ const members = (
     detail: known.detail,
     code: known.code,
     retryable: known.retryable,
-    instance: (query === -1 ? known.url : known.url.slice(0, query)).slice(0, 256)
+    instance: Address.pathOf(known.url).slice(0, 256)
   }
 }
 
@@ -150,13 +150,9 @@ export const headersOf = (error: Refusal): Readonly<Record<string, string>> => {
 
 const contentType = "application/problem+json"
 
-export const response = (error: Refusal, url: string): HttpServerResponse.HttpServerResponse => {
+export const answer = (error: Refusal, url: string): Answer.Answer => {
   const body = fromError(error, url)
-  return HttpServerResponse.text(JSON.stringify(body), {
-    status: body.status,
-    contentType,
-    headers: headersOf(error)
-  })
+  return Answer.whole(JSON.stringify(body), contentType, { status: body.status, headers: headersOf(error) })
 }
 
 /** A turn that was refused before any provider was called: the submit answers with its error and its id. */
@@ -166,7 +162,7 @@ export const isRefused = (turn: Turn): turn is Turn & { readonly error: NonNulla
 export const refusedTurn = (
   turn: Turn & { readonly error: NonNullable<Turn["error"]> },
   url: string
-): HttpServerResponse.HttpServerResponse => {
+): Answer.Answer => {
   const { _tag: code, message: detail, retryable, ...facts } = turn.error
   const status = statuses[code]
   const body = members({ ...facts, turnId: turn.id, sessionId: turn.sessionId }, {
@@ -176,11 +172,7 @@ export const refusedTurn = (
     retryable,
     url
   })
-  return HttpServerResponse.text(JSON.stringify(body), {
-    status,
-    contentType,
-    headers: { location: `/v1/turns/${turn.id}` }
-  })
+  return Answer.whole(JSON.stringify(body), contentType, { status, headers: { location: `/v1/turns/${turn.id}` } })
 }
 
 /** A whole response in bytes, for a socket whose request the parser refused; the connection closes after it. */

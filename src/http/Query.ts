@@ -2,11 +2,12 @@
  * What a request says beside its body: page limits, cursors, offsets, media types, the idempotency key. All of it is
  * checked the same way on every route; what is malformed is `InvalidRequest` with the name of the parameter.
  */
-import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import type { IncomingMessage } from "node:http"
 import { InvalidRequest } from "../domain/RequestError.ts"
 import type { PageRequest } from "../journal/Journal.ts"
+import { searchOf } from "./Address.ts"
 
 const limitDefault = 200
 const limitMax = 10_000
@@ -46,24 +47,25 @@ export const pageOf = (params: PageParams, limitFallback?: number): Effect.Effec
 const nameMax = 64
 
 /** Refuses what a route does not know: where parameters are conditions, one that is passed over widens the answer. */
-export const onlyKnown = (
-  request: HttpServerRequest,
-  known: ReadonlyArray<string>
-): Effect.Effect<void, InvalidRequest> => {
-  const start = request.url.indexOf("?")
-  const names = start === -1 ? [] : [...new URLSearchParams(request.url.slice(start)).keys()]
-  const unknown = names.find((name) => !known.includes(name))
+export const onlyKnown = (url: string, known: ReadonlyArray<string>): Effect.Effect<void, InvalidRequest> => {
+  const unknown = [...searchOf(url)?.keys() ?? []].find((name) => !known.includes(name))
   return unknown === undefined
     ? Effect.void
     : Effect.fail(invalid(unknown.slice(0, nameMax), `is not a parameter here; there are ${known.join(", ")}`))
 }
 
+/** A header that Node joins where it comes more than once. */
+const headerOf = ({ headers }: IncomingMessage, name: string): string | undefined => {
+  const value = headers[name]
+  return typeof value === "string" ? value : undefined
+}
+
 /** Where a reader of events stands: `Last-Event-ID`, else `after`. */
 export const positionOf = (
-  request: HttpServerRequest,
+  request: IncomingMessage,
   params: PageParams
 ): { readonly name: string; readonly value: string } | undefined => {
-  const lastEventId = request.headers["last-event-id"]
+  const lastEventId = headerOf(request, "last-event-id")
   if (lastEventId !== undefined) return { name: "Last-Event-ID", value: lastEventId }
   const after = params.after ?? params.cursor
   return after === undefined ? undefined : { name: "after", value: after }
@@ -85,7 +87,7 @@ export const seqOf = (
 }
 
 /** Server-sent events only where `Accept` names them; a wildcard does not. */
-export const wantsEventStream = (request: HttpServerRequest): boolean =>
+export const wantsEventStream = (request: IncomingMessage): boolean =>
   (request.headers.accept ?? "").split(",").some((entry) => {
     const [type = "", ...parameters] = entry.split(";")
     return type.trim().toLowerCase() === "text/event-stream" &&
@@ -93,8 +95,8 @@ export const wantsEventStream = (request: HttpServerRequest): boolean =>
   })
 
 /** 1 to 255 printable ASCII characters. */
-export const idempotencyKeyOf = (request: HttpServerRequest): Effect.Effect<string | undefined, InvalidRequest> => {
-  const key = request.headers["idempotency-key"]
+export const idempotencyKeyOf = (request: IncomingMessage): Effect.Effect<string | undefined, InvalidRequest> => {
+  const key = headerOf(request, "idempotency-key")
   return key === undefined || /^[\x20-\x7e]{1,255}$/.test(key)
     ? Effect.succeed(key)
     : Effect.fail(invalid("Idempotency-Key", "must be 1 to 255 printable ASCII characters"))

@@ -1,13 +1,9 @@
 /** The few shapes of answers that handlers give, and the limits under which they read. */
-import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
-import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import type * as Scope from "effect/Scope"
 import type { Limits } from "../config/Settings.ts"
 import type { TurnId } from "../domain/Ids.ts"
 import type { Session } from "../domain/Resources.ts"
 import type { Submitted } from "../turn/TurnRuntime.ts"
+import * as Answer from "./Answer.ts"
 import type { BodyLimits } from "./Body.ts"
 import * as LongJson from "./LongJson.ts"
 import * as Problem from "./Problem.ts"
@@ -24,10 +20,8 @@ export const importLimits = (limits: Limits): BodyLimits => ({
   depth: limits.jsonDepth
 })
 
-export const json = (body: unknown, status = 200, location?: string): HttpServerResponse.HttpServerResponse =>
-  HttpServerResponse.unsafeJson(body, { status, ...(location === undefined ? {} : { headers: { location } }) })
-
-export const createdSession = (session: Session) => json(session, 201, `/v1/sessions/${session.id}`)
+export const createdSession = (session: Session) =>
+  Answer.json(session, { status: 201, headers: { location: `/v1/sessions/${session.id}` } })
 
 export const locationOf = (id: TurnId): string => `/v1/turns/${id}`
 
@@ -35,22 +29,8 @@ export const locationOf = (id: TurnId): string => `/v1/turns/${id}`
 export const submitted = (
   journal: Parameters<typeof LongJson.turn>[0],
   { turn }: Submitted,
-  request: HttpServerRequest
+  url: string
 ) =>
   Problem.isRefused(turn)
-    ? Problem.refusedTurn(turn, request.url)
-    : LongJson.response(LongJson.turn(journal)(turn), { status: 202, headers: { location: locationOf(turn.id) } })
-
-/**
- * Runs `command` in the server's scope and waits for it: a client that leaves in the middle only stops waiting. (Making
- * it uninterruptible would do so too, and would pass that on to the turn that it forks.)
- */
-export const toItsEnd = <A, E, R>(scope: Scope.Scope, command: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.flatMap(Effect.forkIn(command, scope), Fiber.join)
-
-/** Answers a refusal with its problem. */
-export const orProblem = <R>(
-  request: HttpServerRequest,
-  effect: Effect.Effect<HttpServerResponse.HttpServerResponse, Problem.Refusal, R>
-): Effect.Effect<HttpServerResponse.HttpServerResponse, never, R> =>
-  Effect.catchAll(effect, (error) => Effect.succeed(Problem.response(error, request.url)))
+    ? Problem.refusedTurn(turn, url)
+    : LongJson.answer(LongJson.turn(journal)(turn), { status: 202, headers: { location: locationOf(turn.id) } })

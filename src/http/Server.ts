@@ -8,15 +8,6 @@
  *
  * Only loopback may be without a token.
  */
-import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import * as HttpApi from "@effect/platform/HttpApi"
-import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
-import type * as HttpApp from "@effect/platform/HttpApp"
-import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
-import * as HttpRouter from "@effect/platform/HttpRouter"
-import * as HttpServer from "@effect/platform/HttpServer"
-import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
-import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -29,12 +20,14 @@ import { connectionsBesideStreams, Settings, type SettingsShape } from "../confi
 import { InvalidRequest } from "../domain/RequestError.ts"
 import { Journal } from "../journal/Journal.ts"
 import { TurnRuntime } from "../turn/TurnRuntime.ts"
-import { Api } from "./Api.ts"
+import * as Answer from "./Answer.ts"
+import * as Dispatcher from "./Dispatcher.ts"
 import * as Guard from "./Guard.ts"
 import { ExpectationFailed, HeadersTooLarge, MethodNotAllowed, RequestTimeout } from "./HttpError.ts"
 import * as Operations from "./Operations.ts"
 import { Page } from "./Page.ts"
 import * as Problem from "./Problem.ts"
+import * as Routes from "./Routes.ts"
 import { securityHeaders } from "./SecurityHeaders.ts"
 import * as Sessions from "./Sessions.ts"
 import * as Sse from "./Sse.ts"
@@ -76,57 +69,19 @@ const refusedLingerMs = 1_000
 
 const isLoopback = (host: string): boolean => /^(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|::1|\[::1\])$/i.test(host)
 
-/** Methods by path, from the interface itself. */
-const methodTable = (page: Context.Tag.Service<typeof Page>) => {
-  const routes: Array<{ readonly segments: ReadonlyArray<string>; readonly method: string }> = []
-  HttpApi.reflect(Api, {
-    onGroup: () => {},
-    onEndpoint: ({ endpoint }) => {
-      routes.push({ segments: endpoint.path.split("/"), method: endpoint.method })
-    }
-  })
-  return (path: string): ReadonlyArray<string> => {
-    const segments = path.split("/")
-    const methods = new Set<string>(page.has(path) ? ["GET", "HEAD"] : [])
-    for (const route of routes) {
-      const fits = route.segments.length === segments.length &&
-        route.segments.every((part, i) => part === segments[i] || (part.startsWith(":") && segments[i] !== ""))
-      if (fits) methods.add(route.method)
-      if (fits && route.method === "GET") methods.add("HEAD")
-    }
-    return [...methods]
-  }
-}
-
-const pageFile = (page: Context.Tag.Service<typeof Page>, url: string) => {
-  const query = url.indexOf("?")
-  return page.get(query === -1 ? url : url.slice(0, query))
-}
-
-const app = Effect.gen(function*() {
+/** What answers a request; on the close of the scope, what still works on one is ended. */
+const listener = Effect.gen(function*() {
   const settings = yield* Settings
   const page = yield* Page
-  const routes = yield* Effect.flatMap(HttpApiBuilder.Router, ({ router }) => router)
-  const router = yield* HttpRouter.toHttpApp(routes).pipe(
-    // ids differ by case, and a path that is not exactly a route is none
-    HttpRouter.withRouterConfig({
-      caseSensitive: true,
-      ignoreTrailingSlash: false,
-      ignoreDuplicateSlashes: false,
-      maxParamLength: Guard.urlMax
-    })
-  )
-  const guard = Guard.make({
-    settings,
-    isPageAsset: (path) => path === "/" || page.has(path),
-    methodsOf: methodTable(page)
+  return yield* Dispatcher.make({
+    guard: Guard.make({ settings, isPageAsset: (path) => path === "/" || page.has(path) }),
+    page,
+    routes: [
+      ...Dispatcher.served(Routes.sessions, yield* Sessions.handlers),
+      ...Dispatcher.served(Routes.turns, yield* Turns.handlers),
+      ...Dispatcher.served(Routes.operations, yield* Operations.handlers)
+    ]
   })
-  return guard(Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
-    const file = pageFile(page, request.url)
-    return file === undefined
-      ? router
-      : Effect.succeed(HttpServerResponse.uint8Array(file.body, { contentType: file.contentType }))
-  }))
 })
 
 /** Writes a whole answer to a socket that the parser gave up. Not for one whose request has its answer. */
@@ -200,10 +155,7 @@ const makeServer = (settings: SettingsShape): Http.Server => {
   )
   server.on("checkExpectation", (request: Http.IncomingMessage, response: Http.ServerResponse) => {
     track(request, response)
-    const refusal = new ExpectationFailed()
-    const body = Problem.fromError(refusal, request.url ?? "")
-    response.writeHead(body.status, { ...securityHeaders, "content-type": "application/problem+json" })
-    response.end(JSON.stringify(body))
+    Answer.write(request, response, Problem.answer(new ExpectationFailed(), request.url ?? ""))
   })
   return server
 }
@@ -241,9 +193,9 @@ const serve = Effect.gen(function*() {
   }
   const journal = yield* Journal
   const runtime = yield* TurnRuntime
-  const handler = yield* makeHandler(yield* app)
+  const onRequest = yield* listener
   const server = yield* Effect.acquireRelease(
-    Effect.sync(() => makeServer(settings).on("request", handler)),
+    Effect.sync(() => makeServer(settings).on("request", onRequest)),
     (server) => close(server)
   )
   const bound = yield* listen(server, settings)
@@ -254,13 +206,4 @@ const serve = Effect.gen(function*() {
   return { host, port: bound, url: `http://${name}:${bound}` }
 })
 
-/** No span per request: an event stream would hold one open, and callers' trace headers are not ours to follow. */
-const makeHandler = <E, R>(guarded: HttpApp.Default<E, R>) =>
-  Effect.locally(NodeHttpServer.makeHandler(guarded), HttpMiddleware.currentTracerDisabledWhen, () => true)
-
-const routes = Layer.mergeAll(Sessions.layer, Turns.layer, Operations.layer).pipe(
-  Layer.provide(Sse.layerEventStreams),
-  Layer.provideMerge(HttpApiBuilder.Router.Live)
-)
-
-export const layer = Layer.scoped(Server, serve).pipe(Layer.provide(routes), Layer.provide(HttpServer.layerContext))
+export const layer = Layer.scoped(Server, serve).pipe(Layer.provide(Sse.layerEventStreams))

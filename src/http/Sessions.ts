@@ -1,23 +1,24 @@
 /** Handlers of `/v1/sessions`: requests are checked here; what happens is the runtime's and the journal's. */
-import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
-import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
 import { Settings } from "../config/Settings.ts"
 import { type SessionId, TurnId } from "../domain/Ids.ts"
 import { InvalidRequest } from "../domain/RequestError.ts"
-import { goneOf, type Session } from "../domain/Resources.ts"
+import { goneOf } from "../domain/Resources.ts"
 import { Journal, type SessionCursor } from "../journal/Journal.ts"
 import * as Transcript from "../journal/Transcript.ts"
 import { TurnRuntime } from "../turn/TurnRuntime.ts"
-import { Api, CreateSessionBody, PreviewBody, UpdateSessionBody } from "./Api.ts"
+import * as Answer from "./Answer.ts"
+import { CreateSessionBody, PreviewBody, UpdateSessionBody } from "./Bodies.ts"
 import * as Body from "./Body.ts"
 import * as EventPages from "./EventPages.ts"
+import type { Exchange } from "./Exchange.ts"
+import type { Handlers } from "./Handlers.ts"
 import * as LongJson from "./LongJson.ts"
 import * as Query from "./Query.ts"
-import { bodyLimits, createdSession, importLimits, json, orProblem, toItsEnd } from "./Respond.ts"
+import { bodyLimits, createdSession, importLimits } from "./Respond.ts"
+import type * as Routes from "./Routes.ts"
 import * as Sse from "./Sse.ts"
 
 type Reader = Context.Tag.Service<typeof Journal>
@@ -46,111 +47,65 @@ const cursorOf = Effect.fnUntraced(function*(
   return turn.sessionId === sessionId && cursor.seq <= turn.lastSeq ? cursor : yield* unknown
 })
 
-const exported = (journal: Reader, session: Session) =>
-  Effect.map(
-    Transcript.encode(journal, session),
-    (text) => HttpServerResponse.stream(Stream.encodeText(text), { contentType: "application/json" })
-  )
+const json = (value: unknown) => Answer.json(value)
 
-export const layer = HttpApiBuilder.group(Api, "sessions", (handlers) =>
-  Effect.gen(function*() {
-    const scope = yield* Effect.scope
-    const { limits } = yield* Settings
-    const journal = yield* Journal
-    const runtime = yield* TurnRuntime
-    const streams = yield* Sse.EventStreams
-    const readCreate = Body.reader(CreateSessionBody, bodyLimits(limits), { optional: true })
-    const readUpdate = Body.reader(UpdateSessionBody, bodyLimits(limits))
-    const readImport = Body.transcriptReader(importLimits(limits))
-    const readPreview = Body.reader(PreviewBody, bodyLimits(limits))
+export const handlers = Effect.gen(function*() {
+  const { limits } = yield* Settings
+  const journal = yield* Journal
+  const runtime = yield* TurnRuntime
+  const streams = yield* Sse.EventStreams
+  const readCreate = Body.reader(CreateSessionBody, bodyLimits(limits), { optional: true })
+  const readUpdate = Body.reader(UpdateSessionBody, bodyLimits(limits))
+  const readImport = Body.transcriptReader(importLimits(limits))
+  const readPreview = Body.reader(PreviewBody, bodyLimits(limits))
 
-    const events = Effect.fnUntraced(function*(
-      id: SessionId,
-      request: Parameters<typeof Query.positionOf>[0],
-      params: Query.PageParams & { readonly live?: string | undefined }
-    ) {
-      yield* journal.session(id)
-      const cursor = yield* cursorOf(journal, id, Query.positionOf(request, params))
-      const live = yield* Query.liveOf(params.live)
-      if (!Query.wantsEventStream(request)) {
-        return yield* EventPages.sessionPage(journal, id, cursor, yield* Query.limitOf(params))
-      }
-      yield* streams.open
-      return yield* Sse.respond(request, Sse.streaming(journal.followSession(id, cursor, live)), {
-        idOf: Sse.sessionIdOf,
-        streams
-      })
-    })
+  const events = Effect.fnUntraced(function*(
+    asked: Exchange<{ readonly id: SessionId }, Query.PageParams & { readonly live?: string | undefined }>
+  ) {
+    const { path: { id }, query, request } = asked
+    yield* journal.session(id)
+    const cursor = yield* cursorOf(journal, id, Query.positionOf(request, query))
+    const live = yield* Query.liveOf(query.live)
+    if (!Query.wantsEventStream(request)) {
+      return yield* EventPages.sessionPage(journal, id, cursor, yield* Query.limitOf(query))
+    }
+    const follower = Sse.streaming(journal.followSession(id, cursor, live))
+    return yield* streams.within(Sse.respond(asked, Sse.ofSession, follower, streams))
+  })
 
-    return handlers
-      .handleRaw("create", ({ request }) =>
-        orProblem(request, readCreate(request).pipe(Effect.flatMap(runtime.createSession), Effect.map(createdSession))))
-      .handleRaw("list", ({ request, urlParams }) =>
-        orProblem(
-          request,
-          Query.pageOf(urlParams).pipe(
-            Effect.flatMap(journal.sessions),
-            Effect.map((page) =>
-              json(page)
-            )
-          )
-        ))
-      .handleRaw("import", ({ request }) =>
-        orProblem(
-          request,
-          readImport(request).pipe(
-            Effect.flatMap(({ messages, session }) => runtime.createSession(session, messages)),
-            Effect.map(createdSession)
-          )
-        ))
-      .handleRaw("get", ({ path, request }) =>
-        orProblem(
-          request,
-          Effect.map(journal.session(path.id), (session) => json(session))
-        ))
-      .handleRaw("update", ({ path, request }) =>
-        orProblem(
-          request,
-          readUpdate(request).pipe(
-            Effect.flatMap((patch) => runtime.updateSession(path.id, patch)),
-            Effect.map((session) => json(session))
-          )
-        ))
-      .handleRaw("delete", ({ path, request }) =>
-        orProblem(
-          request,
-          toItsEnd(scope, runtime.deleteSession(path.id)).pipe(
-            Effect.as(HttpServerResponse.empty({ status: 204 }))
-          )
-        ))
-      .handleRaw("messages", ({ path, request, urlParams }) =>
-        orProblem(
-          request,
-          Query.pageOf(urlParams).pipe(
-            Effect.flatMap((page) => journal.messages(path.id, page)),
-            Effect.map((page) => LongJson.response(LongJson.page(page, LongJson.message(journal))))
-          )
-        ))
-      .handleRaw("turns", ({ path, request, urlParams }) =>
-        orProblem(
-          request,
-          Query.pageOf(urlParams).pipe(
-            Effect.flatMap((page) => journal.turns(path.id, page)),
-            Effect.map((page) => LongJson.response(LongJson.page(page, LongJson.turn(journal))))
-          )
-        ))
-      .handleRaw("events", ({ path, request, urlParams }) => orProblem(request, events(path.id, request, urlParams)))
-      .handleRaw("export", ({ path, request }) =>
-        orProblem(
-          request,
-          Effect.flatMap(journal.session(path.id), (session) => exported(journal, session))
-        ))
-      .handleRaw("preview", ({ path, request }) =>
-        orProblem(
-          request,
-          readPreview(request).pipe(
-            Effect.flatMap((body) => runtime.preview({ ...body, sessionId: path.id })),
-            Effect.map((manifest) => json(manifest))
-          )
-        ))
-  }))
+  return {
+    create: ({ request }) =>
+      readCreate(request).pipe(Effect.flatMap((body) => runtime.createSession(body)), Effect.map(createdSession)),
+    list: ({ query }) => Query.pageOf(query).pipe(Effect.flatMap(journal.sessions), Effect.map(json)),
+    import: ({ request }) =>
+      readImport(request).pipe(
+        Effect.flatMap(({ messages, session }) => runtime.createSession(session, messages)),
+        Effect.map(createdSession)
+      ),
+    get: ({ path }) => Effect.map(journal.session(path.id), json),
+    update: ({ path, request }) =>
+      readUpdate(request).pipe(Effect.flatMap((patch) => runtime.updateSession(path.id, patch)), Effect.map(json)),
+    delete: (asked) => Effect.as(asked.toItsEnd(runtime.deleteSession(asked.path.id)), Answer.empty(204)),
+    messages: ({ path, query }) =>
+      Query.pageOf(query).pipe(
+        Effect.flatMap((page) => journal.messages(path.id, page)),
+        Effect.map((page) => LongJson.answer(LongJson.page(page, LongJson.message(journal))))
+      ),
+    turns: ({ path, query }) =>
+      Query.pageOf(query).pipe(
+        Effect.flatMap((page) => journal.turns(path.id, page)),
+        Effect.map((page) => LongJson.answer(LongJson.page(page, LongJson.turn(journal))))
+      ),
+    events,
+    export: ({ path }) =>
+      journal.session(path.id).pipe(
+        Effect.flatMap((session) => Transcript.encode(journal, session)),
+        Effect.map((text) => Answer.stream(text, "application/json"))
+      ),
+    preview: ({ path, request }) =>
+      readPreview(request).pipe(
+        Effect.flatMap((body) => runtime.preview({ ...body, sessionId: path.id })),
+        Effect.map(json)
+      )
+  } satisfies Handlers<typeof Routes.sessions>
+})

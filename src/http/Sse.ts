@@ -6,22 +6,21 @@
  * once. A stream that breaks off ends with an `error` event without an id: a client that reconnects keeps its place.
  * `SseWatch` looks after the sockets.
  */
-import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
-import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
-import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ServerResponse } from "node:http"
 import { Settings } from "../config/Settings.ts"
 import { type Gone, Overloaded, type SessionNotFound, type TurnNotFound } from "../domain/RequestError.ts"
 import type { JournalFailure } from "../domain/TurnError.ts"
+import { isTerminalType } from "../domain/TurnEvent.ts"
 import type { EventSink, FollowEnded, JournaledEvent } from "../journal/Journal.ts"
+import * as Answer from "./Answer.ts"
+import type { Exchange } from "./Exchange.ts"
 import * as HttpMetrics from "./HttpMetrics.ts"
 import { securityHeaders } from "./SecurityHeaders.ts"
 import * as SseWatch from "./SseWatch.ts"
@@ -31,8 +30,8 @@ const retryAfterMs = 1_000
 
 /** The open streams of this server, at most `limits.eventStreams`. */
 export class EventStreams extends Context.Tag("turnstream/http/EventStreams")<EventStreams, {
-  /** Takes a slot until the scope (the request) closes; `Overloaded` where none is free. */
-  readonly open: Effect.Effect<void, Overloaded, Scope.Scope>
+  /** Takes a slot for as long as `use` takes; `Overloaded` where none is free. */
+  readonly within: <A, E>(use: Effect.Effect<A, E>) => Effect.Effect<A, E | Overloaded>
   /** Watches the stream's socket until the answer is called. */
   readonly watch: SseWatch.SseWatch["begin"]
 }>() {}
@@ -44,13 +43,16 @@ export const layerEventStreams = Layer.scoped(
     const limit = limits.eventStreams
     const watch = yield* SseWatch.make(limits)
     let open = 0
-    const take = Effect.suspend(() => {
-      if (open >= limit) return Effect.fail(new Overloaded({ what: "eventStreams", limit, retryAfterMs }))
-      HttpMetrics.eventStreams(++open)
-      return Effect.void
-    })
     const release = Effect.sync(() => HttpMetrics.eventStreams(--open))
-    return { open: Effect.acquireRelease(take, () => release), watch: watch.begin }
+    return {
+      within: <A, E>(use: Effect.Effect<A, E>) =>
+        Effect.suspend((): Effect.Effect<A, E | Overloaded> => {
+          if (open >= limit) return Effect.fail(new Overloaded({ what: "eventStreams", limit, retryAfterMs }))
+          HttpMetrics.eventStreams(++open)
+          return Effect.ensuring(use, release)
+        }),
+      watch: watch.begin
+    }
   })
 )
 
@@ -60,10 +62,18 @@ const opening = Buffer.from(": turnstream\n\n")
 const frame = (id: string | number, event: JournaledEvent): string =>
   `id: ${id}\nevent: ${event.type}\ndata: ${event.json}\n\n`
 
-export const turnIdOf = (event: JournaledEvent): number => event.seq
+type IdOf = (event: JournaledEvent) => string | number
+
 export const sessionIdOf = (event: JournaledEvent): string => `${event.turnId}.${event.seq}`
 
-type IdOf = (event: JournaledEvent) => string | number
+/** What is followed: how its events are named, and which of them is the last. */
+export interface Followed {
+  readonly idOf: IdOf
+  readonly isLast: (event: JournaledEvent) => boolean
+}
+
+export const ofTurn: Followed = { idOf: ({ seq }) => seq, isLast: ({ type }) => isTerminalType(type) }
+export const ofSession: Followed = { idOf: sessionIdOf, isLast: () => false }
 
 /**
  * What was encoded last, by the journal's own arrays: one commit, or one page, is encoded once for all who follow. A
@@ -113,21 +123,9 @@ const lastWords = (error: Option.Option<FollowError>): Buffer => {
   }
 }
 
-/** A reader that takes no more: until its socket has room again. Where it never has, the request ends with the socket. */
-const drained = (response: ServerResponse): Effect.Effect<void> =>
-  Effect.async((resume) => {
-    if (!response.writableNeedDrain) return resume(Effect.void)
-    const done = () => resume(Effect.void)
-    response.once("drain", done)
-    return Effect.sync(() => response.off("drain", done))
-  })
-
-export interface StreamOptions {
-  readonly idOf: IdOf
-  readonly streams: EventStreams["Type"]
-  readonly status?: number
-  readonly headers?: Readonly<Record<string, string>>
-}
+/** Whether a write of this would leave room for another. */
+const hasRoom = (response: ServerResponse, { length }: Buffer): boolean =>
+  response.writableLength + length < response.writableHighWaterMark
 
 /** What gives a follower's events to a sink until they end. */
 export type Follower = (sink: EventSink) => Effect.Effect<void, FollowError>
@@ -137,37 +135,43 @@ export const streaming = (events: Stream.Stream<JournaledEvent, FollowError>): F
   Stream.runForEachChunk(events, (chunk) => sink.write(Chunk.toReadonlyArray(chunk)) ?? Effect.void)
 
 /**
- * Answers with what `follower` gives as server-sent events, written to the socket where they are given: what comes back
- * is an answer that is over. The caller has taken a slot.
+ * Answers with what `follower` gives as server-sent events, written to the socket where they are given. The caller has
+ * taken a slot.
  */
 export const respond = (
-  request: HttpServerRequest,
+  { request, response }: Exchange<unknown, unknown>,
+  followed: Followed,
   follower: Follower,
-  { headers, idOf, status = 200, streams }: StreamOptions
-): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
+  streams: EventStreams["Type"],
+  headers: Readonly<Record<string, string>> = {}
+): Effect.Effect<Answer.Answer> =>
   Effect.suspend(() => {
-    const head = {
-      ...headers,
-      ...securityHeaders,
-      "content-type": "text/event-stream; charset=utf-8",
-      "x-accel-buffering": "no"
-    }
-    if (request.method === "HEAD") return Effect.succeed(HttpServerResponse.empty({ status, headers: head }))
-    const response = NodeHttpServerRequest.toServerResponse(request)
+    const head = { ...headers, "content-type": "text/event-stream; charset=utf-8", "x-accel-buffering": "no" }
+    if (request.method === "HEAD") return Effect.succeed(Answer.empty(200, head))
     // the head, and what is committed already, in one write
     response.cork()
     process.nextTick(() => response.uncork())
-    response.writeHead(status, head)
+    response.writeHead(200, { ...head, ...securityHeaders })
     response.write(opening)
     const unwatch = streams.watch(response)
-    const more = drained(response)
-    const sink: EventSink = { write: (events) => response.write(encode(events, idOf)) ? undefined : more }
+    const more = Answer.drained(response)
+    const sink: EventSink = {
+      write: (events) => {
+        const bytes = encode(events, followed.idOf)
+        const last = events.at(-1)
+        // the end of a reader that keeps up goes out with what it is the end of
+        if (last !== undefined && followed.isLast(last) && hasRoom(response, bytes)) return void response.end(bytes)
+        return response.write(bytes) ? undefined : more
+      }
+    }
     return follower(sink).pipe(
-      Effect.catchAllCause((cause) => Effect.sync(() => response.write(lastWords(Cause.failureOption(cause))))),
+      Effect.catchAllCause((cause) =>
+        Effect.sync(() => response.writableEnded || response.write(lastWords(Cause.failureOption(cause))))
+      ),
       Effect.ensuring(Effect.sync(() => {
         unwatch()
         response.end()
       })),
-      Effect.as(HttpServerResponse.empty({ status }))
+      Effect.as(Answer.written)
     )
   })

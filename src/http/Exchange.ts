@@ -1,0 +1,47 @@
+/**
+ * One request on its way to its answer: what it asks, the socket's two ends, and the fiber that works on it. A client that
+ * leaves ends that fiber, unless it carries a command out: commands run to their end, and only the answer is left out.
+ */
+import * as Effect from "effect/Effect"
+import type { RuntimeFiber } from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import type { IncomingMessage, ServerResponse } from "node:http"
+
+export class Exchange<out Path, out Query> {
+  #commands = false
+  #left = false
+
+  constructor(
+    readonly request: IncomingMessage,
+    readonly response: ServerResponse,
+    readonly path: Path,
+    readonly query: Query
+  ) {}
+
+  get url(): string {
+    return this.request.url ?? ""
+  }
+
+  /** The fiber that works on it, from here on. */
+  worksIn(fiber: RuntimeFiber<unknown>): void {
+    this.response.on("close", () => {
+      if (this.response.writableEnded) return
+      this.#left = true
+      if (!this.#commands) fiber.unsafeInterruptAsFork(FiberId.none)
+    })
+  }
+
+  /**
+   * Carries `command` out whether its client stays or leaves; who has left by then gets no further. (To make it
+   * uninterruptible would do so too, and would pass that on to the turn that it forks.)
+   */
+  toItsEnd<A, E, R>(command: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.suspend(() => {
+      this.#commands = true
+      return Effect.flatMap(command, (value) => {
+        this.#commands = false
+        return this.#left ? Effect.interrupt : Effect.succeed(value)
+      })
+    })
+  }
+}

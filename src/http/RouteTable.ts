@@ -1,0 +1,76 @@
+/**
+ * Finds the route of a request. A path is split at its slashes and compared as it came: ids differ by case, and a path
+ * that is not exactly a route is none. What a route says in full goes before what it leaves open.
+ */
+import type { Method, Route } from "./Routes.ts"
+
+interface Entry<A> {
+  readonly route: Route
+  readonly segments: ReadonlyArray<string>
+  readonly value: A
+}
+
+export interface Found<A> {
+  readonly value: A
+  /** The parts of the path that the route names. */
+  readonly parts: { readonly [name: string]: string }
+}
+
+export interface RouteTable<A> {
+  /** HEAD is answered where GET is. */
+  readonly find: (method: string, path: string) => Found<A> | undefined
+  /** The methods that a path takes; none where there is nothing. */
+  readonly methods: (path: string) => ReadonlyArray<string>
+}
+
+const isOpen = (segment: string): boolean => segment.startsWith(":")
+
+const fits = (route: ReadonlyArray<string>, path: ReadonlyArray<string>): boolean =>
+  route.length === path.length && route.every((part, i) => part === path[i] || (isOpen(part) && path[i] !== ""))
+
+const partsOf = (route: ReadonlyArray<string>, path: ReadonlyArray<string>): Found<unknown>["parts"] => {
+  const parts: Record<string, string> = {}
+  route.forEach((part, i) => {
+    if (isOpen(part)) parts[part.slice(1)] = decodeURIComponent(path[i] ?? "")
+  })
+  return parts
+}
+
+export const make = <A>(routes: ReadonlyArray<readonly [route: Route, value: A]>): RouteTable<A> => {
+  const entries: ReadonlyArray<Entry<A>> = routes.map(([route, value]) => ({
+    route,
+    segments: route.path.split("/"),
+    value
+  }))
+  const ofMethod = (method: Method) => {
+    const own = entries.filter(({ route }) => route.method === method)
+    return {
+      exact: new Map(own.map((entry) => [entry.route.path as string, { value: entry.value, parts: {} }])),
+      open: own.filter(({ segments }) => segments.some(isOpen))
+    }
+  }
+  const byMethod = new Map<string, ReturnType<typeof ofMethod>>(
+    (["GET", "POST", "PATCH", "DELETE"] as const).map((method) => [method, ofMethod(method)])
+  )
+  byMethod.set("HEAD", ofMethod("GET"))
+  return {
+    find: (method, path) => {
+      const own = byMethod.get(method)
+      const exact = own?.exact.get(path)
+      if (own === undefined || exact !== undefined) return exact
+      const segments = path.split("/")
+      const entry = own.open.find((entry) => fits(entry.segments, segments))
+      return entry === undefined ? undefined : { value: entry.value, parts: partsOf(entry.segments, segments) }
+    },
+    methods: (path) => {
+      const segments = path.split("/")
+      const methods = new Set<string>()
+      for (const entry of entries) {
+        if (!fits(entry.segments, segments)) continue
+        methods.add(entry.route.method)
+        if (entry.route.method === "GET") methods.add("HEAD")
+      }
+      return [...methods]
+    }
+  }
+}
