@@ -10,6 +10,7 @@ const contracts = [
   "provider/Provider",
   "provider/ProviderRegistry",
   "provider/Script",
+  "provider/Alarms",
   "context/ContextBuilder",
   "journal/Journal",
   "journal/Database",

@@ -33,7 +33,7 @@ export class Exchange<out Path, out Query> {
 
   /**
    * Carries `command` out whether its client stays or leaves; who has left by then gets no further. (To make it
-   * uninterruptible would do so too, and would pass that on to the turn that it forks.)
+   * uninterruptible would do so too, and would pass that on to what it forks: a turn that is to be stopped for another, say.)
    */
   toItsEnd<A, E, R>(command: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return Effect.suspend(() => {

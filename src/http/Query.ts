@@ -3,26 +3,16 @@
  * checked the same way on every route; what is malformed is `InvalidRequest` with the name of the parameter.
  */
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import type { IncomingMessage } from "node:http"
 import { InvalidRequest } from "../domain/RequestError.ts"
 import type { PageRequest } from "../journal/Journal.ts"
 import { searchOf } from "./Address.ts"
+import type { PageParams } from "./Routes.ts"
 
 const limitDefault = 200
 const limitMax = 10_000
 
 const invalid = (path: string, reason: string) => new InvalidRequest({ path, reason })
-
-/** A page of a list. `after` is the `nextCursor` of the page before; `cursor` is another name for it. */
-export const PageParams = Schema.Struct({
-  after: Schema.optional(Schema.String.annotations({ description: "The nextCursor of the page before." })),
-  cursor: Schema.optional(Schema.String.annotations({ description: "Another name for after." })),
-  limit: Schema.optional(
-    Schema.String.annotations({ description: "Items on a page, 1 to 10,000; out of range is clamped. Default 200." })
-  )
-})
-export type PageParams = typeof PageParams.Type
 
 export const limitOf = (
   params: PageParams,

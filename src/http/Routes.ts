@@ -6,7 +6,6 @@ import * as Schema from "effect/Schema"
 import { SessionId, TurnId } from "../domain/Ids.ts"
 import { UsageSource } from "../domain/Usage.ts"
 import { usageGroups } from "../journal/Journal.ts"
-import { PageParams } from "./Query.ts"
 
 export type Method = "GET" | "POST" | "PATCH" | "DELETE"
 
@@ -38,9 +37,19 @@ const del = of("DELETE")
 const ofSession = { params: Schema.Struct({ id: SessionId }) }
 const ofTurn = { params: Schema.Struct({ id: TurnId }) }
 
+const parameter = (description: string) => Schema.optional(Schema.String.annotations({ description }))
+
+/** A page of a list. `after` is the `nextCursor` of the page before; `cursor` is another name for it. */
+export const PageParams = Schema.Struct({
+  after: parameter("The nextCursor of the page before."),
+  cursor: parameter("Another name for after."),
+  limit: parameter("Items on a page, 1 to 10,000; out of range is clamped. Default 200.")
+})
+export type PageParams = typeof PageParams.Type
+
 const SessionEventParams = Schema.Struct({
   ...PageParams.fields,
-  live: Schema.optional(Schema.String.annotations({ description: "false: end at the last event." }))
+  live: parameter("false: end at the last event.")
 })
 
 const CheckpointPath = Schema.Struct({
@@ -51,8 +60,6 @@ const CheckpointPath = Schema.Struct({
     })
   )
 })
-
-const parameter = (description: string) => Schema.optional(Schema.String.annotations({ description }))
 
 /** Other parameters are refused. */
 export const UsageParams = Schema.Struct({

@@ -60,7 +60,7 @@ export const handlers = Effect.gen(function*() {
   const readPreview = Body.reader(PreviewBody, bodyLimits(limits))
 
   const events = Effect.fnUntraced(function*(
-    asked: Exchange<{ readonly id: SessionId }, Query.PageParams & { readonly live?: string | undefined }>
+    asked: Exchange<{ readonly id: SessionId }, Routes.PageParams & { readonly live?: string | undefined }>
   ) {
     const { path: { id }, query, request } = asked
     yield* journal.session(id)

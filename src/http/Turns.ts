@@ -56,7 +56,7 @@ export const handlers = Effect.gen(function*() {
     headers?: Readonly<Record<string, string>>
   ) => Sse.respond(asked, Sse.ofTurn, (sink) => journal.followInto(id, after, sink), streams, headers)
 
-  const events = Effect.fnUntraced(function*(asked: Exchange<{ readonly id: TurnId }, Query.PageParams>) {
+  const events = Effect.fnUntraced(function*(asked: Exchange<{ readonly id: TurnId }, Routes.PageParams>) {
     const { path: { id }, query, request } = asked
     const { turn } = yield* journal.turn(id)
     const after = yield* Query.seqOf(Query.positionOf(request, query), turn.lastSeq)
@@ -80,7 +80,7 @@ export const handlers = Effect.gen(function*() {
       : LongJson.answer(LongJson.checkpoint(journal)(found))
   })
 
-  const checkpointPage = Effect.fnUntraced(function*(id: TurnId, params: Query.PageParams) {
+  const checkpointPage = Effect.fnUntraced(function*(id: TurnId, params: Routes.PageParams) {
     const { cursor, limit } = yield* Query.pageOf(params)
     const rest = (yield* journal.checkpoints(id)).filter(({ checkpoint }) => checkpoint > Number(cursor ?? 0))
     const items = rest.slice(0, limit)

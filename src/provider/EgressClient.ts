@@ -15,7 +15,7 @@ import type { IncomingMessage } from "node:http"
 import * as https from "node:https"
 import { type LookupFunction, Socket } from "node:net"
 import { urlToHttpOptions } from "node:url"
-import * as Alarms from "../domain/Alarms.ts"
+import * as Alarms from "./Alarms.ts"
 import * as Egress from "./Egress.ts"
 
 /** Idle connections kept per host: as many as turns run at once by default. */

@@ -1,8 +1,9 @@
 /** The build of a turn's context, with what a tracer sees of it. */
 import * as Effect from "effect/Effect"
-import type { BuiltContext, ContextRequest, ContextTooLarge } from "../context/ContextBuilder.ts"
+import type * as Tracer from "effect/Tracer"
+import type { BuiltContext, ContextBuilder, ContextRequest, ContextTooLarge } from "../context/ContextBuilder.ts"
 import type { JournalFailure } from "../domain/TurnError.ts"
-import type { TurnEngine, TurnJob } from "./TurnRun.ts"
+import type { TurnTelemetrySettings } from "./TurnSettings.ts"
 
 const told = ({ manifest, messages }: BuiltContext) =>
   Effect.annotateCurrentSpan({
@@ -12,8 +13,8 @@ const told = ({ manifest, messages }: BuiltContext) =>
   })
 
 export const build = (
-  { builder, telemetry }: Pick<TurnEngine, "builder" | "telemetry">,
-  { span }: Pick<TurnJob, "span">,
+  { builder, telemetry }: { readonly builder: ContextBuilder["Type"]; readonly telemetry: TurnTelemetrySettings },
+  { span }: { readonly span: Tracer.Span },
   request: ContextRequest<JournalFailure>
 ): Effect.Effect<BuiltContext, ContextTooLarge | JournalFailure> =>
   telemetry.spans

@@ -5,7 +5,7 @@ import * as FastCheck from "effect/FastCheck"
 import * as Logger from "effect/Logger"
 import * as TestClock from "effect/TestClock"
 import * as TestContext from "effect/TestContext"
-import * as Alarms from "../../src/domain/Alarms.ts"
+import * as Alarms from "../../src/provider/Alarms.ts"
 
 const alarms = Effect.flatMap(Effect.clock, Alarms.make)
 
