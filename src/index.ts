@@ -1,13 +1,12 @@
 /**
  * The package's public surface: contracts to program against, Layers to run on, and the pure domain.
  *
- * A program embeds the engine with `layerLocal({ dataDir })` and `TurnRuntime` (examples/embed.ts); `layerTest()` is the
- * same engine in memory. Any one part is swapped by building `layerRuntime` on another `Journal`, `ProviderRegistry`
- * or `ContextBuilder` layer.
+ * A program embeds the engine with `layerLocal({ dataDir })` and `TurnRuntime` (examples/embed.mjs); `layerTest()` is the
+ * same engine in memory. Both take other parts: `layerProviders` brings providers of the program's own, `layerSources`
+ * what goes into the context; a `Journal` of another kind goes under `layerRuntime`.
  */
 export { type Otlp, Settings } from "./config/Settings.ts"
-export { ContextBuilder, type ContextSource, ContextSources } from "./context/ContextBuilder.ts"
-export * as ContextBuilderLayer from "./context/ContextBuilderLayer.ts"
+export { ContextBuilder, type ContextSource } from "./context/ContextBuilder.ts"
 export { type ContextManifest } from "./domain/Context.ts"
 export { MessageId, SessionId, TurnId } from "./domain/Ids.ts"
 export type { Message, Part } from "./domain/Message.ts"
@@ -24,14 +23,18 @@ export {
   layerEngine,
   layerExport,
   layerLocal,
+  layerProviders,
   layerReadOnly,
   layerRegistry,
   layerRuntime,
   layerSettings,
+  layerSources,
   layerTelemetry,
-  layerTest
+  layerTest,
+  type Parts
 } from "./layers.ts"
-export type { Provider, ProviderEvent, ProviderRequest } from "./provider/Provider.ts"
+export type { OwnModel, OwnProvider } from "./provider/OwnProviders.ts"
+export type { AnswerSink, Provider, ProviderEvent, ProviderRequest } from "./provider/Provider.ts"
 export { ProviderRegistry } from "./provider/ProviderRegistry.ts"
 export { Script } from "./provider/Script.ts"
 export { TurnRuntime } from "./turn/TurnRuntime.ts"

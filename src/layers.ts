@@ -8,7 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import { type Otlp, Settings, type SettingsShape } from "./config/Settings.ts"
 import * as SettingsLoader from "./config/SettingsLoader.ts"
-import type { ContextBuilder } from "./context/ContextBuilder.ts"
+import type { ContextBuilder, ContextSource } from "./context/ContextBuilder.ts"
 import * as ContextBuilderLayer from "./context/ContextBuilderLayer.ts"
 import type { Database, DatabaseError } from "./journal/Database.ts"
 import * as DatabaseBackup from "./journal/DatabaseBackup.ts"
@@ -19,6 +19,7 @@ import type { Journal } from "./journal/Journal.ts"
 import * as JournalMemory from "./journal/JournalMemory.ts"
 import * as JournalSql from "./journal/JournalSql.ts"
 import * as Retention from "./journal/Retention.ts"
+import * as OwnProviders from "./provider/OwnProviders.ts"
 import type { ProviderRegistry } from "./provider/ProviderRegistry.ts"
 import * as RegistryConfig from "./provider/RegistryConfig.ts"
 import * as Redaction from "./telemetry/Redaction.ts"
@@ -41,6 +42,10 @@ export const layerRegistry: Layer.Layer<ProviderRegistry, never, Settings> = Lay
       ? Effect.map(Effect.promise(() => import("./provider/LiveAdapters.ts")), ({ layer }) => layer)
       : Effect.succeed(RegistryConfig.layer()))
 )
+
+/** The same, with providers of the program's own before them. */
+export const layerProviders = (own: ReadonlyArray<OwnProviders.OwnProvider>) =>
+  Layer.provide(OwnProviders.layer(own), layerRegistry)
 
 const exporting = (otlp: Otlp, known: { readonly settings?: SettingsShape } = {}): Layer.Layer<never> =>
   Layer.unwrapEffect(
@@ -68,11 +73,12 @@ export const layerTelemetry: Layer.Layer<never, never, Settings> = Layer.unwrapE
   )
 )
 
-/** Context from instructions, history and message; no memory, skills, team or attachments yet. */
-export const layerContext: Layer.Layer<ContextBuilder> = Layer.provide(
-  ContextBuilderLayer.layer,
-  ContextBuilderLayer.layerNoSources
-)
+/** Context from instructions, history and message, and from what a program's own sources give for the slots between. */
+export const layerSources = (sources: ReadonlyArray<ContextSource>): Layer.Layer<ContextBuilder> =>
+  Layer.provide(ContextBuilderLayer.layer, ContextBuilderLayer.layerSources(sources))
+
+/** Without any: no memory, skills, team or attachments. */
+export const layerContext: Layer.Layer<ContextBuilder> = layerSources([])
 
 /** The database in `settings.dataDir`, owned by this process. */
 export const layerDatabase = (
@@ -113,8 +119,18 @@ export const layerRuntime = Layer.provide(
 /** What an engine gives. */
 export type Engine = TurnRuntime | Journal | ProviderRegistry | ContextBuilder
 
-const engineOn = <E, R>(journal: Layer.Layer<Journal, E, R>) =>
-  layerRuntime.pipe(Layer.provideMerge(Layer.mergeAll(journal, layerRegistry, layerContext)))
+/** What a program may put in the place of the engine's own. The journal is swapped by building `layerRuntime` on another. */
+export interface Parts {
+  /** Absent: `layerRegistry`. */
+  readonly registry?: Layer.Layer<ProviderRegistry, never, Settings>
+  /** Absent: `layerContext`. */
+  readonly context?: Layer.Layer<ContextBuilder, never, Settings>
+}
+
+const engineOn = <E, R>(
+  journal: Layer.Layer<Journal, E, R>,
+  { context = layerContext, registry = layerRegistry }: Parts
+) => layerRuntime.pipe(Layer.provideMerge(Layer.mergeAll(journal, registry, context)))
 
 /** For a collector, which nobody asks for metrics: gauges that only a look brings up to date are looked at for it. */
 const layerGauges = Layer.scopedDiscard(
@@ -126,10 +142,10 @@ const layerGauges = Layer.scopedDiscard(
 )
 
 /** The engine on SQLite. */
-export const layerEngine = (options: { readonly takeOver: boolean }) =>
+export const layerEngine = (options: { readonly takeOver: boolean }, parts: Parts = {}) =>
   Layer.provideMerge(
     Layer.merge(Retention.layer, layerGauges),
-    engineOn(Layer.provide(JournalSql.layer, layerDatabase(options)))
+    engineOn(Layer.provide(JournalSql.layer, layerDatabase(options)), parts)
   )
 
 /** Settings for a program that tells of the ends of its turns itself. */
@@ -139,9 +155,9 @@ export const layerQuiet: Layer.Layer<Settings, never, Settings> = Layer.effect(
 )
 
 /** The engine on SQLite with the deterministic provider, no environment and no file read: a laptop, an embedding program. */
-export const layerLocal = (settings: SettingsLoader.Overrides & { readonly dataDir: string }) =>
-  Layer.provideMerge(layerEngine({ takeOver: false }), SettingsLoader.layerWith(settings))
+export const layerLocal = (settings: SettingsLoader.Overrides & { readonly dataDir: string }, parts: Parts = {}) =>
+  Layer.provideMerge(layerEngine({ takeOver: false }, parts), SettingsLoader.layerWith(settings))
 
 /** The engine in memory, for tests: time and chance are the test's. */
-export const layerTest = (settings: SettingsLoader.Overrides = {}) =>
-  Layer.provideMerge(engineOn(JournalMemory.layer), SettingsLoader.layerWith(settings))
+export const layerTest = (settings: SettingsLoader.Overrides = {}, parts: Parts = {}) =>
+  Layer.provideMerge(engineOn(JournalMemory.layer, parts), SettingsLoader.layerWith(settings))

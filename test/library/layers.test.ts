@@ -1,41 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import * as SettingsLoader from "../../src/config/SettingsLoader.ts"
-import { providerFailure, UnknownProvider } from "../../src/domain/TurnError.ts"
-import * as JournalMemory from "../../src/journal/JournalMemory.ts"
-import { layerContext, layerRuntime } from "../../src/layers.ts"
+import { providerFailure } from "../../src/domain/TurnError.ts"
+import { layerProviders, layerTest } from "../../src/layers.ts"
 import type { Provider, ProviderEvent } from "../../src/provider/Provider.ts"
-import { ProviderRegistry } from "../../src/provider/ProviderRegistry.ts"
 import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
 
-/** A registry of one's own: one provider that says one word, then fails or finishes. */
-const registryOf = (provider: Provider) =>
-  Layer.succeed(ProviderRegistry, {
-    defaults: { provider: provider.id, model: () => "only" },
-    resolve: (id) =>
-      id === provider.id
-        ? Effect.succeed({
-          provider,
-          model: { id: "only", contextWindow: 1_000, contextWindowFrom: "configured", maxOutputTokens: 100 },
-          capabilities: { streaming: true, tools: false, reasoning: false, prefix: true },
-          generation: {}
-        })
-        : Effect.fail(new UnknownProvider({ providerId: id, known: [provider.id] })),
-    prices: () => undefined,
-    diagnostics: Effect.succeed([])
-  })
-
 const engineWith = (provider: Provider) =>
-  layerRuntime.pipe(
-    Layer.provideMerge(Layer.mergeAll(JournalMemory.layer, registryOf(provider), layerContext)),
-    Layer.provide(SettingsLoader.layerWith())
-  )
+  layerTest({}, {
+    registry: layerProviders([{ provider, models: [{ id: "only", contextWindow: 1_000, maxOutputTokens: 100 }] }])
+  })
 
 const said = (provider: Provider) =>
   Effect.flatMap(TurnRuntime, (runtime) =>
-    runtime.stream({ message: "?" }).pipe(
+    runtime.stream({ message: "?", provider: provider.id }).pipe(
       Stream.runFold("", (text, event) => event.type === "model.delta" ? text + event.data.text : text)
     )).pipe(Effect.provide(engineWith(provider)))
 
