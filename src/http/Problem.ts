@@ -52,7 +52,7 @@ export type Refusal =
   | Draining
   | TurnError
 
-const statuses: Readonly<Record<Refusal["_tag"], number>> = {
+export const statuses: Readonly<Record<Refusal["_tag"], number>> = {
   InvalidRequest: 400,
   Unauthorized: 401,
   ForbiddenOrigin: 403,
