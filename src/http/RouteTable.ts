@@ -25,8 +25,14 @@ export interface RouteTable<A> {
 
 const isOpen = (segment: string): boolean => segment.startsWith(":")
 
-const fits = (route: ReadonlyArray<string>, path: ReadonlyArray<string>): boolean =>
-  route.length === path.length && route.every((part, i) => part === path[i] || (isOpen(part) && path[i] !== ""))
+const fits = (route: ReadonlyArray<string>, path: ReadonlyArray<string>): boolean => {
+  if (route.length !== path.length) return false
+  for (let i = 0; i < route.length; i++) {
+    const part = route[i] ?? ""
+    if (part !== path[i] && !(isOpen(part) && path[i] !== "")) return false
+  }
+  return true
+}
 
 const partsOf = (route: ReadonlyArray<string>, path: ReadonlyArray<string>): Found<unknown>["parts"] => {
   const parts: Record<string, string> = {}
