@@ -20,6 +20,7 @@ import { watching } from "./HistoryWatch.ts"
 import { Journal } from "./Journal.ts"
 import * as Live from "./Live.ts"
 import * as PageCache from "./PageCache.ts"
+import * as Positions from "./Positions.ts"
 import * as SqlCommands from "./SqlCommands.ts"
 import * as SqlImports from "./SqlImports.ts"
 import * as SqlReads from "./SqlReads.ts"
@@ -57,7 +58,7 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
     owned: database.writer !== undefined,
     history: database.writer === undefined ? undefined : history
   })
-  const positions: SqlWrites.Positions = { next: undefined }
+  const positions = Positions.make()
   const writes = SqlWrites.make({
     epoch: database.epoch,
     positions,
@@ -88,7 +89,7 @@ const make = Effect.fn("JournalSql.make")(function*(database: DatabaseShape) {
   if (database.writer === undefined) live.close("fenced")
   const writer = database.writer === undefined ? readOnly : yield* open
 
-  const imports = SqlImports.make({ submit: writer.submit, scope })
+  const imports = SqlImports.make({ submit: writer.submit, positions, scope })
   if (database.writer !== undefined) {
     // a fault here is met again by whoever writes next; what is left is seen by nobody
     yield* Effect.ignoreLogged(Effect.flatMap(SqlImports.unfinished(database.reader), imports.sweep))

@@ -22,6 +22,11 @@ import { copyInto, removeFile, replaceFile } from "./DatabaseFile.ts"
 export interface Migration {
   readonly version: number
   readonly name: string
+  /**
+   * It drops tables that others refer to, to put new ones in their place: SQLite would take the rows that refer to them
+   * along. It runs with foreign keys off, and is undone where one is broken in the end.
+   */
+  readonly replacesParents?: boolean
   readonly up: (sql: SqlClient.SqlClient) => Effect.Effect<void, SqlError>
 }
 
@@ -72,7 +77,8 @@ export const migrate = Effect.fn("Migrations.migrate")(function*(options: {
   const missing = migrations.filter((migration) => migration.version > before)
   if (missing.length > 0 && before > 0) yield* keepCopy(sql, path, before)
   for (const migration of missing) {
-    yield* apply(sql, path, epoch, migration).pipe(whileLocked)
+    const applied = apply(sql, path, epoch, migration).pipe(whileLocked)
+    yield* migration.replacesParents === true ? withoutForeignKeys(sql, path, applied) : applied
   }
   return newest
 })
@@ -89,6 +95,25 @@ const keepCopy = (sql: SqlClient.SqlClient, path: string, version: number) => {
   )
 }
 
+/** Around the transaction, because SQLite leaves the setting as it is within one. */
+const withoutForeignKeys = <A>(sql: SqlClient.SqlClient, path: string, applied: Effect.Effect<A, DatabaseError>) => {
+  const set = (to: "ON" | "OFF") => Effect.mapError(run(sql, `PRAGMA foreign_keys = ${to}`), fromFailure(path))
+  return Effect.acquireUseRelease(set("OFF"), () => applied, () => Effect.orDie(set("ON")))
+}
+
+const Broken = Schema.Struct({ table: Schema.String, parent: Schema.String })
+
+const checkForeignKeys = (sql: SqlClient.SqlClient, path: string, { name, version }: Migration) =>
+  Effect.flatMap(
+    rows(Broken)(sql, 'SELECT "table", parent FROM pragma_foreign_key_check LIMIT 1'),
+    ([broken]) =>
+      broken === undefined ? Effect.void : new DatabaseError({
+        kind: "migration",
+        path,
+        detail: `${version} ${name}: a row of ${broken.table} refers to none of ${broken.parent}`
+      })
+  )
+
 const Epoch = Schema.Struct({ epoch: Schema.Int })
 
 const apply = (sql: SqlClient.SqlClient, path: string, epoch: number, migration: Migration) =>
@@ -99,6 +124,7 @@ const apply = (sql: SqlClient.SqlClient, path: string, epoch: number, migration:
     }
     yield* run(sql, createTable)
     yield* migration.up(sql)
+    if (migration.replacesParents === true) yield* checkForeignKeys(sql, path, migration)
     const at = DateTime.formatIso(DateTime.unsafeMake(yield* Clock.currentTimeMillis))
     yield* run(sql, "INSERT INTO schema_version (version, name, applied_at) VALUES (?, ?, ?)", [
       migration.version,

@@ -204,12 +204,6 @@ export const join = (first: Projected, second: Projected): Projected => ({
   message: second.message
 })
 
-/** Whether the turn's row must be written: never for deltas alone. */
-export const rowChanged = ({ before, state }: Projected): boolean =>
-  before === undefined || before.phase !== state.phase || before.status !== state.status ||
-  before.attempts !== state.attempts || before.usages.length !== state.usages.length ||
-  before.checkpoints.length !== state.checkpoints.length
-
 export const summary = (state: TurnState.TurnState): TurnSummary => ({
   id: state.turnId as TurnId, // ids were checked when their event was decoded
   sessionId: state.sessionId as SessionId,

@@ -175,7 +175,7 @@ export const spentRows = rows(
 )
 export const commitRows = rows(Schema.Struct({ firstSeq: Schema.Int, lastSeq: Schema.Int, chars: Schema.Int }))
 export const sessionIdRows = rows(Schema.Struct({ id: SessionId }))
-export const idRows = rows(Schema.Struct({ id: TurnId }))
+export const openRows = rows(Schema.Struct({ id: TurnId, ord: Schema.Int }))
 export const countRows = rows(Schema.Struct({ n: Schema.Int }))
 export const contentRows = rows(Schema.Struct({ hash: Schema.String, content: Schema.String }))
 const StandingRow = Schema.Struct({
@@ -203,5 +203,5 @@ export const sizeOfDatabaseRows = rows(Schema.Struct({ bytes: Schema.Int }))
 export const checkpointedRows = rows(Schema.Struct({ busy: Schema.Int }))
 export const keyedRows = rows(Schema.Struct({ turnId: TurnId, bodyHash: Schema.String }))
 export const sizeRows = rows(
-  Schema.Struct({ firstSeq: Schema.Int, lastSeq: Schema.Int, pos: Schema.Int, size: Schema.Int })
+  Schema.Struct({ firstSeq: Schema.Int, lastSeq: Schema.Int, size: Schema.Int })
 )

@@ -11,6 +11,7 @@ import type { TurnState } from "../domain/TurnState.ts"
 import * as Admission from "./Admission.ts"
 import type * as Journal from "./Journal.ts"
 import type * as Live from "./Live.ts"
+import type { Positions } from "./Positions.ts"
 import * as Projection from "./Projection.ts"
 import * as Rows from "./Rows.ts"
 import * as SqlWrites from "./SqlWrites.ts"
@@ -19,7 +20,7 @@ import type { Written } from "./Transaction.ts"
 
 export interface Options {
   readonly epoch: number
-  readonly positions: SqlWrites.Positions
+  readonly positions: Positions
   readonly live: Live.Live
 }
 
@@ -32,7 +33,7 @@ const sessionExists = (db: Db, id: SessionId): boolean =>
   db.all("SELECT 1 FROM sessions WHERE id = ? AND ord > 0", [id]).length > 0
 
 const runningIn = (db: Db, id: SessionId): ReadonlyArray<TurnId> =>
-  db.all("SELECT id FROM turns WHERE session_id = ? AND status = 'running' ORDER BY ord", [id])
+  db.all("SELECT id FROM turns WHERE session_id = ? AND end_pos IS NULL ORDER BY ord", [id])
     .map((row) => Statements.textOf(row, "id") as TurnId) // written by `admit`, from a TurnId
 
 const childColumns = { resume: "resumed_from", retry: "retry_of" } as const
@@ -72,6 +73,7 @@ const factsOf = (db: Db, { events, idempotency, sessionId, turnId }: Journal.Adm
 }
 
 const insertTurn = Statements.inserter("turns", [
+  "ord",
   "id",
   "session_id",
   "status",
@@ -90,8 +92,10 @@ const insertTurn = Statements.inserter("turns", [
 
 const turnRow = (
   { idempotency, options, sessionId, trace, turnId }: Journal.Admission,
-  state: TurnState
+  state: TurnState,
+  pos: number
 ): ReadonlyArray<Statements.Value> => [
+  pos,
   turnId,
   sessionId,
   "running",
@@ -140,15 +144,19 @@ export const make = ({ epoch, live, positions }: Options) => {
       const parts = JSON.stringify(message.parts)
       insertMessages(db, [[message.id, sessionId, turnId, position, "user", parts, "complete", state.startedAt]])
     }
-    insertTurn(db, [turnRow(admission, state)])
+    const pos = positions.take(db, 1)
+    insertTurn(db, [turnRow(admission, state, pos)])
     db.all("UPDATE sessions SET turn_count = turn_count + 1, updated_at = ? WHERE id = ?", [
       state.startedAt,
       sessionId
     ])
-    const commits = SqlWrites.write(db, { epoch, positions }, [{ projected, contents }])
+    const commits = SqlWrites.write(db, { epoch, first: pos, pending: [{ projected, contents }] })
     return Either.right({
       value: { _tag: "Started", turnId, ahead: decision.ahead },
-      publish: () => live.publish(commits)
+      publish: () => {
+        positions.committed()
+        live.publish(commits)
+      }
     })
   }
 

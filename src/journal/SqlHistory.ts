@@ -36,6 +36,10 @@ const unbounded = Number.MAX_SAFE_INTEGER
 export const make = (
   { answer, cache, read, sql, stored }: Options
 ): (query: Query) => HistoryReader<JournalFailure> => {
+  const answerColumns = sql.literal(
+    `id, user_message_id AS "userMessageId", status, error ->> '_tag' AS "errorTag", message_id AS "messageId", resumed_from AS "resumedFrom", ord AS "startPos", end_pos AS "endPos"`
+  )
+
   /** Before this pos a turn's context was read: the pos of its `context.built`. Unbounded where it was not built yet. */
   const contextPos = (db: Connection, id: TurnId) =>
     Effect.gen(function*() {
@@ -71,12 +75,15 @@ export const make = (
         }`
       )
       const page = Exchanges.taken(newest)
-      const questions = page.rows.filter((row) => row.turnId !== null).map((row) => row.id)
+      const asked = page.rows.flatMap(({ id, turnId }) => turnId === null ? [] : [{ id, turnId }])
+      const questions = asked.map(({ id }) => id)
+      const askers = asked.map(({ turnId }) => turnId)
       const answers = questions.length === 0 ? [] : yield* HistoryRows.answerRows(
         db,
-        sql`SELECT id, user_message_id AS "userMessageId", status, error ->> '_tag' AS "errorTag", message_id AS "messageId", resumed_from AS "resumedFrom", start_pos AS "startPos", end_pos AS "endPos" FROM turns WHERE ${
-          sql.in("user_message_id", questions)
-        }`
+        sql`SELECT ${answerColumns} FROM turns WHERE ${
+          sql.in("id", askers)
+        } UNION ALL SELECT ${answerColumns} FROM turns
+          WHERE ${sql.in("user_message_id", questions)} AND (retry_of IS NOT NULL OR resumed_from IS NOT NULL)`
       )
       const byQuestion = new Map(questions.map((id): [MessageId, Array<Rows.AnswerRow>] => [id, []]))
       for (const row of answers) byQuestion.get(row.userMessageId)?.push(row)

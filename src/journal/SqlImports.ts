@@ -20,6 +20,7 @@ import { tick } from "./EventLoop.ts"
 import { type Piece, piecesOf } from "./Imports.ts"
 import type * as Journal from "./Journal.ts"
 import * as Paging from "./Paging.ts"
+import type { Positions } from "./Positions.ts"
 import * as Rows from "./Rows.ts"
 import * as Statements from "./Statements.ts"
 import * as Storage from "./Storage.ts"
@@ -60,7 +61,7 @@ const ordOf = (db: Db, id: SessionId): number | undefined => {
   return row === undefined ? undefined : Statements.integerOf(row, "ord")
 }
 
-const writeSession = (db: Db, ord: number | null, session: Journal.NewSession): void => {
+const writeSession = (db: Db, ord: number, session: Journal.NewSession): void => {
   const { at, id, model = null, provider = null, system = null, title = null } = session
   insertSession(db, [[ord, id, title, provider, model, system, at, at]])
 }
@@ -88,23 +89,28 @@ const lowest = (db: Db): number => {
   return (row === undefined ? 0 : Statements.integerOf(row, "ord")) - 1
 }
 
-/** After every one that there ever was: the number that AUTOINCREMENT would give, taken from its own count. */
-const show = (db: Db, id: SessionId): void => {
-  db.all("UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'sessions'", [])
-  db.all("UPDATE sessions SET ord = (SELECT seq FROM sqlite_sequence WHERE name = 'sessions') WHERE id = ?", [id])
+/** After every one that there ever was. */
+const show = (db: Db, positions: Positions, id: SessionId): void => {
+  db.all("UPDATE sessions SET ord = ? WHERE id = ?", [positions.take(db, 1), id])
 }
 
 /** A session that is shown already was made whole by a commit that was reported as failed. */
-const write = (db: Db, session: Journal.NewSession, piece: Piece, rows: MessageRows): void => {
+const write = (
+  db: Db,
+  positions: Positions,
+  session: Journal.NewSession,
+  piece: Piece,
+  rows: MessageRows
+): void => {
   const ord = ordOf(db, session.id)
   if (ord !== undefined && ord > 0) return
   const isWhole = piece.first === 1 && piece.last
   if (ord === undefined) {
     // of a later piece: its session was given up meanwhile, and the messages' foreign key refuses them
-    if (piece.first === 1) writeSession(db, isWhole ? null : lowest(db), session)
+    if (piece.first === 1) writeSession(db, isWhole ? positions.take(db, 1) : lowest(db), session)
   }
   if (!isThere(db, session.id, piece.first)) insertMessages(db, rows)
-  if (piece.last && !isWhole) show(db, session.id)
+  if (piece.last && !isWhole) show(db, positions, session.id)
 }
 
 /** Removes some of what is there of a session that was never shown. True once nothing is. */
@@ -129,11 +135,12 @@ const done = <A>(value: A): Either.Either<Written<A>> => Either.right({ value, p
 
 export interface Options {
   readonly submit: Writer.Writer["submit"]
+  readonly positions: Positions
   /** Where what is left of an import is removed: it outlives whoever asked for the import. */
   readonly scope: Scope.Scope
 }
 
-export const make = ({ scope, submit }: Options) => {
+export const make = ({ positions, scope, submit }: Options) => {
   const discard = (id: SessionId): Effect.Effect<void, Journal.WriteError> =>
     Effect.flatMap(
       submit("discardImport", (db) => done(remove(db, id))),
@@ -143,7 +150,7 @@ export const make = ({ scope, submit }: Options) => {
   const put = (session: Journal.NewSession, piece: Piece) => {
     const rows = rowsOf(session, piece)
     return submit("createSession", (db) => {
-      write(db, session, piece, rows)
+      write(db, positions, session, piece, rows)
       return done(undefined)
     })
   }

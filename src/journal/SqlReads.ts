@@ -70,7 +70,7 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
 
   const selectSession = sql.literal(`SELECT ord, id, title, provider, model, system, created_at AS "createdAt",
     updated_at AS "updatedAt", turn_count AS "turnCount",
-    (SELECT t.id FROM turns t WHERE t.session_id = sessions.id AND t.status = 'running' ORDER BY t.ord LIMIT 1) AS running
+    (SELECT t.id FROM turns t WHERE t.session_id = sessions.id AND t.end_pos IS NULL ORDER BY t.ord LIMIT 1) AS running
     FROM sessions`)
 
   const selectTurn = sql.literal(
@@ -78,8 +78,8 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
     t.user_message_id AS "userMessageId", t.message_id AS "messageId", t.retry_of AS "retryOf",
     t.resumed_from AS "resumedFrom", t.attempts, ${Rows.lastSeqOfT}, t.checkpoint,
     t.finish_reason AS "finishReason", t.error, t.usage, t.started_at AS "startedAt", t.ended_at AS "endedAt", t.options,
-    CASE WHEN t.phase = 'accepted' THEN (SELECT count(*) FROM turns r
-      WHERE r.session_id = t.session_id AND r.status = 'running' AND r.ord < t.ord) ELSE 0 END AS place,
+    CASE WHEN t.end_pos IS NULL THEN (SELECT count(*) FROM turns r
+      WHERE r.session_id = t.session_id AND r.end_pos IS NULL AND r.ord < t.ord) ELSE 0 END AS place,
     m.parts, m.answer_after AS "answerAfter", t.folded_at AS "foldedAt", t.trace,
     (SELECT c.id FROM turns c WHERE c.resumed_from = t.id) AS "resumedBy",
     (SELECT c.id FROM turns c WHERE c.retry_of = t.id) AS "retriedBy"
@@ -318,8 +318,9 @@ export const make = ({ history, live, owned, pages, sql, stored }: Options) => {
 
   const runningTurns = read("runningTurns", (db) =>
     Effect.map(
-      Rows.idRows(db, sql`SELECT id FROM turns WHERE status = 'running' ORDER BY ord`),
-      (rows) => rows.map((row) => row.id)
+      // its index has them by session; they are few, but after a crash
+      Rows.openRows(db, sql`SELECT id, ord FROM turns WHERE end_pos IS NULL`),
+      (rows) => rows.toSorted((a, b) => a.ord - b.ord).map((row) => row.id)
     ))
 
   const traces = (ids: ReadonlyArray<TurnId>) =>

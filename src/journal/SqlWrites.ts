@@ -11,6 +11,7 @@ import type { TurnState } from "../domain/TurnState.ts"
 import * as Batch from "./Batch.ts"
 import type { Append, JournaledEvent } from "./Journal.ts"
 import type * as Live from "./Live.ts"
+import type { Positions } from "./Positions.ts"
 import * as Projection from "./Projection.ts"
 import * as Statements from "./Statements.ts"
 import type { Value } from "./Statements.ts"
@@ -30,16 +31,17 @@ const refused = (reason: string): JournalFailure =>
 const jsonOrNull = (value: unknown): string | null =>
   value === null || value === undefined ? null : JSON.stringify(value)
 
-const turnText = "UPDATE turns SET phase = ?, attempts = ?, checkpoint = ?, finish_reason = ?, error = ?, usage = ?, " +
-  "message_id = ?, ended_at = ?"
-/** An index of the turns that run is written again wherever their status is set, changed or not. */
-const runningText = `${turnText} WHERE id = ?`
-const endedText = `${turnText}, status = ? WHERE id = ?`
+const endText = "UPDATE turns SET status = ?, phase = ?, attempts = ?, checkpoint = ?, finish_reason = ?, error = ?, " +
+  "usage = ?, message_id = ?, ended_at = ? WHERE id = ?"
 
-/** The columns that events decide. `last_seq` and the positions are set by the schema. */
-const updateTurn = (db: Statements.Statements, state: TurnState): void => {
+/**
+ * A turn's row says how it began and how it ended. What it comes to in between its events say, and no page is written for
+ * it. `last_seq` and what places it among the commits of its session are set by the schema.
+ */
+const endTurn = (db: Statements.Statements, state: TurnState): void => {
   const row = Projection.summary(state)
-  const values = [
+  db.all(endText, [
+    row.status,
     row.phase,
     row.attempts,
     row.checkpoint,
@@ -47,10 +49,9 @@ const updateTurn = (db: Statements.Statements, state: TurnState): void => {
     jsonOrNull(row.error),
     jsonOrNull(row.usage),
     row.messageId,
-    row.endedAt
-  ]
-  if (row.status === "running") db.all(runningText, [...values, state.turnId])
-  else db.all(endedText, [...values, row.status, state.turnId])
+    row.endedAt,
+    row.id
+  ])
 }
 
 const usageColumns = [
@@ -98,7 +99,7 @@ const checkpointRow = (row: Projection.CheckpointRow): ReadonlyArray<Value> => [
   row.contextHash
 ]
 
-const batchColumns = ["pos", "turn_id", "session_id", "first_seq", "last_seq", "epoch", "terminal", "tails"]
+const batchColumns = ["turn_id", "first_seq", "last_seq", "pos", "epoch", "terminal", "tails"]
 
 const answerColumns = [
   "id",
@@ -143,6 +144,7 @@ const answerPosition = (db: Statements.Statements, state: TurnState): number => 
 }
 
 const writeEnd = (db: Statements.Statements, { message, state }: Projection.Projected): void => {
+  endTurn(db, state)
   if (message !== undefined) {
     insertAnswers(db, [[
       message.id,
@@ -162,9 +164,7 @@ const writeEnd = (db: Statements.Statements, { message, state }: Projection.Proj
 
 const writeProjections = (db: Statements.Statements, pending: ReadonlyArray<Pending>): void => {
   for (const { contents, projected } of pending) {
-    const { before, checkpoints, state, usages } = projected
-    // The row of a turn that begins here is as it should be, unless it ends here too.
-    if (Projection.rowChanged(projected) && (before !== undefined || state.phase !== "accepted")) updateTurn(db, state)
+    const { checkpoints, state, usages } = projected
     if (state.status !== "running") writeEnd(db, projected)
     insertUsage(db, usages.map(usageRow))
     insertCheckpoints(db, checkpoints.map(checkpointRow))
@@ -172,45 +172,29 @@ const writeProjections = (db: Statements.Statements, pending: ReadonlyArray<Pend
   }
 }
 
-/** The place of the next batch in the order of all commits. Where a transaction is undone its places stay empty. */
-export interface Positions {
-  /** Undefined until the first write asks. */
-  next: number | undefined
-}
-
-/** Behind every batch that is there or was. */
-const firstPosition = (db: Statements.Statements): number => {
-  const [row] = db.all(
-    `SELECT max((SELECT coalesce(max(pos), 0) FROM batches), (SELECT gone FROM positions WHERE id = 1)) AS last`,
-    []
-  )
-  return Statements.integerOf(row, "last") + 1
-}
-
-/** Writes, and answers with what followers get to see once it is committed, in the order of the commits. */
+/** Writes at places from `first` on, and answers with what followers get to see once it is committed, in their order. */
 export const write = (
   db: Statements.Statements,
-  { epoch, positions }: Pick<Options, "epoch" | "positions">,
-  pending: ReadonlyArray<Pending>
+  { epoch, first, pending }: {
+    readonly epoch: number
+    readonly first: number
+    readonly pending: ReadonlyArray<Pending>
+  }
 ): ReadonlyArray<Live.Published> => {
-  const first = positions.next ?? firstPosition(db)
-  positions.next = first + pending.length
-  const commits = pending.map(({ projected: { events, state } }, index) => ({ state, events, pos: first + index }))
   insertBatches(
     db,
     pending.map(({ projected: { before, state, tails } }, index) => [
-      first + index,
       state.turnId,
-      state.sessionId,
       (before?.lastSeq ?? 0) + 1,
       state.lastSeq,
+      first + index,
       epoch,
       state.status === "running" ? 0 : 1,
       Batch.pack(tails)
     ])
   )
   writeProjections(db, pending)
-  return commits
+  return pending.map(({ projected: { events, state } }, index) => ({ state, events, pos: first + index }))
 }
 
 export interface Options {
@@ -319,12 +303,15 @@ export const make = ({ epoch, live, positions, read, stored }: Options) => {
           }
       )
     }
-    const commits = pending.size === 0 ? [] : write(db, { epoch, positions }, [...pending.values()])
+    const commits = pending.size === 0
+      ? []
+      : write(db, { epoch, first: positions.take(db, pending.size), pending: [...pending.values()] })
     return {
       // A turn that was loaded is told of too: its followers may wait for a commit that was reported as failed.
       publish: () => {
         const loaded = [...known.states.values()].filter((state) => !pending.has(state.turnId as TurnId))
         if (loaded.length > 0) live.publish(loaded.map((state) => ({ state, events: [], pos: 0 })))
+        if (commits.length > 0) positions.committed()
         live.publish(commits)
       },
       events: count,

@@ -15,10 +15,12 @@ import type { JournaledEvent } from "./Journal.ts"
 import { within } from "./Paging.ts"
 import type { BatchRow } from "./Rows.ts"
 import * as Rows from "./Rows.ts"
+import * as SessionCommits from "./SessionCommits.ts"
+import * as Statements from "./Statements.ts"
 import { StorageFault } from "./Storage.ts"
 
-/** What a batch unpacks to: its bytes, and what its events may have left out. */
-const unpacked = `(octet_length(tails) + ${Batch.leftOutMax} * (last_seq - first_seq + 1))`
+/** What a batch named `b` unpacks to: its bytes, and what its events may have left out. */
+const unpacked = `(octet_length(b.tails) + ${Batch.leftOutMax} * (b.last_seq - b.first_seq + 1))`
 /** A page of batches ends before it passes this many bytes, unpacked: what a follower that fell behind holds. */
 export const pageBytesMax = 64 * 1024
 /** And at most this many batches, one a commit: 256 commits of a slow stream are a few kilobytes. */
@@ -109,10 +111,14 @@ export const foldEvents = (
     catch: () => unreadable
   })
 
-export interface BatchPage {
+/** Whole commits, or the rest of one. */
+export interface CommitPage {
   readonly events: ReadonlyArray<JournaledEvent>
   /** Of the last batch read; the cursor that was given where there is none. */
   readonly pos: number
+}
+
+export interface BatchPage extends CommitPage {
   /** Whether there was nothing after it when it was read. */
   readonly last: boolean
 }
@@ -132,9 +138,9 @@ export interface StoredEvents {
   /** Events of a turn after `seq`. */
   readonly turnPage: (db: Connection, id: TurnId, seq: number) => Effect.Effect<BatchPage, StorageFault>
   /** Whole commits of a session after `pos`. */
-  readonly sessionPage: (db: Connection, id: SessionId, pos: number) => Effect.Effect<BatchPage, StorageFault>
+  readonly sessionPage: (db: Connection, id: SessionId, pos: number) => Effect.Effect<CommitPage, StorageFault>
   /** The batch that holds this event: its pos and its events after it. */
-  readonly batchOf: (db: Connection, id: TurnId, seq: number) => Effect.Effect<BatchPage | undefined, StorageFault>
+  readonly batchOf: (db: Connection, id: TurnId, seq: number) => Effect.Effect<CommitPage | undefined, StorageFault>
   /** The fold of all events of a turn; undefined where there are none. */
   readonly fold: (db: Connection, id: TurnId) => Effect.Effect<TurnState.TurnState | undefined, StorageFault>
   /** The folds of many turns; without those that are long, not there or unreadable, which `fold` takes one by one. */
@@ -151,12 +157,14 @@ export interface StoredEvents {
 }
 
 export const make = (sql: SqlClient.SqlClient): StoredEvents => {
-  const columns = sql.literal(
-    `pos, turn_id AS "turnId", session_id AS "sessionId", first_seq AS "firstSeq", tails`
+  // in this order of the tables: batches come by their key, and need no sorting
+  const selectBatches = sql.literal(
+    `SELECT b.pos, b.turn_id AS "turnId", t.session_id AS "sessionId", b.first_seq AS "firstSeq", b.tails FROM batches b CROSS JOIN turns t ON t.id = b.turn_id`
   )
-  const sizeColumns = sql.literal(
-    `pos, first_seq AS "firstSeq", last_seq AS "lastSeq", ${unpacked} AS size`
+  const selectSizes = sql.literal(
+    `SELECT b.first_seq AS "firstSeq", b.last_seq AS "lastSeq", ${unpacked} AS size FROM batches b`
   )
+  const commits = SessionCommits.make({ batchesMax: pageBatchesMax, bytesMax: pageBytesMax, size: unpacked })
   /** The first seq of the batch that holds the event after `seq`, by one index seek. */
   const startOf = (id: TurnId, seq: number) =>
     sql`coalesce((SELECT max(first_seq) FROM batches WHERE turn_id = ${id} AND first_seq <= ${seq + 1}), 1)`
@@ -164,16 +172,15 @@ export const make = (sql: SqlClient.SqlClient): StoredEvents => {
   const pageOf = (
     batches: ReadonlyArray<BatchRow>,
     seq: number,
-    pos: number,
-    last: boolean
-  ): Effect.Effect<BatchPage, StorageFault> => {
+    pos: number
+  ): Effect.Effect<CommitPage, StorageFault> => {
     const events: Array<JournaledEvent> = []
     for (const batch of batches) {
       const found = eventsOf(batch, seq)
       if (found === undefined) return Effect.fail(unreadable)
       for (const event of found) events.push(event)
     }
-    return Effect.succeed({ events, pos: batches.at(-1)?.pos ?? pos, last })
+    return Effect.succeed({ events, pos: batches.at(-1)?.pos ?? pos })
   }
 
   // Sizes come first, from row headers alone, so that a page of huge batches is never loaded as a whole.
@@ -181,9 +188,9 @@ export const make = (sql: SqlClient.SqlClient): StoredEvents => {
     Effect.gen(function*() {
       const sizes = yield* Rows.sizeRows(
         db,
-        sql`SELECT ${sizeColumns} FROM batches WHERE turn_id = ${id} AND first_seq >= ${
+        sql`${selectSizes} WHERE b.turn_id = ${id} AND b.first_seq >= ${
           startOf(id, seq)
-        } ORDER BY first_seq LIMIT ${pageBatchesMax}`
+        } ORDER BY b.first_seq LIMIT ${pageBatchesMax}`
       )
       const rest = sizes.filter((row) => row.lastSeq > seq)
       const first = rest[0]
@@ -192,33 +199,21 @@ export const make = (sql: SqlClient.SqlClient): StoredEvents => {
       const all = sizes.length < pageBatchesMax && last === rest.at(-1)
       const batches = yield* Rows.batchRows(
         db,
-        sql`SELECT ${columns} FROM batches WHERE turn_id = ${id} AND first_seq BETWEEN ${first.firstSeq} AND ${last.firstSeq} ORDER BY first_seq`
+        sql`${selectBatches} WHERE b.turn_id = ${id} AND b.first_seq BETWEEN ${first.firstSeq} AND ${last.firstSeq} ORDER BY b.first_seq`
       )
-      return yield* pageOf(batches, seq, 0, all)
+      return { ...yield* pageOf(batches, seq, 0), last: all }
     })
 
   const sessionPage = (db: Connection, id: SessionId, pos: number) =>
-    Effect.gen(function*() {
-      const sizes = yield* Rows.sizeRows(
-        db,
-        sql`SELECT ${sizeColumns} FROM batches WHERE session_id = ${id} AND pos > ${pos} ORDER BY pos LIMIT ${pageBatchesMax}`
-      )
-      const last = sizes[within(sizes, pageBytesMax) - 1]
-      if (last === undefined) return { events: [], pos, last: true }
-      const batches = yield* Rows.batchRows(
-        db,
-        sql`SELECT ${columns} FROM batches WHERE session_id = ${id} AND pos > ${pos} AND pos <= ${last.pos} ORDER BY pos`
-      )
-      return yield* pageOf(batches, 0, pos, sizes.length < pageBatchesMax && last === sizes.at(-1))
-    })
+    Statements.atOnce(db, (statements) => pageOf(commits.after(statements, id, pos), 0, pos))
 
   const batchOf = (db: Connection, id: TurnId, seq: number) =>
     Effect.gen(function*() {
       const batches = yield* Rows.batchRows(
         db,
-        sql`SELECT ${columns} FROM batches WHERE turn_id = ${id} AND first_seq <= ${seq} AND last_seq >= ${seq} ORDER BY first_seq DESC LIMIT 1`
+        sql`${selectBatches} WHERE b.turn_id = ${id} AND b.first_seq <= ${seq} AND b.last_seq >= ${seq} ORDER BY b.first_seq DESC LIMIT 1`
       )
-      return batches.length === 0 ? undefined : yield* pageOf(batches, seq, 0, false)
+      return batches.length === 0 ? undefined : yield* pageOf(batches, seq, 0)
     })
 
   const foldUpTo = (db: Connection, id: TurnId, seq: number) =>
@@ -256,12 +251,12 @@ export const make = (sql: SqlClient.SqlClient): StoredEvents => {
       for (let at = 0; at < ids.length; at += foldAtOnce) {
         const some = ids.slice(at, at + foldAtOnce)
         const marks = Array.from({ length: foldAtOnce }, (_, index) => some[index] ?? "")
-        const short = sql`SELECT turn_id FROM batches WHERE ${sql.in("turn_id", marks)} GROUP BY turn_id HAVING sum(${
-          sql.literal(unpacked)
-        }) <= ${pageBytesMax}`
+        const short = sql`SELECT b.turn_id FROM batches b WHERE ${
+          sql.in("b.turn_id", marks)
+        } GROUP BY b.turn_id HAVING sum(${sql.literal(unpacked)}) <= ${pageBytesMax}`
         const batches = yield* Rows.batchRows(
           db,
-          sql`SELECT ${columns} FROM batches WHERE turn_id IN (${short}) ORDER BY turn_id, first_seq`
+          sql`${selectBatches} WHERE b.turn_id IN (${short}) ORDER BY b.turn_id, b.first_seq`
         )
         for (const [id, state] of foldBatches(batches)) states.set(id, state)
         yield* tick

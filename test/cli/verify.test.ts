@@ -193,7 +193,10 @@ describe("inspect --verify", () => {
         `UPDATE batches SET pos = -pos WHERE turn_id = '${other}'`,
         `UPDATE batches SET pos = pos + 100 WHERE turn_id = '${turn}' AND first_seq > 2`,
         `UPDATE batches SET pos = 50 - pos WHERE turn_id = '${other}'`,
-        `UPDATE batches SET session_id = (SELECT session_id FROM turns WHERE id = '${turn}') WHERE turn_id = '${other}'`
+        `UPDATE turns SET session_id = (SELECT session_id FROM turns WHERE id = '${turn}'),
+          ord = (SELECT min(pos) FROM batches WHERE turn_id = '${other}'),
+          end_pos = (SELECT max(pos) FROM batches WHERE turn_id = '${other}') WHERE id = '${other}'`,
+        `UPDATE turns SET end_pos = (SELECT max(pos) FROM batches WHERE turn_id = '${turn}') WHERE id = '${turn}'`
       )
       const found = yield* verify(dataDir)
       assert.strictEqual(found.code, 9)

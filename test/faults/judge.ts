@@ -24,10 +24,10 @@ const rowsOf = (id: SessionId) =>
     const counts = yield* Effect.forEach(
       [
         `SELECT count(*) AS n FROM sessions WHERE id = '${id}'`,
-        ...["messages", "turns", "batches", "usage", "context_contents"].map((table) =>
+        ...["messages", "turns", "usage", "context_contents"].map((table) =>
           `SELECT count(*) AS n FROM ${table} WHERE session_id = '${id}'`
         ),
-        ...["checkpoints", "folded_events"].map((table) =>
+        ...["batches", "checkpoints", "folded_events"].map((table) =>
           `SELECT count(*) AS n FROM ${table} WHERE turn_id NOT IN (SELECT id FROM turns)`
         ),
         "SELECT count(*) AS n FROM message_pieces WHERE message_id NOT IN (SELECT id FROM messages)"

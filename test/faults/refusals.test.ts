@@ -27,13 +27,13 @@ interface Mode {
 }
 
 const writes: Mode["least"] = {
-  plain: 28,
-  cancel: 28,
-  providerFailure: 25,
-  retry: 56,
-  resume: 45,
-  queue: 51,
-  deleteSession: 61
+  plain: 26,
+  cancel: 26,
+  providerFailure: 23,
+  retry: 50,
+  resume: 42,
+  queue: 47,
+  deleteSession: 57
 }
 const commits: Mode["least"] = {
   plain: 6,

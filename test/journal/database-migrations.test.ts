@@ -235,3 +235,115 @@ describe("migration 5, packed", () => {
       assert.deepStrictEqual(yield* sql.unsafe(`SELECT turn_id FROM checkpoints WHERE turn_id = '${turn.id}'`), [])
     }))
 })
+
+describe("migration 7, pages", () => {
+  const golden = new URL("../golden/v6/turnstream.db.gz", import.meta.url)
+  const six = released.slice(0, 6)
+  const seven = released.slice(0, 7)
+
+  const versionSix = Effect.gen(function*() {
+    const folder = yield* freshFolder
+    Fs.writeFileSync(Path.join(folder, "turnstream.db"), gunzipSync(Fs.readFileSync(golden)), { mode: 0o600 })
+    return folder
+  })
+
+  /** What must be there before and after, in words that both schemas know. */
+  const kept = (placeOf: "start_pos" | "ord") => ({
+    sessions:
+      "SELECT id, title, provider, model, system, created_at, updated_at, turn_count, tokens FROM sessions ORDER BY ord",
+    turns: `SELECT ${placeOf} AS place, id, session_id, status, provider, model, options, user_message_id, message_id,
+      retry_of, resumed_from, idempotency_key, body_hash, checkpoint, finish_reason, error, usage, started_at, ended_at,
+      end_pos, folded_at, trace FROM turns ORDER BY ord`,
+    messages: `SELECT id, session_id, turn_id, position, role, state, created_at, answer_after, chars, parts
+      FROM messages ORDER BY session_id, position`,
+    batches: `SELECT b.pos, b.turn_id, t.session_id, b.first_seq, b.last_seq, b.epoch, b.terminal, b.tails
+      FROM batches b JOIN turns t ON t.id = b.turn_id ORDER BY b.pos`,
+    contents: "SELECT session_id, hash, content FROM context_contents ORDER BY session_id, hash",
+    usage: "SELECT * FROM usage ORDER BY turn_id, attempt",
+    days: "SELECT * FROM usage_days ORDER BY day",
+    checkpoints: "SELECT * FROM checkpoints ORDER BY turn_id, n",
+    folded: "SELECT * FROM folded_events ORDER BY turn_id, seq",
+    pieces: "SELECT * FROM message_pieces ORDER BY message_id, n"
+  })
+  const read = (sql: SqlClient, placeOf: "start_pos" | "ord") =>
+    Effect.all(Record.map(kept(placeOf), (text) => sql.unsafe<object>(text)))
+
+  it.scoped("P30: carries every row over, in its order, and takes none along with the tables that it replaces", () =>
+    Effect.gen(function*() {
+      const folder = yield* versionSix
+      const { close, database } = yield* open(folder, { migrations: six })
+      const before = yield* read(database.reader, "start_pos")
+      yield* close
+      for (const name of ["sessions", "turns", "messages", "batches", "contents", "usage", "folded"] as const) {
+        assert.isAbove(before[name].length, 0, name)
+      }
+      const after = yield* open(folder, { migrations: seven })
+      const sql = writerOf(after.database)
+      assert.deepStrictEqual(yield* read(sql, "ord"), before)
+      assert.deepStrictEqual(yield* sql`PRAGMA integrity_check`, [{ integrity_check: "ok" }])
+      assert.deepStrictEqual(yield* sql`PRAGMA foreign_key_check`, [])
+      assert.deepStrictEqual(yield* sql`PRAGMA foreign_keys`, [{ foreign_keys: 1 }])
+      const places = yield* sql<{ readonly last: number; readonly reserved: number }>`SELECT max(pos) AS last,
+        (SELECT reserved FROM positions) AS reserved FROM batches`
+      assert.isAtLeast(places[0]?.reserved ?? 0, places[0]?.last ?? Infinity)
+      yield* sql`DELETE FROM sessions`
+      const left = yield* read(sql, "ord")
+      for (const name of ["turns", "messages", "batches", "contents", "usage", "checkpoints", "folded"] as const) {
+        assert.deepStrictEqual(left[name], [], name)
+      }
+    }))
+
+  it.scoped("what a kill in the middle of it leaves is version 6, and is carried over by the next start", () =>
+    Effect.gen(function*() {
+      const folder = yield* versionSix
+      const left = yield* freshFolder
+      const [pages] = released.slice(6, 7)
+      if (pages === undefined) throw new Error("there is no migration 7")
+      const { close, database } = yield* open(folder, { migrations: six })
+      const before = yield* read(database.reader, "start_pos")
+      yield* close
+      /** All is done but the commit, and written to the log as far as it does not fit memory. */
+      const killed: Migration = {
+        ...pages,
+        up: (sql) =>
+          Effect.gen(function*() {
+            yield* sql`PRAGMA cache_size = 1`
+            yield* pages.up(sql)
+            for (const name of Fs.readdirSync(folder)) {
+              Fs.cpSync(Path.join(folder, name), Path.join(left, name))
+            }
+          })
+      }
+      yield* Effect.flatMap(open(folder, { migrations: [...six, killed] }), ({ close }) => close)
+      assert.isAbove(Fs.statSync(Path.join(left, "turnstream.db-wal")).size, 0)
+      const found = yield* open(left, { migrations: six, takeOver: true })
+      assert.deepStrictEqual(yield* read(found.database.reader, "start_pos"), before)
+      yield* found.close
+      const { database: after } = yield* open(left, { migrations: seven })
+      assert.deepStrictEqual(yield* read(after.reader, "ord"), before)
+    }))
+
+  it.scoped("a row that refers to none stops it, names its table, and leaves the database as it was", () =>
+    Effect.gen(function*() {
+      const folder = yield* versionSix
+      const sql = yield* raw(Path.join(folder, "turnstream.db"))
+      yield* sql`PRAGMA foreign_keys = OFF`
+      yield* sql`INSERT INTO context_contents (session_id, hash, content) VALUES ('nobody', 'h', 'c')`
+      const error = yield* Effect.flip(open(folder, { migrations: seven }))
+      assert.strictEqual(error.kind, "migration")
+      assert.match(error.detail, /^7 pages: a row of context_contents refers to none of sessions/)
+      assert.deepStrictEqual(yield* sql`SELECT max(version) AS version FROM schema_version`, [{ version: 6 }])
+      assert.strictEqual((yield* sql`SELECT 1 FROM batches WHERE session_id = 'nobody'`).length, 0)
+    }))
+
+  it.scoped("tells apart the turns that had commits between their first and their last", () =>
+    Effect.gen(function*() {
+      const folder = yield* versionSix
+      const { database } = yield* open(folder, { migrations: seven })
+      const turns = yield* database.reader<{ readonly brief: number; readonly isBrief: number }>`SELECT t.brief,
+        count(b.pos) = 0 AS "isBrief" FROM turns t LEFT JOIN batches b
+          ON b.turn_id = t.id AND b.first_seq > 1 AND b.terminal = 0 WHERE t.end_pos IS NOT NULL GROUP BY t.id`
+      assert.strictEqual(new Set(turns.map(({ brief }) => brief)).size, 2)
+      for (const { brief, isBrief } of turns) assert.strictEqual(brief, isBrief)
+    }))
+})

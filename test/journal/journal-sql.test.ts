@@ -43,7 +43,7 @@ describe("SQLite: packed batches", () => {
       const tail = (text: string) =>
         `,"at":"2026-01-02T03:04:05.678Z","attempt":1,"type":"model.delta","data":{"kind":"text","text":"${text}"}}`
       const tails = Batch.pack([tail("a"), tail("b")])
-      const row = { pos: 1_000, turn_id: "t", session_id: "s", first_seq: 2, epoch, terminal: 0, tails }
+      const row = { pos: 1_000, turn_id: "t", first_seq: 2, epoch, terminal: 0, tails }
       for (const wrong of [2, 4]) {
         const refused = yield* Effect.flip(writer`INSERT INTO batches ${writer.insert({ ...row, last_seq: wrong })}`)
         assert.include(String(refused.cause), "as many events as seqs")

@@ -134,7 +134,7 @@ const of = (scenario: Scenario): Probe => (between) => Effect.map(lived(between,
 /** An append that is refused once in the middle of an answer. */
 const refusedOnce: Probe = (between) =>
   Effect.map(
-    lived(between, scenarios.plain, { writer: SqlFaults.atWrite(19, { refused: "before", code: "SQLITE_IOERR" }) }),
+    lived(between, scenarios.plain, { writer: SqlFaults.atWrite(18, { refused: "before", code: "SQLITE_IOERR" }) }),
     ({ found }) => found
   )
 
@@ -160,11 +160,11 @@ const takeover: Probe = (between) =>
     const other = yield* Layer.build(DatabaseSqlite.layer({ dataDir: here, durability: "relaxed", takeOver: true }))
     const foreign = yield* Effect.gen(function*() {
       const { epoch, reader } = yield* Database
-      const before = yield* reader.unsafe<{ readonly pos: number }>("SELECT max(pos) AS pos FROM batches")
+      // an owner has a range of places of its own: what is new is what was not there
+      const commits = reader.unsafe<{ readonly pos: number }>(`SELECT pos FROM batches WHERE epoch < ${epoch}`)
+      const before = new Set((yield* commits).map(({ pos }) => pos))
       yield* drive(faults)(Effect.sleep("10 seconds"))
-      return yield* reader.unsafe<{ readonly pos: number }>(
-        `SELECT pos FROM batches WHERE epoch < ${epoch} AND pos > ${before[0]?.pos ?? 0}`
-      )
+      return (yield* commits).filter(({ pos }) => !before.has(pos))
     }).pipe(Effect.provide(other))
     yield* close
     return foreign.map(({ pos }) => violation("P7", `commit ${pos} is of an owner that was replaced`))

@@ -96,8 +96,9 @@ const stored: ReadonlyArray<Mutant> = [
       journal: whenEnded((database, id) =>
         raw(
           database,
-          `UPDATE batches SET pos = pos + 1000 WHERE terminal = 1 AND (SELECT count(*) FROM batches b WHERE b.terminal = 1
-            AND b.session_id = (SELECT session_id FROM turns WHERE id = '${id}')) = 2`
+          `UPDATE batches SET pos = pos + 1000 WHERE terminal = 1 AND (SELECT count(*) FROM turns t WHERE t.end_pos IS NOT NULL
+            AND t.session_id = (SELECT session_id FROM turns WHERE id = '${id}')) = 2`,
+          "UPDATE turns SET end_pos = (SELECT max(pos) FROM batches WHERE turn_id = turns.id) WHERE end_pos IS NOT NULL"
         )
       )
     }

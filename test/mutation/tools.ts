@@ -56,9 +56,6 @@ export const onDatabase = (
 ): NonNullable<Between["database"]> =>
 (layer) => Layer.tap(layer, (context) => then(Context.get(context, Database)))
 
-/** Of an INSERT into `batches`; the first is the place. */
-const batchColumns = 8
-
 /** A writer that always finds its own epoch, on a schema that does not ask for it. */
 export const blind: NonNullable<Between["database"]> = (layer) =>
   Layer.map(
@@ -73,13 +70,7 @@ export const blind: NonNullable<Between["database"]> = (layer) =>
           all: (text, params) =>
             text.startsWith("SELECT epoch FROM owner")
               ? [{ epoch: database.epoch }]
-              // its places are behind the new owner's, which another rule would refuse: it takes the next
-              : statements.all(
-                text,
-                text.startsWith("INSERT INTO batches")
-                  ? params.map((value, index) => index % batchColumns === 0 ? null : value)
-                  : params
-              )
+              : statements.all(text, params)
         }))
       }))
       // a client is a function with properties: everything but `reserve` stays as it is

@@ -31,21 +31,21 @@ const tablesOf = [
   ["sessions", "id", "session"],
   ["messages", "session_id", "session"],
   ["turns", "session_id", "session"],
-  ["batches", "session_id", "session"],
   ["usage", "session_id", "session"],
   ["context_contents", "session_id", "session"],
+  ["batches", "turn_id", "turn"],
   ["checkpoints", "turn_id", "turn"]
 ] as const
 
 /** Every table, and the order of its rows: of their writing, or of their keys where it has none. */
 const tablesInOrder = [
   ["sessions", "rowid"],
-  ["messages", "rowid"],
+  ["messages", "session_id, position"],
   ["turns", "rowid"],
-  ["batches", "rowid"],
+  ["batches", "pos"],
   ["usage", "turn_id, attempt"],
   ["checkpoints", "turn_id, n"],
-  ["context_contents", "rowid"]
+  ["context_contents", "session_id, hash"]
 ] as const
 
 /** A packed batch with its events as readers get them. */
@@ -80,7 +80,11 @@ export const open = (path: string) => {
   }
 
   const batchesAfter = (after: number) =>
-    rows<BatchRow>("SELECT pos, turn_id, session_id, first_seq, tails FROM batches WHERE pos > ? ORDER BY pos", [after])
+    rows<BatchRow>(
+      `SELECT b.pos, b.turn_id, t.session_id, b.first_seq, b.tails
+       FROM batches b JOIN turns t ON t.id = b.turn_id WHERE b.pos > ? ORDER BY b.pos`,
+      [after]
+    )
 
   /** Reads what was committed since; answers with it. */
   const catchUp = (): ReadonlyArray<SeenEvent> => {

@@ -118,13 +118,15 @@ export const make = (view: JournalView) => {
   const called = (call: Call): void => {
     view.catchUp()
     const question = call.request.messages.findLast(({ role }) => role === "user")
-    const found = view.rows<{ id: string; attempts: number; session_id: string; resumed_from: string | null }>(
-      `SELECT t.id, t.attempts, t.session_id, t.resumed_from FROM turns t JOIN messages m ON m.id = t.user_message_id
-       WHERE m.parts = ? AND t.status = 'running' AND t.phase = 'calling-model'`,
+    const found = view.rows<{ id: string; session_id: string; resumed_from: string | null }>(
+      `SELECT t.id, t.session_id, t.resumed_from FROM turns t JOIN messages m ON m.id = t.user_message_id
+       WHERE m.parts = ? AND t.status = 'running'`,
       [JSON.stringify(question?.parts)]
-    )
+    ).filter(({ id }) => stateOf(view.turn(id))?.phase === "calling-model")
     const turn = found[0]
-    if (turn === undefined || found.length > 1 || turn.attempts !== call.request.attempt) {
+    if (
+      turn === undefined || found.length > 1 || stateOf(view.turn(turn.id))?.attempts !== call.request.attempt
+    ) {
       violate("P4", turn?.id ?? "", `call ${call.number} was made before its turn and attempt were committed`)
       return
     }
@@ -132,10 +134,10 @@ export const make = (view: JournalView) => {
     const key = `${turn.id}:${call.request.attempt}`
     if (calls.has(key)) violate("P9", turn.id, `attempt ${call.request.attempt} called the provider twice`)
     calls.set(key, call)
-    const active = view.rows(
-      "SELECT id FROM turns WHERE session_id = ? AND status = 'running' AND phase <> 'accepted'",
+    const active = view.rows<{ id: string }>(
+      "SELECT id FROM turns WHERE session_id = ? AND status = 'running'",
       [turn.session_id]
-    )
+    ).filter(({ id }) => stateOf(view.turn(id))?.phase !== "accepted")
     if (active.length !== 1) violate("P10", turn.id, "another turn of the session is under way")
     checkPrefix(call, turn.id, turn.resumed_from)
   }

@@ -42,7 +42,7 @@ const text = (address: string) => Effect.promise(async () => (await fetch(addres
 
 describe("golden databases", () => {
   it("there is one of each released schema that this test was written for", () => {
-    assert.includeMembers(versions, ["v2", "v3", "v4", "v5"])
+    assert.includeMembers(versions, ["v2", "v3", "v4", "v5", "v6", "v7"])
   })
 
   for (const version of versions) {
