@@ -163,22 +163,24 @@ export const follow = (options: Options): Follower => {
   const sayBroken = ({ message: reason }: TurnstreamError, delayMs: number): void =>
     onConnection({ state: failures >= offlineAfter ? "offline" : "reconnecting", reason, delayMs, from: after ?? "" })
 
+  // told once there is something to wake: who listens may stop, or hurry, at once
   const pause = (error: TurnstreamError): Promise<void> => {
     const ms = Backoff.delayMs(++failures, options.random ?? Clock.random, error.retryAfterMs)
-    sayBroken(error, ms)
     return new Promise((resolve) => {
       const calm = timer(ms, resolve)
       wake = () => {
         calm()
         resolve()
       }
+      sayBroken(error, ms)
     })
   }
 
-  const rested = (): Promise<void> => {
-    onConnection({ state: "resting" })
-    return new Promise((resolve) => wake = resolve)
-  }
+  const rested = (): Promise<void> =>
+    new Promise((resolve) => {
+      wake = resolve
+      onConnection({ state: "resting" })
+    })
 
   const run = async (): Promise<void> => {
     onConnection({ state: "connecting" })

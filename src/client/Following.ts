@@ -122,11 +122,18 @@ export const make = (source: Source): Following => {
       },
       onConnection: (connection) => {
         if (connection.state === "ended") finish(connection.error === undefined ? undefined : connection)
-        source.onConnection?.(connection)
+        try {
+          source.onConnection?.(connection)
+        } catch (error) {
+          // the caller's own: it is thrown where the caller waits
+          stop({ error })
+        }
       },
       timer: source.timer,
       random: source.random
     })
+    // by what was told while it began
+    if (isOver) follower.stop()
   }
 
   const next = async (): Promise<IteratorResult<TurnEvent, undefined>> => {

@@ -388,6 +388,33 @@ describe("following", () => {
     }
   }
 
+  for (const state of ["connecting", "replaying", "live", "reconnecting"] as const) {
+    for (const how of ["aborts", "throws"] as const) {
+      it(`a listener that ${how} when it is told ${state} ends it, and nothing is left of it`, async () => {
+        const at = stage({}, Time.make(false))
+        const stream = at.stream()
+        const controller = new AbortController()
+        const following = at.client.follow("t1", {
+          signal: controller.signal,
+          onConnection: (now) => {
+            if (now.state !== state) return
+            if (how === "throws") throw reason
+            controller.abort(reason)
+          }
+        })
+        const first = following.next().catch((error: unknown) => error)
+        stream.send(": turnstream\n\n")
+        await settle()
+        if (state === "reconnecting") stream.cut()
+        assert.strictEqual(await first, reason)
+        await settle()
+        assert.strictEqual(at.time.open(), 0)
+        assert.isAtMost(at.asked.length, 1)
+        assert.isTrue(at.asked.length === 0 || stream.isAborted())
+      })
+    }
+  }
+
   it("asks nothing where it is aborted before, and nothing before it is read", async () => {
     const at = stage()
     const following = at.client.follow("t1", { signal: AbortSignal.abort(reason) })
