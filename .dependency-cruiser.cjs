@@ -59,7 +59,7 @@ module.exports = {
       to: {
         path: "^src/",
         pathNot: [
-          "^src/(domain|provider|context|turn|journal|telemetry|http|cli|workbench|cluster|config)/",
+          "^src/(domain|provider|context|turn|journal|telemetry|http|cli|client|workbench|cluster|config)/",
           "^src/(layers|main|index)[.]ts$"
         ]
       }
@@ -86,13 +86,28 @@ module.exports = {
       to: { dependencyTypesNot: ["type-only"] }
     },
     {
+      name: "the-fold-declares-nothing-of-effect",
+      severity: "error",
+      comment: "What the fold and the client export is declared by plain types: their users may have no effect at all.",
+      from: { path: "^src/domain/(Protocol|TurnState|UsageSum)[.]ts$" },
+      to: { pathNot: "^src/domain/(Protocol|TurnState|UsageSum)[.]ts$" }
+    },
+    {
+      name: "the-client-stands-alone",
+      severity: "error",
+      comment:
+        "client: itself, the plain types and the fold; no package and nothing of Node, so that any page loads it.",
+      from: { path: "^src/client/" },
+      to: { pathNot: ["^src/client/", "^src/domain/(Protocol|TurnState)[.]ts$"] }
+    },
+    {
       name: "the-page-loads-no-engine",
       severity: "error",
-      comment: "workbench: types of the public resources, the fold, the sums and three packages; all else is its own.",
+      comment: "workbench: the client, the fold, the sums and three packages; all else is its own.",
       from: { path: "^src/workbench/" },
       to: {
         pathNot: [
-          "^src/workbench/",
+          "^src/(workbench|client)/",
           "^src/domain/(TurnState|UsageSum)[.]ts$",
           "^node_modules/(preact|@preact/signals|marked)/"
         ],
@@ -108,7 +123,8 @@ module.exports = {
       ["^src/domain/", ...contractPattern(capabilities)],
       "turn: domain and the contracts of provider, context, journal and telemetry."
     ),
-    ...["http", "cli", "workbench", "cluster"].map((folder) =>
+    only("workbench", ["^src/client/", "^src/domain/"], "workbench: the client and domain."),
+    ...["http", "cli", "cluster"].map((folder) =>
       only(folder, edge, `${folder}: domain, config and contracts; never a SQL module, never an adapter.`)
     ),
     {

@@ -31,7 +31,10 @@ export const buildPage = () =>
       emptyOutDir: true,
       target: "es2022",
       minify: "terser",
-      terserOptions: { module: true, compress: { passes: 3, ecma: 2020, unsafe_arrows: true } },
+      terserOptions: {
+        module: true,
+        compress: { passes: 5, ecma: 2020, unsafe_arrows: true, inline: 1, sequences: false, keep_fargs: false }
+      },
       modulePreload: { polyfill: false },
       // a file as small as the icon would be put into the page as data:, which its policy refuses
       assetsInlineLimit: 0

@@ -1,6 +1,7 @@
 /**
  * Writes `dist/`: compiled sources with declarations, the program bundled over its own `main.js` (its dependencies in
- * `chunks/`, a third of the start-up time and two thirds of the memory of loading them file by file), and the page.
+ * `chunks/`, a third of the start-up time and two thirds of the memory of loading them file by file), the client as one
+ * file, and the page.
  */
 import { build } from "esbuild"
 import { spawnSync } from "node:child_process"
@@ -52,6 +53,18 @@ await build({
   legalComments: "none",
   logLevel: "warning",
   banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" }
+})
+
+// One file, so that a page without a bundler loads it as it is.
+await build({
+  entryPoints: [`${root}src/client/Client.ts`],
+  outfile: `${dist}/client/Client.js`,
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  sourcemap: "linked",
+  sourcesContent: false,
+  logLevel: "warning"
 })
 
 await buildPage()

@@ -5,11 +5,18 @@
  * Text grows by string concatenation (the engine keeps it as a rope, so a delta costs O(1)). A fold that may meet a very
  * long answer is given `heldMax`: beyond it the answer is counted and no longer held (`whole`).
  */
-import type { ContextManifest } from "./Context.ts"
-import type { ToolCallPart } from "./Message.ts"
-import type { TurnErrorInfo } from "./TurnError.ts"
-import type { EventType, FinishReason, Phase, TurnEvent } from "./TurnEvent.ts"
-import type { Usage, UsageSource } from "./Usage.ts"
+import type {
+  ContextManifest,
+  EventOf,
+  EventType,
+  FinishReason,
+  Phase,
+  ToolCallPart,
+  TurnErrorInfo,
+  TurnEvent,
+  Usage,
+  UsageSource
+} from "./Protocol.ts"
 
 export interface AttemptUsage {
   readonly attempt: number
@@ -163,7 +170,7 @@ const grow = (state: Growing, chars: number, heldMax: number): void => {
   state.toolCalls = []
 }
 
-const start = (event: Extract<TurnEvent, { readonly type: "turn.started" }>): TurnState => ({
+const start = (event: EventOf<"turn.started">): TurnState => ({
   turnId: event.turnId,
   sessionId: event.sessionId,
   status: "running",

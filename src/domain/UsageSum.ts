@@ -2,7 +2,7 @@
  * Counting with usage, in which unknown stays unknown. Imports types only, so that a browser loads it without the Effect
  * runtime.
  */
-import type { Usage, UsageSource } from "./Usage.ts"
+import type { Usage, UsageSource } from "./Protocol.ts"
 
 /** Nothing is known. The neutral element of `add`. */
 export const unknown: Usage = {

@@ -1,6 +1,6 @@
 /** The turns of the open session, oldest first, windowed; and what is there instead of them. */
 import { useCallback, useEffect, useMemo, useRef } from "preact/hooks"
-import type { Message } from "../domain/Message.ts"
+import type { Message } from "../client/Resources.ts"
 import { offlineProvider } from "./composer/ComposerView.ts"
 import "./conversation.css"
 import { Skeleton } from "./kit/Skeleton.tsx"

@@ -6,13 +6,15 @@
  * first message. A token is kept in the tab's session storage and sent with each request.
  */
 import { computed, type ReadonlySignal, signal } from "@preact/signals"
-import type { Session } from "../domain/Resources.ts"
+import * as Backoff from "../client/Backoff.ts"
+import * as ClientClock from "../client/Clock.ts"
+import type { Bootstrap, Session } from "../client/Resources.ts"
+import { TurnstreamError } from "../client/TurnstreamError.ts"
 import * as Draft from "./composer/Draft.ts"
 import * as Sending from "./composer/Sending.ts"
 import * as Clock from "./kit/Clock.ts"
 import * as Kept from "./kit/Kept.ts"
 import * as Words from "./kit/Words.ts"
-import { type Connection, delayMs } from "./server/Follower.ts"
 import * as Server from "./server/Server.ts"
 import * as Looking from "./session/Looking.ts"
 import * as OpenSession from "./session/OpenSession.ts"
@@ -23,11 +25,13 @@ const tokenKey = "token"
 const heartbeatsMissed = 3
 
 /** A connection as it is shown: `sinceMs` is when it became so, by this machine's clock. */
-export type ShownConnection = (Connection | { readonly state: "ready" | "unauthorized" }) & { readonly sinceMs: number }
+export type ShownConnection = (OpenSession.Connection | { readonly state: "ready" | "unauthorized" }) & {
+  readonly sinceMs: number
+}
 
 export interface Workbench extends Omit<Sending.Sending, "opened"> {
   readonly server: Server.Server
-  readonly bootstrap: ReadonlySignal<Server.Bootstrap | undefined>
+  readonly bootstrap: ReadonlySignal<Bootstrap | undefined>
   readonly sessions: ReadonlySignal<ReadonlyArray<Session>>
   /** Undefined: the session that the next message makes. */
   readonly sessionId: ReadonlySignal<string | undefined>
@@ -66,7 +70,7 @@ const download = (content: Blob, name: string): void => {
 
 export const make = (): Workbench => {
   const server = Server.make(() => Kept.tab.read(tokenKey))
-  const bootstrap = signal<Server.Bootstrap | undefined>(undefined)
+  const bootstrap = signal<Bootstrap | undefined>(undefined)
   const sessions = signal<ReadonlyArray<Session>>([])
   const sessionId = signal<string | undefined>(new URLSearchParams(location.search).get("session") ?? undefined)
   const session = signal<OpenSession.OpenSession | undefined>(undefined)
@@ -83,7 +87,7 @@ export const make = (): Workbench => {
   let wake = (): void => {}
   let listings = 0
 
-  const setOwn = (connection: Connection | { readonly state: "ready" | "unauthorized" }): void => {
+  const setOwn = (connection: OpenSession.Connection | { readonly state: "ready" | "unauthorized" }): void => {
     own.value = { ...connection, sinceMs: Clock.nowMs() }
   }
 
@@ -109,9 +113,9 @@ export const make = (): Workbench => {
   }
 
   const showRefusal = (error: unknown): void => {
-    if (error instanceof Server.Refused && error.status === 401) return askForToken()
+    if (error instanceof TurnstreamError && error.status === 401) return askForToken()
     // a refused turn is in the journal: its own card says why
-    if (error instanceof Server.Refused && error.isRecorded) return
+    if (error instanceof TurnstreamError && Server.isRecorded(error)) return
     tell(Words.messageOf(error))
   }
 
@@ -195,9 +199,9 @@ export const make = (): Workbench => {
       failedStarts = 0
       openSession(sessionId.peek())
     } catch (error) {
-      if (error instanceof Server.Refused && error.status === 401) return askForToken()
+      if (error instanceof TurnstreamError && error.status === 401) return askForToken()
       failedStarts++
-      const wait = delayMs(failedStarts)
+      const wait = Backoff.delayMs(failedStarts, ClientClock.random)
       setOwn({ state: "offline", reason: Words.messageOf(error), delayMs: wait })
       const calm = Clock.timer(wait, () => void start())
       wake = () => {
@@ -266,7 +270,7 @@ export const make = (): Workbench => {
       await attempt(async () => {
         const id = sessionId.peek()
         if (id === undefined) return
-        await server.renameSession(id, title)
+        await server.updateSession(id, { title: title === "" ? null : title })
         await reloadSessions()
         say("The session was renamed.")
       })
@@ -293,7 +297,7 @@ export const make = (): Workbench => {
     exportSession: async () => {
       await attempt(async () => {
         const id = sessionId.peek()
-        if (id !== undefined) download(await server.exportSession(id), `${id}.json`)
+        if (id !== undefined) download(await server.exportSession(id, (response) => response.blob()), `${id}.json`)
       })
     },
     retryNow

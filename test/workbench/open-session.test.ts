@@ -1,7 +1,8 @@
 import { afterEach, assert, beforeEach, describe, it, vi } from "@effect/vitest"
+import { TurnstreamError } from "../../src/client/TurnstreamError.ts"
 import type { Turn } from "../../src/domain/Resources.ts"
 import type { TurnEvent } from "../../src/domain/TurnEvent.ts"
-import { Refused, type Server } from "../../src/workbench/server/Server.ts"
+import type { Server } from "../../src/workbench/server/Server.ts"
 import * as OpenSession from "../../src/workbench/session/OpenSession.ts"
 import * as Events from "./events.ts"
 import { summary } from "./resources.ts"
@@ -23,7 +24,7 @@ const stage = (given: { readonly turns?: ReadonlyArray<Turn>; readonly journal?:
   const journal = [...given.journal ?? []]
   const said: Array<string> = []
   let live: ReadableStreamDefaultController<Uint8Array> | undefined
-  const refusals: Array<Refused> = []
+  const refusals: Array<TurnstreamError> = []
   const send = (text: string) => live?.enqueue(new TextEncoder().encode(text))
   const server: Partial<Server> = {
     turns: () => {
@@ -59,6 +60,7 @@ const stage = (given: { readonly turns?: ReadonlyArray<Turn>; readonly journal?:
       return Promise.resolve(new Response(body))
     }
   }
+  const ends: Array<string> = []
   const open = () =>
     OpenSession.open({
       // what a session uses of it
@@ -66,17 +68,18 @@ const stage = (given: { readonly turns?: ReadonlyArray<Turn>; readonly journal?:
       sessionId: "s1",
       silentMs: 45_000,
       announce: (text) => said.push(text),
-      onEnd: () => {},
+      onEnd: (why) => ends.push(why),
       onRefused: (error) => assert.fail(String(error))
     })
   return {
     asked,
     said,
+    ends,
     turns,
     journal,
     open,
     /** The place of the next connections is refused. */
-    refuse: (status: number) => refusals.push(new Refused(status, "x", "x")),
+    refuse: (status: number) => refusals.push(new TurnstreamError(status, "x", "x")),
     stream: async (events: ReadonlyArray<TurnEvent>) => {
       send(events.map(frame).join(""))
       await settle()
@@ -137,6 +140,34 @@ describe("an open session", () => {
     assert.deepStrictEqual(session.turns.value[0]?.log.value.events, events)
     session.close()
   })
+
+  for (const [status, why] of [[401, "unauthorized"], [404, "gone"]] as const) {
+    it(`HTTP ${status} ends it as ${why}`, async () => {
+      const at = stage({ turns: [summary("t1", 8)] })
+      at.refuse(status)
+      const session = at.open()
+      await settle()
+      assert.deepStrictEqual(at.ends, [why])
+      session.retryNow()
+      await settle()
+      assert.deepStrictEqual(at.asked, ["turns"])
+      session.close()
+    })
+  }
+
+  for (const status of [400, 410]) {
+    it(`P16: a place that the server does not know or keep (${status}) is given up: it begins again`, async () => {
+      const at = stage({ turns: [summary("t1", 8)] })
+      at.refuse(status)
+      const session = at.open()
+      await settle()
+      session.retryNow()
+      await settle()
+      assert.deepStrictEqual(at.asked.slice(0, 4), ["turns", "turns", "missed after t1.8", "live after t1.8"])
+      assert.deepStrictEqual(at.ends, [])
+      session.close()
+    })
+  }
 
   it("P16: begun again, a turn that ended meanwhile is shown as ended, and its events are read", async () => {
     const events = Events.plain("t1")

@@ -1,7 +1,7 @@
 import { assert, describe, it, vi } from "@effect/vitest"
 import { signal } from "@preact/signals"
+import { TurnstreamError } from "../../src/client/TurnstreamError.ts"
 import * as Sending from "../../src/workbench/composer/Sending.ts"
-import { Refused } from "../../src/workbench/server/Server.ts"
 import * as Looking from "../../src/workbench/session/Looking.ts"
 import { summary } from "./resources.ts"
 
@@ -40,7 +40,13 @@ const stage = (open: string | undefined) => {
         ),
       start: (id, { message }, key) =>
         new Promise((resolve, reject) =>
-          starts.push({ sessionId: id, message, key, answer: () => resolve(summary("t1", 1)), refuse: reject })
+          starts.push({
+            sessionId: id,
+            message: String(message),
+            key,
+            answer: () => resolve(summary("t1", 1)),
+            refuse: reject
+          })
         ),
       preview: () =>
         new Promise((resolve) =>
@@ -84,8 +90,8 @@ describe("sending", () => {
     const at = stage(fresh())
     at.sending.setDraft({ text: "one" })
     for (
-      const [error, isKept] of [[new Refused(0, "x", "x"), true], [new Refused(503, "x", "x"), true], [
-        new Refused(422, "x", "x"),
+      const [error, isKept] of [[new TurnstreamError(0, "x", "x"), true], [new TurnstreamError(503, "x", "x"), true], [
+        new TurnstreamError(422, "x", "x"),
         false
       ]] as const
     ) {
@@ -132,7 +138,7 @@ describe("sending", () => {
     const sent = at.send("first").catch(() => {})
     await settle()
     assert.deepStrictEqual(at.made, ["new1"])
-    at.starts[0]?.refuse(new Refused(503, "x", "x"))
+    at.starts[0]?.refuse(new TurnstreamError(503, "x", "x"))
     await sent
     assert.deepStrictEqual([at.sending.draft.value.text, at.sending.draft.value.provider], ["first", "acme"])
     at.go(undefined)

@@ -3,7 +3,7 @@
  * alone: what was clicked changes nothing before the server says so.
  */
 import { useEffect, useRef } from "preact/hooks"
-import type { ProviderDiagnostics } from "../../provider/ProviderRegistry.ts"
+import type { ProviderDiagnostics } from "../../client/Resources.ts"
 import { Action } from "../kit/Action.tsx"
 import { Named } from "../kit/Named.tsx"
 import * as Words from "../kit/Words.ts"

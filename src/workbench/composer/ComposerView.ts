@@ -1,6 +1,5 @@
 /** When a message can be sent, and in what words a provider's readiness is told. Pure. */
-import type { Session } from "../../domain/Resources.ts"
-import type { ProviderDiagnostics } from "../../provider/ProviderRegistry.ts"
+import type { ProviderDiagnostics, Session } from "../../client/Resources.ts"
 
 /** The provider that every server has, and that needs neither a key nor a network. */
 export const offlineProvider = "deterministic"

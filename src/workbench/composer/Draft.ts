@@ -5,6 +5,7 @@
  * A message that was sent without an answer keeps its idempotency key: sending it again unchanged, also after a reload,
  * gives the same turn.
  */
+import { newKey } from "../../client/Clock.ts"
 import * as Kept from "../kit/Kept.ts"
 
 export interface Draft {
@@ -52,9 +53,6 @@ export const write = (sessionId: string | undefined, draft: Draft): void =>
   )
 
 export const forget = (sessionId: string): void => Kept.tab.write(keyOf(sessionId), undefined)
-
-const newKey = (): string =>
-  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("")
 
 /** The draft as it is sent: the key of the same body sent before without an answer, else a new one. */
 export const sending = (draft: Draft, body: string): Draft & { readonly unanswered: { readonly key: string } } => ({

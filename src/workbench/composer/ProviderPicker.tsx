@@ -2,7 +2,7 @@
  * Which provider and which model answer the next message. A blocked provider can be chosen: the composer then says what
  * to set, and sends nothing.
  */
-import type { ProviderDiagnostics } from "../../provider/ProviderRegistry.ts"
+import type { ProviderDiagnostics } from "../../client/Resources.ts"
 import { Named } from "../kit/Named.tsx"
 import * as Popover from "../kit/Popover.tsx"
 import type { Workbench } from "../Workbench.ts"

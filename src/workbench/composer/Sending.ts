@@ -3,7 +3,8 @@
  * was sent to, whichever is open by then. A session is made by its first message, or by the first preview of one.
  */
 import { type ReadonlySignal, type Signal, signal } from "@preact/signals"
-import { Refused, type Server, type TurnRequest } from "../server/Server.ts"
+import { TurnstreamError } from "../../client/TurnstreamError.ts"
+import type { Server, TurnRequest } from "../server/Server.ts"
 import type { Looking } from "../session/Looking.ts"
 import { titleOf } from "./ComposerView.ts"
 import * as Draft from "./Draft.ts"
@@ -45,7 +46,7 @@ export const make = (options: {
   }
 
   const makeSession = async (message: string): Promise<string> => {
-    const { id } = await server.createSession(titleOf(message))
+    const { id } = await server.createSession({ title: titleOf(message) })
     const kept = draftOf(undefined)
     change(undefined, { text: "", unanswered: undefined })
     Draft.write(id, kept)
@@ -63,7 +64,8 @@ export const make = (options: {
   }
 
   /** The server has the message, or will never have it: its key is used up. */
-  const isAnswer = (error: unknown): boolean => error instanceof Refused && error.status >= 400 && error.status < 500
+  const isAnswer = (error: unknown): boolean =>
+    error instanceof TurnstreamError && error.status >= 400 && error.status < 500
 
   return {
     draft,

@@ -1,5 +1,5 @@
 /** What a turn was sent, or what the next message would be: slots in their order, tokens, and the hashes that prove it. */
-import type { ContextManifest, Slot } from "../../domain/Context.ts"
+import type { ContextManifest, Slot } from "../../domain/Protocol.ts"
 import { CopyButton } from "../kit/CopyButton.tsx"
 import * as Words from "../kit/Words.ts"
 import type { Looking, Preview } from "../session/Looking.ts"

@@ -1,5 +1,5 @@
 /** A context manifest in words and percents. Pure. */
-import type { ContextManifest, Slot, SlotName } from "../../domain/Context.ts"
+import type { ContextManifest, Slot, SlotName } from "../../domain/Protocol.ts"
 import * as Words from "../kit/Words.ts"
 import type { TurnFacts } from "../session/TurnFacts.ts"
 

@@ -5,7 +5,7 @@
  * Built to grow: `take` is given the same array again, longer, and looks only at what is new. A row that was given does
  * not change; that of the open run is replaced. Rows hold numbers, their words are made where they are drawn (`EventText`).
  */
-import type { EventType, TurnEvent } from "../../domain/TurnEvent.ts"
+import type { EventType, TurnEvent } from "../../domain/Protocol.ts"
 
 export const groups = ["turn", "model", "state"] as const
 export type Group = typeof groups[number]

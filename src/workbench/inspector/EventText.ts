@@ -2,8 +2,7 @@
  * Events in words: the short detail of a row, what a search looks at, and the whole as JSON. Pure. A detail is cut at
  * `detailMax`, a long value of the JSON that is drawn at `valueMax`; what is copied is whole.
  */
-import type { TurnEvent } from "../../domain/TurnEvent.ts"
-import type { Usage, UsageSource } from "../../domain/Usage.ts"
+import type { TurnEvent, Usage, UsageSource } from "../../domain/Protocol.ts"
 import * as Words from "../kit/Words.ts"
 
 /** Characters of a value in a row. */

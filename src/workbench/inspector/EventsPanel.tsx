@@ -4,7 +4,7 @@
  */
 import { type Signal, useSignal } from "@preact/signals"
 import { useEffect, useMemo, useRef } from "preact/hooks"
-import type { TurnEvent } from "../../domain/TurnEvent.ts"
+import type { TurnEvent } from "../../domain/Protocol.ts"
 import { CopyButton } from "../kit/CopyButton.tsx"
 import { type Handle, VirtualList } from "../kit/VirtualList.tsx"
 import * as Words from "../kit/Words.ts"

@@ -1,6 +1,6 @@
 /** What a turn used: how full the window is, each attempt by who counted it, and the sums of the turn and its session. */
+import type { Usage } from "../../domain/Protocol.ts"
 import type { AttemptUsage } from "../../domain/TurnState.ts"
-import type { Usage } from "../../domain/Usage.ts"
 import * as UsageSum from "../../domain/UsageSum.ts"
 import { useAsked } from "../kit/Asked.ts"
 import * as Words from "../kit/Words.ts"

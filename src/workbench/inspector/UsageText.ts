@@ -1,6 +1,6 @@
 /** What turns used, in words. Pure. A count that nobody gave is "unknown" and never 0. */
+import type { Usage, UsageSource } from "../../domain/Protocol.ts"
 import type { AttemptUsage } from "../../domain/TurnState.ts"
-import type { Usage, UsageSource } from "../../domain/Usage.ts"
 import * as Words from "../kit/Words.ts"
 import type { TurnFacts } from "../session/TurnFacts.ts"
 import * as ContextText from "./ContextText.ts"

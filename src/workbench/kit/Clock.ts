@@ -1,4 +1,4 @@
-/** The page's time. The one module that reads it. */
+/** The page's time. The one module that reads it, beside the client's own. */
 import { type ReadonlySignal, signal } from "@preact/signals"
 
 const tickMs = 500
@@ -7,13 +7,7 @@ const tickMs = 500
 // @effect-diagnostics-next-line globalDate:off
 export const nowMs = (): number => Date.now()
 
-/** Runs `task` after `ms`; the answer calls it off. */
-export type Timer = (ms: number, task: () => void) => () => void
-
-export const timer: Timer = (ms, task) => {
-  const id = setTimeout(task, ms)
-  return () => clearTimeout(id)
-}
+export { timer } from "../../client/Clock.ts"
 
 let ticking: ReturnType<typeof setInterval> | undefined
 const now = signal(0, {

@@ -3,7 +3,7 @@
  * another one is chosen.
  */
 import { computed, type ReadonlySignal, signal } from "@preact/signals"
-import type { ContextManifest } from "../../domain/Context.ts"
+import type { ContextManifest } from "../../domain/Protocol.ts"
 import { makeFold } from "../../domain/TurnState.ts"
 import type { TurnState } from "../../domain/TurnState.ts"
 import type { OpenSession } from "./OpenSession.ts"

@@ -6,12 +6,14 @@
  * from its first event. Where events are missing, whatever the reason, they are read and put in their place.
  */
 import { batch, type ReadonlySignal, signal } from "@preact/signals"
-import type { Turn } from "../../domain/Resources.ts"
-import type { TurnEvent } from "../../domain/TurnEvent.ts"
+import type { Command } from "../../client/Api.ts"
+import * as Follower from "../../client/Follower.ts"
+import type { Turn } from "../../client/Resources.ts"
+import { TurnstreamError } from "../../client/TurnstreamError.ts"
+import type { TurnEvent } from "../../domain/Protocol.ts"
 import * as Clock from "../kit/Clock.ts"
 import * as Frames from "../kit/Frames.ts"
-import * as Follower from "../server/Follower.ts"
-import { Refused, type Server, type Verb } from "../server/Server.ts"
+import { isRecorded, type Server } from "../server/Server.ts"
 import * as TurnView from "../turn/TurnView.ts"
 import * as EventReads from "./EventReads.ts"
 import * as SessionMessages from "./SessionMessages.ts"
@@ -24,10 +26,25 @@ const crowdedMs = 1_000
 /** Until messages that could not be read are read again. */
 const messagesAgainMs = 3_000
 
+/** As a session's connection is shown: what is missing of it comes while it loads, or is opened again. */
+export type Connection =
+  | { readonly state: "loading" }
+  | Extract<Follower.Connection, { readonly state: "live" | "resting" }>
+  | Omit<Extract<Follower.Connection, { readonly delayMs: number }>, "from">
+
+/**
+ * A session that is gone, or cannot be, is no more asked for, nor one that a token is refused for. A place that the server
+ * does not know, or does not keep any more, is given up: from the beginning.
+ */
+const judge: Follower.Options["judge"] = ({ status }, _, hasBegun) => {
+  if (status === 401 || status === 404 || (status === 400 && !hasBegun)) return "end"
+  return status === 400 || status === 410 ? "anew" : "again"
+}
+
 /** What was asked of a turn, and what came of it. */
 export interface Asked {
   /** The command that the server has not answered yet. */
-  readonly pending: Verb | undefined
+  readonly pending: Command | undefined
   readonly note: string
 }
 
@@ -41,7 +58,7 @@ export interface OpenSession {
   /** What is there is shown: an empty session is empty, and not just unknown. */
   readonly isLoaded: ReadonlySignal<boolean>
   /** `sinceMs`: when it became so, by this machine's clock. */
-  readonly connection: ReadonlySignal<Follower.Connection & { readonly sinceMs: number }>
+  readonly connection: ReadonlySignal<Connection & { readonly sinceMs: number }>
   /** The seq of the event that came last; 0 before any. */
   readonly lastSeq: ReadonlySignal<number>
   /** The turn that holds the session. */
@@ -49,7 +66,7 @@ export interface OpenSession {
   /** Turns that have not ended and come before this one. */
   readonly before: (entry: TurnEntry) => number
   readonly asked: (entry: TurnEntry) => Asked
-  readonly command: (entry: TurnEntry, verb: Verb) => Promise<void>
+  readonly command: (entry: TurnEntry, verb: Command) => Promise<void>
   /**
    * Somebody looks at this turn: its events are read where only its summary is here, or reading them failed. The answer
    * takes that back.
@@ -85,7 +102,7 @@ export const open = (options: Options): OpenSession => {
   const { server, sessionId } = options
   const model = SessionModel.make()
   const isLoaded = signal(false)
-  const connection = signal<Follower.Connection & { readonly sinceMs: number }>({
+  const connection = signal<Connection & { readonly sinceMs: number }>({
     state: "loading",
     sinceMs: Clock.nowMs()
   })
@@ -200,10 +217,13 @@ export const open = (options: Options): OpenSession => {
       return placeAfter(turns)
     },
     open: (request) => server.events(sessionId, request),
+    isTwoStep: true,
+    judge,
     silentMs: options.silentMs,
     onEvent: take,
     onConnection: (now) => {
-      if (isClosed) return
+      if (isClosed || now.state === "connecting" || now.state === "replaying") return
+      if (now.state === "ended") return options.onEnd(now.error?.status === 401 ? "unauthorized" : "gone")
       if (now.state === "live") {
         publish()
         isLive = true
@@ -211,9 +231,6 @@ export const open = (options: Options): OpenSession => {
         void messages.refresh()
       }
       connection.value = { ...now, sinceMs: Clock.nowMs() }
-    },
-    onEnd: (why) => {
-      if (!isClosed) options.onEnd(why)
     }
   })
 
@@ -255,10 +272,11 @@ export const open = (options: Options): OpenSession => {
         setAsked(entry, { pending: undefined, note: verb === "cancel" ? TurnView.cancelConfirmed(turn) : "" })
       } catch (error) {
         // a refused child is in the journal: its own card says why
-        const isRecorded = error instanceof Refused && error.isRecorded
-        const note = error instanceof Error && !isRecorded ? error.message : ""
+        const refusal = error instanceof TurnstreamError ? error : undefined
+        const isShown = refusal !== undefined && isRecorded(refusal)
+        const note = error instanceof Error && !isShown ? error.message : ""
         setAsked(entry, { pending: undefined, note })
-        if (error instanceof Refused && error.status === 401) refused(error)
+        if (refusal?.status === 401) refused(error)
       }
     },
     readEvents: reads.look,

@@ -3,8 +3,8 @@
  * page, as more may have come to it. One request at a time: an ask during a read makes one more read.
  */
 import { type ReadonlySignal, signal } from "@preact/signals"
-import type { Message, ToolCallPart } from "../../domain/Message.ts"
-import type { Page } from "../../domain/Resources.ts"
+import type { Message, Page } from "../../client/Resources.ts"
+import type { ToolCallPart } from "../../domain/Protocol.ts"
 
 export interface SessionMessages {
   /** The text of a user's message, as a signal would give it; undefined while it is not known. */

@@ -3,8 +3,8 @@
  * `take`; `publish` shows it.
  */
 import { type ReadonlySignal, signal } from "@preact/signals"
-import type { Turn } from "../../domain/Resources.ts"
-import type { TurnEvent } from "../../domain/TurnEvent.ts"
+import type { Turn } from "../../client/Resources.ts"
+import type { TurnEvent } from "../../domain/Protocol.ts"
 import * as TurnEntry from "./TurnEntry.ts"
 
 export interface SessionModel {

@@ -6,8 +6,8 @@
  * changes, so that a hundred events between two frames cost one drawing.
  */
 import { type ReadonlySignal, signal } from "@preact/signals"
-import type { Turn } from "../../domain/Resources.ts"
-import type { TurnEvent } from "../../domain/TurnEvent.ts"
+import type { Turn } from "../../client/Resources.ts"
+import type { TurnEvent } from "../../domain/Protocol.ts"
 import { type Fold, makeFold, type TurnState } from "../../domain/TurnState.ts"
 import * as TurnFacts from "./TurnFacts.ts"
 

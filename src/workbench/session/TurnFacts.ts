@@ -2,12 +2,9 @@
  * What a card shows of a turn, from whichever the page has: the fold of its events, or the server's summary of it. The
  * fold knows more; both say the same of what both say.
  */
-import type { ToolCallPart } from "../../domain/Message.ts"
-import type { Turn } from "../../domain/Resources.ts"
-import type { TurnErrorInfo } from "../../domain/TurnError.ts"
-import type { EventOf, FinishReason, Phase } from "../../domain/TurnEvent.ts"
+import type { Turn } from "../../client/Resources.ts"
+import type { EventOf, FinishReason, Phase, ToolCallPart, TurnErrorInfo, Usage } from "../../domain/Protocol.ts"
 import type { TurnState } from "../../domain/TurnState.ts"
-import type { Usage } from "../../domain/Usage.ts"
 import * as UsageSum from "../../domain/UsageSum.ts"
 
 export type AttemptFailure = Pick<EventOf<"attempt.failed">, "seq" | "at" | "data">

@@ -3,12 +3,12 @@
  * the journal says and nothing that was only clicked.
  */
 import { useEffect } from "preact/hooks"
+import type { Command } from "../../client/Api.ts"
 import { UseDeterministic } from "../composer/UseDeterministic.tsx"
 import { Action } from "../kit/Action.tsx"
 import { CopyButton } from "../kit/CopyButton.tsx"
 import { Skeleton } from "../kit/Skeleton.tsx"
 import * as Words from "../kit/Words.ts"
-import type { Verb } from "../server/Server.ts"
 import type { OpenSession } from "../session/OpenSession.ts"
 import type { TurnEntry } from "../session/TurnEntry.ts"
 import type { TurnFacts } from "../session/TurnFacts.ts"
@@ -24,7 +24,7 @@ interface Props {
   readonly workbench: Workbench
 }
 
-const verbLabel: Readonly<Record<Verb, string>> = { cancel: "Cancel", resume: "Resume", retry: "Retry" }
+const verbLabel: Readonly<Record<Command, string>> = { cancel: "Cancel", resume: "Resume", retry: "Retry" }
 
 const surroundingsOf = ({ entry, session, workbench }: Props, facts: TurnFacts): TurnView.Surroundings => {
   const isRunning = facts.status === "running"
@@ -102,13 +102,13 @@ const Notes = ({ entry, facts, session, workbench }: Props & { readonly facts: T
 
 const Verbs = ({ earlier, entry, facts, session, verbs, workbench }: Props & {
   readonly facts: TurnFacts
-  readonly verbs: ReadonlyArray<Verb>
+  readonly verbs: ReadonlyArray<Command>
   readonly earlier: boolean
 }) => {
   const { note, pending } = session.asked(entry)
   const busy = session.running.value
   const asked = Words.waitingFor(pending)
-  const whyNot = (verb: Verb): string | undefined =>
+  const whyNot = (verb: Command): string | undefined =>
     asked !== undefined
       ? asked
       : earlier

@@ -2,11 +2,10 @@
  * What a turn looks like in words: its status, what can be done with it, what went wrong. Pure: the elements show exactly
  * this, and a test can read it.
  */
-import type { Turn } from "../../domain/Resources.ts"
-import type { TurnErrorInfo } from "../../domain/TurnError.ts"
-import type { Usage } from "../../domain/Usage.ts"
+import type { Command } from "../../client/Api.ts"
+import type { Turn } from "../../client/Resources.ts"
+import type { TurnErrorInfo, Usage } from "../../domain/Protocol.ts"
 import * as Words from "../kit/Words.ts"
-import type { Verb } from "../server/Server.ts"
 import type { TurnEntry, TurnLog } from "../session/TurnEntry.ts"
 import type { TurnFacts } from "../session/TurnFacts.ts"
 
@@ -114,7 +113,7 @@ export const childrenOf = ({ resumedIn, retriedIn }: Pick<TurnEntry, keyof Child
 export const verbsOf = (
   facts: TurnFacts,
   children: Children
-): ReadonlyArray<Verb> => {
+): ReadonlyArray<Command> => {
   if (facts.status === "running") return ["cancel"]
   const tag = facts.error?._tag
   const isResumable = tag === "Interrupted" || tag === "Cancelled" || (facts.status === "failed" && facts.textChars > 0)

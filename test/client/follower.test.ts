@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Follower from "../../src/workbench/server/Follower.ts"
-import { Refused } from "../../src/workbench/server/Server.ts"
-import * as Events from "./events.ts"
+import * as Follower from "../../src/client/Follower.ts"
+import { TurnstreamError } from "../../src/client/TurnstreamError.ts"
+import * as Events from "../workbench/events.ts"
 
 interface Request {
   readonly after: string
@@ -71,17 +71,20 @@ const stage = (place = "") => {
         else taker(request)
       }),
     onEvent: (event) => hear(`event ${event.seq}`),
+    isTwoStep: true,
+    judge: ({ status }, _, hasBegun) =>
+      status === 400 && hasBegun ? "anew" : status === 0 || status === 503 ? "again" : "end",
+    random: () => 0,
     onConnection: (connection) =>
       hear(
         connection.state === "live"
           ? `live, ${connection.replayed} replayed`
-          : connection.state === "loading" || connection.state === "resting"
-          ? connection.state
-          : connection.delayMs === 0
+          : connection.state === "ended"
+          ? `ended with ${connection.error?.status}`
+          : "delayMs" in connection && connection.delayMs === 0
           ? "trying"
           : connection.state
       ),
-    onEnd: hear,
     timer: (ms, task) => {
       const timer = { ms, task }
       timers.push(timer)
@@ -139,7 +142,14 @@ describe("follower", () => {
     const at = stage()
     const { history, request } = await live(at)
     assert.deepStrictEqual([history.live, history.after, request.live, request.after], [false, "", true, "t1.2"])
-    assert.deepStrictEqual(at.heard, ["loading", "begin", "event 1", "event 2", "live, 2 replayed"])
+    assert.deepStrictEqual(at.heard, [
+      "connecting",
+      "begin",
+      "replaying",
+      "event 1",
+      "event 2",
+      "live, 2 replayed"
+    ])
   })
 
   it("begins after the place that it is told", async () => {
@@ -154,7 +164,7 @@ describe("follower", () => {
     let failures = 1
     const follower = at.follow({
       begin: () =>
-        failures-- > 0 ? Promise.reject(new Refused(503, "StorageUnavailable", "no")) : Promise.resolve("t1.2")
+        failures-- > 0 ? Promise.reject(new TurnstreamError(503, "StorageUnavailable", "no")) : Promise.resolve("t1.2")
     })
     await at.says("reconnecting")
     at.pass()
@@ -175,7 +185,7 @@ describe("follower", () => {
       assert.strictEqual(at.pass(), 500)
       const { history, request: next } = await connect(at, [frame(3)])
       assert.deepStrictEqual([history.live, history.after, next.live, next.after], [false, "t1.3", true, "t1.4"])
-      assert.deepStrictEqual(at.heard.slice(-4), ["reconnecting", "trying", "event 4", "live, 1 replayed"])
+      assert.deepStrictEqual(at.heard.slice(-4), ["trying", "replaying", "event 4", "live, 1 replayed"])
     })
   }
 
@@ -188,10 +198,10 @@ describe("follower", () => {
     at.pass()
     const next = await at.request()
     assert.strictEqual(next.after, "t1.2")
-    const ended = at.says("gone")
+    const ended = at.says("ended with 404")
     next.send(`event: error\ndata: {"code":"SessionNotFound","message":"The session was deleted."}\n\n`)
     await ended
-    assert.strictEqual(at.heard.at(-1), "gone")
+    assert.strictEqual(at.heard.at(-1), "ended with 404")
     assert.deepStrictEqual(at.timers, [])
   })
 
@@ -201,7 +211,7 @@ describe("follower", () => {
     const waits: Array<number> = []
     for (let failures = 1; failures <= 7; failures++) {
       const said = at.says(failures >= 4 ? "offline" : "reconnecting")
-      ;(await at.request()).refuse(new Refused(0, "Unreachable", "no answer"))
+      ;(await at.request()).refuse(new TurnstreamError(0, "Unreachable", "no answer"))
       await said
       waits.push(at.pass())
     }
@@ -209,7 +219,7 @@ describe("follower", () => {
     await connect(at)
     assert.deepStrictEqual(
       at.heard.filter((what) => what !== "trying").slice(0, 7),
-      ["loading", "begin", "reconnecting", "reconnecting", "reconnecting", "offline", "offline"]
+      ["connecting", "begin", "reconnecting", "reconnecting", "reconnecting", "offline", "offline"]
     )
   })
 
@@ -255,13 +265,13 @@ describe("follower", () => {
     const resting = at.says("resting")
     history.end()
     await resting
-    assert.deepStrictEqual(at.heard, ["loading", "begin", "event 1", "resting"])
+    assert.deepStrictEqual(at.heard, ["connecting", "begin", "replaying", "event 1", "resting"])
   })
 
   it("a session whose id no server takes is gone", async () => {
     const at = stage()
-    const ended = at.says("gone")
-    at.follow({ begin: () => Promise.reject(new Refused(400, "InvalidRequest", "no id")) })
+    const ended = at.says("ended with 400")
+    at.follow({ begin: () => Promise.reject(new TurnstreamError(400, "InvalidRequest", "no id")) })
     await ended
     assert.deepStrictEqual(at.timers, [])
   })
@@ -316,33 +326,31 @@ describe("follower", () => {
     await reconnecting
   })
 
-  for (const [status, why] of [[401, "unauthorized"], [404, "gone"]] as const) {
-    it(`HTTP ${status} ends the following as ${why}`, async () => {
+  for (const status of [401, 404]) {
+    it(`HTTP ${status} ends the following`, async () => {
       const at = stage()
       at.follow()
-      const ended = at.says(why)
-      ;(await at.request()).refuse(new Refused(status, "x", "x"))
+      const ended = at.says(`ended with ${status}`)
+      ;(await at.request()).refuse(new TurnstreamError(status, "x", "x"))
       await ended
-      assert.deepStrictEqual(at.heard, ["loading", "begin", why])
+      assert.deepStrictEqual(at.heard, ["connecting", "begin", `ended with ${status}`])
     })
   }
 
-  for (const status of [400, 410]) {
-    it(`P16: a place that the server does not know or keep (${status}) is given up: it begins again`, async () => {
-      const at = stage()
-      const { request } = await live(at)
-      let reconnecting = at.says("reconnecting")
-      request.end()
-      await reconnecting
-      at.pass()
-      reconnecting = at.says("reconnecting")
-      ;(await at.request()).refuse(new Refused(status, "x", "names no event"))
-      await reconnecting
-      at.pass()
-      assert.strictEqual((await at.request()).after, "")
-      assert.strictEqual(at.heard.filter((what) => what === "begin").length, 2)
-    })
-  }
+  it("P16: a place that is judged to be of no use is given up: it begins again", async () => {
+    const at = stage()
+    const { request } = await live(at)
+    let reconnecting = at.says("reconnecting")
+    request.end()
+    await reconnecting
+    at.pass()
+    reconnecting = at.says("reconnecting")
+    ;(await at.request()).refuse(new TurnstreamError(400, "x", "names no event"))
+    await reconnecting
+    at.pass()
+    assert.strictEqual((await at.request()).after, "")
+    assert.strictEqual(at.heard.filter((what) => what === "begin").length, 2)
+  })
 
   it("P13: stopping aborts the request and is followed by nothing", async () => {
     const at = stage()

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
-import * as SseReader from "../../src/workbench/server/SseReader.ts"
+import * as SseReader from "../../src/client/SseReader.ts"
 
 const bytesOf = (text: string) => new TextEncoder().encode(text)
 
