@@ -128,7 +128,7 @@ export const make = (parts: Parts) => {
   const { engine, ids, registry, settings, supervisor } = parts
   const { clock, journal } = engine
   const inSession = makeLocks()
-  const commit = Doubt.commit({ journal, supervisor, inSession, closing: engine.closing, scope: parts.scope })
+  const commit = Doubt.commit(engine, supervisor)
 
   /** What the turn will be sent: read when it runs, so that a turn in line sees the answers before it. */
   const contextOf = (

@@ -1,20 +1,20 @@
 /**
  * An admission that storage refused may stand all the same: its COMMIT took effect and was reported as failed, and storage
  * was gone when it was tried again. Nobody would run such a turn, and its session would wait for it until the next start.
- * So storage is asked before the refusal is told, and where it does not answer, again until it does: what stands runs like
- * any other turn, and a client that sends its key again finds it.
+ * So storage is asked before the refusal is told. Where it does not answer, the turn takes its place in its session's line
+ * and asks again until it does: what stands runs like any other turn, before whatever comes behind it (it may have begun
+ * with its admission), and a client that sends its key again finds it.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
-import type { SessionId, TurnId } from "../domain/Ids.ts"
+import type { TurnId } from "../domain/Ids.ts"
 import type { Admission, Admitted, Journal } from "../journal/Journal.ts"
+import { pause } from "./Pause.ts"
 import type { Supervisor } from "./Supervisor.ts"
-import type { TurnJob } from "./TurnRun.ts"
+import type { TurnEngine, TurnJob } from "./TurnRun.ts"
 
 /** Pause between two looks whether storage answers again. */
-const lookRetry = Schedule.spaced("500 millis")
+const lookPauseMs = 500
 
 /** None where storage does not answer. */
 const stands = (journal: Journal["Type"], id: TurnId): Effect.Effect<Option.Option<boolean>> =>
@@ -26,42 +26,35 @@ const stands = (journal: Journal["Type"], id: TurnId): Effect.Effect<Option.Opti
     })
   )
 
-export interface Options {
-  readonly journal: Journal["Type"]
-  readonly supervisor: Supervisor
-  readonly inSession: <A, E, R>(sessionId: SessionId, effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  /** Open once the process gives up: what is in doubt then is the next start's. */
-  readonly closing: Effect.Latch
-  readonly scope: Scope.Scope
-}
+/** Whether it stands, as soon as storage says so. Where the process closes before, it is the next start's, and none here. */
+const standsAtLast = (engine: Pick<TurnEngine, "closing" | "journal">, id: TurnId): Effect.Effect<boolean> =>
+  Effect.flatMap(
+    stands(engine.journal, id),
+    Option.match({
+      onSome: (does) => Effect.succeed(does),
+      onNone: () =>
+        Effect.flatMap(
+          pause(engine, lookPauseMs),
+          (closes) => closes ? Effect.succeed(false) : standsAtLast(engine, id)
+        )
+    })
+  )
 
 /**
- * Commits an admission. With a job a place was taken for it; whoever does not start the turn gives it back, while there is
- * a doubt only once that is resolved. Call it uninterruptible, holding the session.
+ * Commits an admission. With a job a place was taken for it; whoever does not start the turn gives it back. Call it
+ * uninterruptible, holding the session.
  */
-export const commit = ({ closing, inSession, journal, scope, supervisor }: Options) => {
-  const atLast = (id: TurnId) =>
-    Effect.raceFirst(
-      Effect.orElseSucceed(Effect.retry(Effect.flatten(stands(journal, id)), lookRetry), () => false),
-      Effect.as(closing.await, false)
-    )
-
-  const runIfItStands = (job: TurnJob) =>
-    Effect.flatMap(
-      Effect.interruptible(atLast(job.turnId)),
-      (does) =>
-        does ? inSession(job.sessionId, Effect.sync(() => supervisor.register(job))) : Effect.sync(supervisor.giveBack)
-    )
-
-  return (admission: Admission, job: TurnJob | undefined) => {
+export const commit =
+  (engine: Pick<TurnEngine, "closing" | "journal">, supervisor: Supervisor) =>
+  (admission: Admission, job: TurnJob | undefined) => {
     let owed = job !== undefined
-    return journal.admit(admission).pipe(
+    return engine.journal.admit(admission).pipe(
       Effect.catchTag("JournalFailure", (error) =>
         Effect.gen(function*() {
-          const found = yield* stands(journal, admission.turnId)
+          const found = yield* stands(engine.journal, admission.turnId)
           if (found._tag === "None" && job !== undefined) {
             owed = false
-            yield* Effect.forkIn(runIfItStands(job), scope)
+            supervisor.register(job, standsAtLast(engine, job.turnId))
           }
           if (found._tag === "None" || !found.value) return yield* error
           const ahead = supervisor.line(admission.sessionId)
@@ -77,4 +70,3 @@ export const commit = ({ closing, inSession, journal, scope, supervisor }: Optio
       )
     )
   }
-}

@@ -37,8 +37,11 @@ export interface Supervisor {
    */
   readonly takePlace: (sessionId: SessionId) => boolean
   readonly giveBack: () => void
-  /** Puts an admitted turn in its session's line and starts it when its turn comes. Uses up one place taken. Synchronous. */
-  readonly register: (job: TurnRun.TurnJob) => TurnRun.TurnControl
+  /**
+   * Puts an admitted turn in its session's line and starts it when its turn comes. Uses up one place taken. Synchronous.
+   * `stands`: of a turn that may not be there; it keeps its place until that is known, and leaves it where it is not.
+   */
+  readonly register: (job: TurnRun.TurnJob, stands?: Effect.Effect<boolean>) => TurnRun.TurnControl
   /** The watch of a turn that runs or waits here. */
   readonly control: (turnId: TurnId) => TurnRun.TurnControl | undefined
   /** Whether it runs or waits here, and its end is not committed. */
@@ -113,11 +116,15 @@ export const make = (
       return entry.fiber === undefined ? Effect.void : Fiber.interruptFork(entry.fiber)
     })
 
-  const register: Supervisor["register"] = (job) => {
+  const runIt = (job: TurnRun.TurnJob, control: TurnRun.TurnControl): Effect.Effect<void> => {
+    TurnMetrics.started(job.admitted)
+    return TurnRun.run(engine, job, control)
+  }
+
+  const register: Supervisor["register"] = (job, stands) => {
     const control = TurnRun.control()
     const entry: Entry = { turnId: job.turnId, control, fiber: undefined }
     promised -= 1
-    TurnMetrics.started(job.admitted)
     entries.set(job.turnId, entry)
     empty.unsafeClose()
     lines.set(job.sessionId, [...(lines.get(job.sessionId) ?? []), entry])
@@ -125,7 +132,11 @@ export const make = (
     // an admission that was under way when everything was stopped
     if (stopping) stopNow(control, "shutdown")
     advance(job.sessionId)
-    const fiber = start(TurnRun.run(engine, job, control))
+    const fiber = start(
+      stands === undefined
+        ? runIt(job, control)
+        : Effect.flatMap(stands, (does) => does ? runIt(job, control) : Effect.sync(() => TurnRun.over(control)))
+    )
     entry.fiber = fiber
     fiber.addObserver(() => leave(job))
     if (control.stopped !== undefined) fiber.unsafeInterruptAsFork(FiberId.none)

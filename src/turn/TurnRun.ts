@@ -32,6 +32,7 @@ import * as Ending from "./Ending.ts"
 import * as GenAi from "./GenAi.ts"
 import type * as Intake from "./Intake.ts"
 import { engineDefect, outcomeOf, type StopCause, usageOf } from "./Outcome.ts"
+import { pause } from "./Pause.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import * as TurnContext from "./TurnContext.ts"
 import * as TurnLog from "./TurnLog.ts"
@@ -267,6 +268,13 @@ export const run = (engine: TurnEngine, job: TurnJob, control: TurnControl): Eff
 
 const unknownUsage: Ending.AttemptUsage = { usage: UsageSum.unknown, source: "estimated", cost: undefined }
 
+/** Tells whoever waits that nothing more comes of it. */
+export const over = (control: TurnControl): undefined => {
+  control.isOver = true
+  Deferred.unsafeDone(control.ended, Exit.void)
+  Deferred.unsafeDone(control.settled, Exit.void)
+}
+
 /** One try to commit the ending. Where it is refused, readers and waiting commands are told at once. */
 const tryEnd = (engine: TurnEngine, turnId: TurnId, log: TurnLog.TurnLog, control: TurnControl) =>
   log.flush.pipe(
@@ -290,16 +298,6 @@ const tryEnd = (engine: TurnEngine, turnId: TurnId, log: TurnLog.TurnLog, contro
   )
 
 /**
- * True once the process closes. An interruption of the turn reaches the children of this race although the turn itself is
- * past interrupting: whoever cancels it again ends the pause early.
- */
-const pause = (engine: TurnEngine, ms: number): Effect.Effect<boolean> =>
-  Effect.raceFirst(
-    Effect.interruptible(Effect.as(Effect.sleep(Duration.millis(ms)), false)),
-    Effect.interruptible(Effect.as(engine.closing.await, true))
-  ).pipe(Effect.catchAllCause(() => Effect.succeed(false)))
-
-/**
  * Commits the ending: tries on until storage takes it, another process owns the database, or this one closes. Answers with
  * why it is not committed, if it is not: the next start ends the turn then.
  */
@@ -315,14 +313,11 @@ const end = (
       closing
         ? once
         : Effect.catchTag(once, "JournalFailure", () => again(Math.min(ms * 2, endingPauseMs.longest))))
-  const over = (error: WriteError | undefined) => {
-    control.isOver = true
-    Deferred.unsafeDone(control.ended, Exit.void)
-    Deferred.unsafeDone(control.settled, Exit.void)
-    return error
-  }
   return Effect.match(Effect.catchTag(once, "JournalFailure", () => again(endingPauseMs.first)), {
-    onFailure: over,
-    onSuccess: () => over(undefined)
+    onFailure: (error) => {
+      over(control)
+      return error
+    },
+    onSuccess: () => over(control)
   })
 }

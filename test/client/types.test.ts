@@ -13,6 +13,7 @@ import type * as TurnError from "../../src/domain/TurnError.ts"
 import type * as TurnEvent from "../../src/domain/TurnEvent.ts"
 import type * as Usage from "../../src/domain/Usage.ts"
 import type * as Api from "../../src/http/Api.ts"
+import type * as Bodies from "../../src/http/Bodies.ts"
 import type { Transcript } from "../../src/journal/Transcript.ts"
 import type { Asked, UsageItem } from "../../src/journal/UsageReport.ts"
 import type { ModelInfo, ProviderDiagnostics } from "../../src/provider/ProviderRegistry.ts"
@@ -58,8 +59,8 @@ describe("the client's types", () => {
     same<Resources.Message, Json<typeof Message.Message>>()
     same<Resources.Part, Json<typeof Message.Part>>()
     same<Resources.Transcript, Json<typeof Transcript>>()
-    same<Resources.NewSession, Json<typeof Api.CreateSessionBody>>()
-    same<Resources.SessionChange, Json<typeof Api.UpdateSessionBody>>()
+    same<Resources.NewSession, Json<typeof Bodies.CreateSessionBody>>()
+    same<Resources.SessionChange, Json<typeof Bodies.UpdateSessionBody>>()
     same<Resources.TurnBody, Json<typeof SubmitBody>>()
     same<Resources.TurnOptions, Json<typeof SubmitOptions>>()
     same<Resources.Script, Json<typeof Script>>()

@@ -238,6 +238,57 @@ describe("P4, P23: an admission that was committed and reported as failed", () =
       }).pipe(Effect.provide(engineOf(answer, storage.change)))
     }))
 
+  it.scoped("P10: runs before whatever is asked in its session once storage answers again", () =>
+    Effect.gen(function*() {
+      const storage = doubtful()
+      yield* Effect.gen(function*() {
+        const runtime = yield* TurnRuntime
+        const journal = yield* Journal
+        const sessionId = yield* newSession
+        storage.setGone(true)
+        yield* Effect.flip(runtime.submit({ sessionId, message: "first", idempotencyKey: "k" }))
+        storage.setGone(false)
+        const { turn } = yield* runtime.submit({ sessionId, message: "second", onBusy: "queue" })
+        yield* TestClock.adjust("1 second")
+        yield* events(turn.id)
+        const said = yield* Stream.runCollect(journal.followSession(sessionId, undefined, false))
+        const first = yield* journal.byKey(sessionId, "k")
+        const ended = Array.from(said, ({ turnId, type }) => [turnId === first?.turnId ? "first" : "second", type])
+          .filter(([, type]) => type === "turn.completed" || type === "context.built")
+        assert.deepStrictEqual(ended, [
+          ["first", "context.built"],
+          ["first", "turn.completed"],
+          ["second", "context.built"],
+          ["second", "turn.completed"]
+        ])
+      }).pipe(Effect.provide(engineOf(answer, storage.change)))
+    }))
+
+  it.scoped("holds nobody up where it does not stand after all", () =>
+    Effect.gen(function*() {
+      const storage = doubtful()
+      const lost = (journal: JournalShape): Partial<JournalShape> => ({
+        ...storage.change(journal),
+        admit: (admission) =>
+          admission.message?.parts.some((part) => part.type === "text" && part.text === "lost") === true
+            ? Effect.fail(busy)
+            : journal.admit(admission)
+      })
+      yield* Effect.gen(function*() {
+        const runtime = yield* TurnRuntime
+        const sessionId = yield* newSession
+        storage.setGone(true)
+        yield* Effect.flip(runtime.submit({ sessionId, message: "lost" }))
+        storage.setGone(false)
+        const submitting = yield* Effect.fork(runtime.submit({ sessionId, message: "next" }))
+        yield* TestClock.adjust("1 second")
+        const { turn } = yield* Fiber.join(submitting)
+        yield* events(turn.id)
+        assert.strictEqual((yield* turnOf(turn.id)).status, "completed")
+        assert.strictEqual(yield* runtime.running, 0)
+      }).pipe(Effect.provide(engineOf(answer, lost)))
+    }))
+
   it.scoped("does not keep the engine from closing while it is in doubt", () =>
     Effect.gen(function*() {
       const storage = doubtful()
