@@ -124,8 +124,9 @@ describe("a large import", () => {
         const importing = yield* Effect.fork(post(url, transcript(bytesMax / 2)))
         yield* follower.until(() => countOf(db, "messages") > 10_000)
         yield* Fiber.interrupt(importing)
-        yield* follower.until(() => countOf(db, "messages") < 3)
-        assert.strictEqual(countOf(db, "sessions"), 1)
+        // its messages go a piece at a time, and it behind them
+        yield* follower.until(() => countOf(db, "sessions") === 1)
+        assert.isBelow(countOf(db, "messages"), 3)
       }),
     60_000
   )
