@@ -25,8 +25,10 @@ const send = (url: string, { body, headers = {}, method, path }: Asked): Effect.
     const sent = request(url + path, { method, headers, agent: false }, (response) => {
       let text = ""
       response.setEncoding("utf8").on("data", (part: string) => text += part)
-      response.on("end", () =>
-        resume(Effect.succeed({ status: response.statusCode ?? 0, headers: response.headers, text })))
+      response.on(
+        "end",
+        () => resume(Effect.succeed({ status: response.statusCode ?? 0, headers: response.headers, text }))
+      )
     })
     sent.on("error", (error) => resume(Effect.die(error)))
     sent.end(body)
