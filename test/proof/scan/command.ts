@@ -1,15 +1,9 @@
 /** The scan as a command: a line for each finding, then the counts. */
-import { writeFileSync } from "node:fs"
-import { type CoreScan, type Scan, scanCore, scanSource } from "./scan.ts"
-
-/** As it is kept: without what differs from run to run. */
-export interface KeptScan {
-  readonly source: Scan
-  readonly core: CoreScan | undefined
-}
+import { json, leave } from "../trace/artifact.ts"
+import { scanCore, scanSource } from "./scan.ts"
 
 /** Answers with the exit code. */
-export const scan = (root: string, options: { readonly core: boolean; readonly out: string | undefined }): number => {
+export const scan = (root: string, options: { readonly core: boolean }): number => {
   const source = scanSource(root)
   const core = options.core ? scanCore(root) : undefined
   for (const { kind, line, path, what } of source.findings) console.error(`${path}:${line}: ${kind}: ${what}`)
@@ -20,7 +14,6 @@ export const scan = (root: string, options: { readonly core: boolean; readonly o
     `${found} findings in ${files} files, ${tests} tests, ${controls} controls` +
       (core === undefined ? "" : `; without the core ${core.failed} of ${core.reached} tests that reach it fail`)
   )
-  const kept: KeptScan = { source, core }
-  if (options.out !== undefined) writeFileSync(options.out, `${JSON.stringify(kept, null, 2)}\n`)
+  leave("scan.json", json({ source, core }))
   return found === 0 ? 0 : 1
 }
