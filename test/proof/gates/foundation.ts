@@ -34,12 +34,12 @@ export const foundation: Phase = {
     {
       id: "01-contracts",
       type: "check_run",
-      claim: "The contracts compile, keep the rules of Effect, and nothing imports what it may not",
+      claim: "The contracts compile, and nothing imports what it may not",
       proofType: "unit_or_integration_test",
       providerMode: "none",
       upgrades: true,
       artifacts: [],
-      run: { _tag: "Command", line: "npm run check -- types effect imports", cited: [] }
+      run: { _tag: "Command", line: "npm run check -- types imports", cited: [] }
     },
     {
       id: "01-domain",

@@ -261,12 +261,12 @@ export const checkLedger = (tree: Tree, phases: ReadonlyArray<Phase>): ReadonlyA
     ...oneClaim(lines),
     ...lines.flatMap(upgrade),
     ...cited(tree, lines),
-    ...state(tree, phases, lines.map(({ row }) => row)),
     ...phases.flatMap((phase) => {
       const own = lines.filter(({ row }) => row.phase_id === phase.id)
       const { problems, results } = recordOf(tree, phase)
       return [...problems, ...madeByRuns(phase, own, results), ...inOrder(tree, phase, own), ...clean(tree, phase)]
-    })
+    }),
+    ...state(tree, phases, lines.map(({ row }) => row))
   ]
 }
 
