@@ -61,11 +61,18 @@ export const folderOf = ({ id }: Phase): string => `.buildprint/phase-runs/${id}
 
 export const ledgerPath = ".buildprint/evidence/evidence-ledger.jsonl"
 
-export const commandOf = ({ run }: Gate): string =>
-  run._tag === "Tests"
-    ? `npx vitest run ${run.paths.join(" ")}`
-    : run._tag === "Command"
-    ? run.line
-    : "npm run proof"
-
 export const citedBy = ({ run }: Gate): ReadonlyArray<Cited> => run._tag === "Blocked" ? [] : run.cited
+
+/** What vitest is given. */
+export const pathsOf = (gate: Gate): ReadonlyArray<string> =>
+  gate.run._tag === "Tests" ? gate.run.paths : [...new Set(citedBy(gate).map(({ file }) => file))]
+
+/** As a person would type it. */
+export const commandOf = (gate: Gate): string => {
+  if (gate.run._tag === "Blocked") return "npm run proof"
+  const paths = pathsOf(gate)
+  return [
+    ...paths.length === 0 ? [] : [`npx vitest run ${paths.join(" ")}`],
+    ...gate.run._tag === "Command" ? [gate.run.line] : []
+  ].join(" && ")
+}

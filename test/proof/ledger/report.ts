@@ -29,7 +29,7 @@ export const proofText = (tree: Tree, phase: Phase, results: Results): string =>
     `# Proof of ${phase.id}`,
     `Proof id: \`${phase.proofId}\`. Written by \`npm run proof\` from what its runs came to; a change by hand is found by \`npm run proof -- --check\`. ` +
     `[How to read it](../../../docs/evidence.md).`,
-    `Made on sources \`sha256:${results.sources}\` (\`src\`, \`test\`, \`.ci\`, the lock).`,
+    `Made on sources \`sha256:${results.sources}\` (\`src\`, \`test\`, \`.ci\`, \`examples\`, the lock).`,
     "## Evidence",
     faults.length === 0
       ? "Everything that must come before evidence is there; the rows below are in the ledger."

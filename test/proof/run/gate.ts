@@ -4,7 +4,7 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync 
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { findBrowser } from "../../../.ci/find-browser.mjs"
-import { citedBy, folderOf, type Gate, type Phase } from "../ledger/Phase.ts"
+import { folderOf, type Gate, pathsOf, type Phase } from "../ledger/Phase.ts"
 import { type GateRecord, type RecordBody, type Results, sealed, sha256 } from "../ledger/Record.ts"
 import { blockedBody, bodyOf } from "./outcome.ts"
 import { shrink } from "./pictures.ts"
@@ -19,7 +19,7 @@ export interface Place {
   readonly before: Results | undefined
 }
 
-const isPicture = (name: string) => name.endsWith(".jpg")
+const isPicture = (name: string) => name.endsWith(".png")
 
 /** A picture shows times in milliseconds: of the same sources the one that is there is as good as a new one. */
 const isKept = ({ before, root, phase, sources }: Place, gate: Gate, name: string): boolean => {
@@ -47,9 +47,9 @@ const forget = ({ phase, root }: Place, gate: Gate): void => {
 
 const runCommand = async ({ root }: Place, gate: Gate, line: string, left: string): Promise<number> => {
   const [program = "", ...words] = line.split(" ")
-  const states = gate.artifacts.filter(isPicture).map((name) => /([\w-]+)\.jpg$/.exec(name)?.[1] ?? "")
+  const states = gate.artifacts.filter(isPicture).map((name) => /([\w-]+)\.png$/.exec(name)?.[1] ?? "")
   const raw = join(left, "raw")
-  const extra = gate.type === "pictures" ? ["--", ...states.flatMap((state) => ["--only", state]), "--out", raw] : []
+  const extra = gate.type === "pictures" ? ["--out", raw] : []
   const { status } = spawnSync(program, [...words, ...extra], {
     cwd: root,
     stdio: ["ignore", "ignore", "inherit"],
@@ -71,7 +71,7 @@ export const runGate = async (place: Place, gate: Gate): Promise<GateRecord> => 
   }
   const left = mkdtempSync(join(tmpdir(), "turnstream-artifacts-"))
   try {
-    const paths = run._tag === "Tests" ? run.paths : [...new Set(citedBy(gate).map(({ file }) => file))]
+    const paths = pathsOf(gate)
     const env = { TURNSTREAM_PROOF_ARTIFACTS: left, TURNSTREAM_BROWSER: "required" }
     const ran = paths.length === 0 ? nothingRan : runTests({ root: place.root, paths, env })
     const code = run._tag === "Command" ? await runCommand(place, gate, run.line, left) : undefined

@@ -49,9 +49,8 @@ describe("what a gate's run came to", () => {
       "the run broke off (1 errors outside of tests)",
       "not left: trace.txt"
     ]
-    assert.deepStrictEqual(failures.map(({ artifacts, outcome, reason }) => [outcome, artifacts, reason]), [
-      ...reasons.map((reason) => ["failed", [], reason] as const)
-    ])
+    assert.deepStrictEqual(failures.map(({ reason }) => reason), reasons)
+    for (const failure of failures) assert.deepInclude(failure, { outcome: "failed", artifacts: [] })
   })
 
   it("is skipped where a test was, with the test's own reason", () => {
