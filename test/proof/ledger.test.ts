@@ -192,6 +192,13 @@ describe("a small ledger", () => {
     assert.deepStrictEqual(others, ledgerOf(whole).trim().split("\n").slice(1))
   })
 
+  it("keeps no artifact that no run left", () => {
+    const stray = `${folder}/artifacts/more.txt`
+    const made = recordFiles(of({ ...documents, [stray]: "more" }), [small], [results])
+    assert.isTrue(stray in made)
+    assert.isUndefined(made[stray])
+  })
+
   it("has no row before its documents, says which are missing, and claims nothing", () => {
     const early = recorded(without(`${folder}/reviews/qa.md`, documents))
     assert.isUndefined(early[ledgerPath])

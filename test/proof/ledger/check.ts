@@ -11,6 +11,7 @@ import { citedText, decodeRow, isShown, readNotes, type Row } from "./Row.ts"
 import { rowsOf } from "./rows.ts"
 import { makeTitles } from "./titles.ts"
 import { textOf, type Tree } from "./Tree.ts"
+import { strayIn } from "./writing.ts"
 
 export interface Problem {
   readonly rule:
@@ -264,7 +265,18 @@ export const checkLedger = (tree: Tree, phases: ReadonlyArray<Phase>): ReadonlyA
     ...phases.flatMap((phase) => {
       const own = lines.filter(({ row }) => row.phase_id === phase.id)
       const { problems, results } = recordOf(tree, phase)
-      return [...problems, ...madeByRuns(phase, own, results), ...inOrder(tree, phase, own), ...clean(tree, phase)]
+      const strays = strayIn(tree, phase, results).map((path): Problem => ({
+        rule: "artifact",
+        where: path,
+        what: `no run left it; ${again}`
+      }))
+      return [
+        ...problems,
+        ...strays,
+        ...madeByRuns(phase, own, results),
+        ...inOrder(tree, phase, own),
+        ...clean(tree, phase)
+      ]
     }),
     ...state(tree, phases, lines.map(({ row }) => row))
   ]

@@ -13,6 +13,15 @@ import type { Tree } from "./Tree.ts"
 
 export type Files = Readonly<Record<string, string | undefined>>
 
+/** Files beside the record that no run of it left. */
+export const strayIn = (tree: Tree, phase: Phase, results: Results | undefined): ReadonlyArray<string> => {
+  const folder = `${folderOf(phase)}/artifacts`
+  const known = new Set(
+    (results?.records ?? []).flatMap(({ artifacts }) => artifacts.map(({ name }) => `${folder}/${name}`))
+  )
+  return tree.below(folder).filter((path) => path !== `${folder}/results.json` && !known.has(path))
+}
+
 export const recordFiles = (tree: Tree, phases: ReadonlyArray<Phase>, results: ReadonlyArray<Results>): Files => {
   const resultsOf = ({ id }: Phase) => results.find(({ phase }) => phase === id)
   const rows = phases.flatMap((phase) => {
@@ -24,6 +33,7 @@ export const recordFiles = (tree: Tree, phases: ReadonlyArray<Phase>, results: R
     ...phases.flatMap((phase) => {
       const found = resultsOf(phase)
       return found === undefined ? [] : [
+        ...strayIn(tree, phase, found).map((path) => [path, undefined]),
         [`${folderOf(phase)}/artifacts/results.json`, resultsText(found)],
         [`${folderOf(phase)}/proof.md`, proofText(tree, phase, found)]
       ]
