@@ -208,15 +208,19 @@ describe("a small ledger", () => {
   })
 
   it("claims no more than its evidence: a row that is skipped, a verdict, an audit that passes over a row", () => {
-    const of = (id: string, outcome: "failed" | "skipped" | "blocked") =>
+    const came = (id: string, outcome: "failed" | "skipped" | "blocked") =>
       records.map((record) => record.id === id ? sealed(body(id, { outcome, reason: outcome })) : record)
-    assert.strictEqual(standing(whole, of("09-tests", "failed")).state, "checkpoint_recorded")
-    assert.strictEqual(standing(whole, of("09-tests", "skipped")).state, "checkpoint_recorded")
-    assert.strictEqual(standing(whole, of("09-trace", "blocked")).state, "phase_core_passed")
+    assert.strictEqual(standing(whole, came("09-tests", "failed")).state, "checkpoint_recorded")
+    assert.strictEqual(standing(whole, came("09-tests", "skipped")).state, "checkpoint_recorded")
+    assert.strictEqual(standing(whole, came("09-trace", "blocked")).state, "phase_core_passed")
     const qa = `${folder}/reviews/qa.md`
     assert.strictEqual(standing(edited(qa, "`pass`", "`blocker`")).state, "checkpoint_recorded")
     assert.strictEqual(standing(edited(qa, " and 09-trace", "")).state, "phase_core_passed")
     assert.strictEqual(standing(edited(qa, "`pass`", "fine")).state, "none")
+    const ground: Phase = { ...small, id: "08-ground" }
+    const { state, wants } = standingOf(of(whole), { ...small, standsOn: ground }, rowsOf(small, records))
+    assert.strictEqual(state, "checkpoint_recorded")
+    assert.deepStrictEqual(wants, ["08-ground, on which it stands, is none"])
   })
 })
 

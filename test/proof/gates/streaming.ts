@@ -2,6 +2,7 @@
 import * as Catalogue from "../../../src/config/Catalogue.ts"
 import type { Gate, Phase } from "../ledger/Phase.ts"
 import { audit, before } from "./documents.ts"
+import { foundation } from "./foundation.ts"
 
 const cited = (file: string, title: string) => ({ file, title })
 
@@ -386,6 +387,7 @@ const gates: ReadonlyArray<Gate> = [
 export const streaming: Phase = {
   id: "02-provider-streaming-runtime",
   proofId: "proof-02-provider-streaming-runtime",
+  standsOn: foundation,
   audit,
   documents: before([
     "product-architect",

@@ -47,6 +47,8 @@ export interface Document {
 export interface Phase {
   readonly id: string
   readonly proofId: string
+  /** Whose core must have passed before this one's has. */
+  readonly standsOn?: Phase
   readonly gates: ReadonlyArray<Gate>
   readonly names: ReadonlyArray<ProofName>
   /** Before any row, from the phase's folder. */

@@ -1,6 +1,6 @@
 /** `state.json`, `progress.md` and `next-agent.md`: where each phase stands, from ledger and documents alone. Pure. */
 import { folderOf, ledgerPath, type Phase } from "./Phase.ts"
-import type { Row } from "./Row.ts"
+import { readNotes, type Row } from "./Row.ts"
 import { type Standing, standingOf } from "./state.ts"
 import type { Tree } from "./Tree.ts"
 
@@ -46,6 +46,11 @@ const progressText = (stood: ReadonlyArray<Stood>): string =>
     ])
   ].join("\n\n") + "\n"
 
+const whyLine = ({ artifact_id, notes = "", proves, status }: Row): string => {
+  const blocks = readNotes(notes)?.blocks
+  return `${artifact_id} (${status}): ${proves.join("; ")}${blocks === undefined ? "" : `. In the way: ${blocks}`}`
+}
+
 const nextText = (stood: ReadonlyArray<Stood>): string =>
   [
     "# Next agent",
@@ -56,9 +61,7 @@ const nextText = (stood: ReadonlyArray<Stood>): string =>
       ...wants.length === 0 ? [] : [`For the next state:\n\n${list(wants)}`],
       ...notShown(rows).length === 0
         ? []
-        : [`Upgrades nothing:\n\n${
-          list(notShown(rows).map(({ artifact_id, notes = "" }) => `${artifact_id}: ${notes.replace(/ \| /g, ", ")}`))
-        }`],
+        : [`Upgrades nothing:\n\n${list(notShown(rows).map(whyLine))}`],
       `What it does not prove:\n\n${list(phase.limits)}`
     ])
   ].join("\n\n") + "\n"
@@ -72,7 +75,7 @@ export const closingFiles = (
   if (rows.length === 0) return {}
   const stood = phases.map((phase): Stood => {
     const own = rows.filter(({ phase_id }) => phase_id === phase.id)
-    return { phase, rows: own, ...standingOf(tree, phase, own) }
+    return { phase, rows: own, ...standingOf(tree, phase, rows) }
   })
   return {
     ".buildprint/state.json": stateText(stood),
