@@ -32,6 +32,7 @@ const checks = [
     // It also exits 0 where a fault in tsconfig.json kept it from reading anything.
     wrong: (output) => !/Checked [1-9]\d* files?/.test(output)
   },
+  { name: "fakes", command: [process.execPath, [`${root}.ci/run-ts.mjs`, `${root}test/proof/scan.ts`]] },
   { name: "unused", command: bin("knip", "--no-progress") },
   { name: "imports", command: bin("depcruise", "--config", ".dependency-cruiser.cjs", ...folders) },
   { name: "lint", command: bin("oxlint", "--deny-warnings", ".") },

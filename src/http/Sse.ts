@@ -73,7 +73,11 @@ export interface Followed {
 }
 
 export const ofTurn: Followed = { idOf: ({ seq }) => seq, isLast: ({ type }) => isTerminalType(type) }
-export const ofSession: Followed = { idOf: sessionIdOf, isLast: () => false }
+export const ofSession: Followed = {
+  idOf: sessionIdOf,
+  // a session has no last event: its stream ends with the session, or with its reader
+  isLast: () => false
+}
 
 /**
  * What was encoded last, by the journal's own arrays: one commit, or one page, is encoded once for all who follow. A

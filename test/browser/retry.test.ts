@@ -22,8 +22,8 @@ browsing("failing and trying again", ({ cut, open }) => {
     const { page } = await openSession()
     await Chat.message(page).fill("Try until it works")
     await Chat.chooseModel(page, "flaky")
-    await Chat.button(page, "Send").click()
-    await Chat.seeCard(page, 1, "Retrying")
+    // it waits for half a second only: who begins to look after the click may come too late
+    await Promise.all([Chat.seeCard(page, 1, "Retrying"), Chat.button(page, "Send").click()])
     await Chat.seeCard(page, 1, "Completed")
     const text = await Chat.textOf(Chat.card(page, 1))
     assert.lengthOf(text.match(/Third time lucky: this answer needed two retries\./g) ?? [], 1)

@@ -358,7 +358,10 @@ describe("settings", () => {
           { ...providers(local), defaults: { provider: "local", model: "whatever" } },
           { defaults: { provider: "anthropic", model: "whatever" } }
         ]
-      ) yield* parse("config.json", JSON.stringify(file))
+      ) {
+        const { defaults } = yield* parse("config.json", JSON.stringify(file))
+        assert.deepInclude(defaults, file.defaults)
+      }
     }))
 
   it.effect("an unknown default provider is answered with the known ids", () =>

@@ -32,13 +32,16 @@ export const submit = (sessionId: SessionId, body: Partial<SubmitBody> = {}) =>
 export const submitScript = (sessionId: SessionId, script: Script, body: Partial<SubmitBody> = {}) =>
   Effect.map(submit(sessionId, { ...body, options: { ...body.options, script } }), ({ turn }) => turn)
 
-/** Completes with the first event of a type; the turn goes on. */
+/** Completes with the first event of a type; the turn goes on. A turn that ends without it dies here. */
 export const awaitEvent = (turnId: TurnId, type: EventType, count = 1) =>
   Effect.flatMap(Journal, (journal) =>
     journal.follow(turnId, 0).pipe(
       Stream.filter((event) => event.type === type),
       Stream.take(count),
-      Stream.runDrain
+      Stream.runCount,
+      Effect.flatMap((found) =>
+        found === count ? Effect.void : Effect.dieMessage(`${turnId} ended with ${found} of ${count} ${type}`)
+      )
     ))
 
 /** Every event of the turn, once it has ended. */

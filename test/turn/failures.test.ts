@@ -116,6 +116,7 @@ describe("P24: a provider that takes too long is contained", () => {
   it.effect("a delta just in time keeps the turn alive", () =>
     withEngine({ limits: { idleMs: 5_000, firstTokenMs: 5_000 } })(Effect.gen(function*() {
       const all = yield* played({ deltas: 5, delayMs: 4_999 })
+      assert.strictEqual(typesOf(all).filter((type) => type === "model.delta").length, 5)
       assert.strictEqual(typesOf(all).at(-1), "turn.completed")
     })))
 
