@@ -21,6 +21,9 @@ import type { PromptConnection } from "./Statements.ts"
 /** Statement texts kept: the journal has some 150; texts that vary by the number of their rows come on top. */
 const preparedMax = 512
 
+/** What changes the schema is not run again: some 200 statements of a new file, which would be kept for nothing. */
+const once = /^\s*(CREATE|DROP|ALTER)\b/i
+
 const failed = (cause: unknown) => new SqlError({ cause, message: "Failed to execute statement" })
 
 const noRows: ReadonlyArray<never> = []
@@ -32,6 +35,7 @@ const connectionOf = (db: Sqlite.Database): PromptConnection => {
     const known = prepared.get(text)
     if (known !== undefined) return known
     const statement = db.prepare(text)
+    if (once.test(text)) return statement
     const oldest = prepared.size < preparedMax ? undefined : prepared.keys().next().value
     if (oldest !== undefined) prepared.delete(oldest)
     prepared.set(text, statement)
