@@ -8,6 +8,8 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as TurnState from "../../src/domain/TurnState.ts"
 import { Journal } from "../../src/journal/Journal.ts"
+import { layerProviders, layerTest } from "../../src/layers.ts"
+import type { Provider, ProviderEvent } from "../../src/provider/Provider.ts"
 import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
 import {
   awaitEvent,
@@ -95,13 +97,34 @@ describe("the order of a turn", () => {
       assert.strictEqual((yield* journal.session(sessionId)).running, null)
     })))
 
-  it.effect("turn.started is committed before any provider is called (P4)", () =>
-    withEngine()(Effect.gen(function*() {
-      const turn = yield* submitScript(yield* newSession, steps({ hang: true }))
-      yield* awaitEvent(turn.id, "attempt.started")
-      assert.deepStrictEqual((yield* turnOf(turn.id)).attempts, 1)
-      yield* Effect.flatMap(TurnRuntime, (runtime) => runtime.cancel(turn.id))
-    })))
+  it.effect("what its journal holds when its provider is called begins with turn.started and the attempt (P4)", () => {
+    const found: Array<ReadonlyArray<string>> = []
+    let look: Effect.Effect<ReadonlyArray<string>> = Effect.dieMessage("nobody looks yet")
+    const provider: Provider = {
+      id: "looks",
+      usageSource: "reported",
+      stream: () =>
+        Stream.unwrap(Effect.map(look, (types) => {
+          found.push(types)
+          return Stream.make<Array<ProviderEvent>>({ _tag: "Delta", kind: "text", text: "seen" }, {
+            _tag: "Finish",
+            reason: "stop"
+          })
+        }))
+    }
+    const models = [{ id: "only", contextWindow: 1_000, maxOutputTokens: 100 }] as const
+    return Effect.gen(function*() {
+      const journal = yield* Journal
+      const sessionId = yield* newSession
+      look = Effect.orDie(Effect.gen(function*() {
+        const { running } = yield* journal.session(sessionId)
+        return running === null ? [] : typesOf(yield* journal.readAfter(running, 0, 10))
+      }))
+      const { turn } = yield* submit(sessionId, { provider: "looks" })
+      yield* awaitEvent(turn.id, "turn.completed")
+      assert.deepStrictEqual(found, [["turn.started", "context.built", "attempt.started"]])
+    }).pipe(Effect.provide(layerTest({}, { registry: layerProviders([{ provider, models }]) })))
+  })
 })
 
 describe("turns refused before a provider is called", () => {
