@@ -6,10 +6,10 @@
 import type { Figure } from "./Figures.ts"
 
 export const bounds: Readonly<Record<string, number>> = {
-  "burst-cpu": 9,
-  "paced-cpu": 7,
-  "single-cpu": 8,
-  "turn-cpu": 13
+  "burst-cpu": 6.5,
+  "paced-cpu": 4.5,
+  "single-cpu": 6.5,
+  "turn-cpu": 9
 }
 
 const roundsMin = 2
