@@ -16,6 +16,9 @@ const pages = [
   ...filesBelow(".buildprint/setup", /\.md$/)
 ]
 
+/** Where what is said of each phase's documents can be looked up. */
+const phase = ".buildprint/phase-runs/02-provider-streaming-runtime"
+
 const read = (path: string): string => readFileSync(path, "utf8")
 
 const withoutCode = (page: string): string => page.replace(/```[\s\S]*?```/g, "")
@@ -46,7 +49,7 @@ describe("every page", () => {
         ...withoutCode(read(path)).matchAll(/`((?:[A-Za-z.][\w.-]*\/)+[\w.-]+\.(?:tsx?|mjs|cjs|md|json))`/g)
       ]
         .map(([, file = ""]) => file)
-      const places = ["", "src", "test", "docs", "bench", dirname(path)]
+      const places = ["", "src", "test", "docs", "bench", phase, dirname(path)]
       // of other trees, and what is written where the program runs
       const elsewhere = /^(\.\.\/|dist\/|\.turnstream\/)/
       const gone = named.filter((file) =>
