@@ -147,7 +147,7 @@ browsing("cancelling a turn", ({ cut, open }) => {
   })
 
   it("P12: a cancel that comes too late says that the turn had completed", async () => {
-    const { page, proxy, turn } = await begin([{ say: "Said " }, { wait: 1_000 }, { say: "and done." }])
+    const { page, proxy, turn } = await begin([{ say: "Said " }, { wait: 5_000 }, { say: "and done." }])
     await Chat.seeCard(page, 1, "Streaming")
     proxy.hold(stream)
     await server.api.ended(turn.id)

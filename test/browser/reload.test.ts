@@ -78,7 +78,7 @@ browsing("a page in mid-stream", ({ cut, open }) => {
     60_000
   )
 
-  it("P15: cut off at chance points, it says how much it missed, and ends with all of the answer", async () => {
+  it("P15: cut off at chance points, it goes on from there, and ends with all of the answer", async () => {
     const below = makeDice(seed + 1)
     const deltas = 400
     const { sessionId, turnId } = await begin(deltas, 20)

@@ -36,7 +36,9 @@ browsing("failing and trying again", ({ cut, open }) => {
     const { page, sessionId } = await openSession()
     const turn = await server.api.start(sessionId, {
       message: "Wait a moment",
-      script: { steps: [{ fail: { kind: "overloaded", attempts: 1, retryAfterMs: 700 } }, { say: "The one answer." }] }
+      script: {
+        steps: [{ fail: { kind: "overloaded", attempts: 1, retryAfterMs: 5_000 } }, { say: "The one answer." }]
+      }
     })
     await Chat.seeCard(page, 1, "Retrying")
     // while it waits there is no answer, and nothing that looks like one

@@ -109,6 +109,8 @@ describe("opening a database", () => {
       const folder = yield* freshFolder
       yield* written(folder, 3)
       assert.deepStrictEqual(Fs.readdirSync(folder), ["turnstream.db"])
+      const file = yield* raw(fileIn(folder))
+      assert.deepStrictEqual(yield* file`SELECT count(*) AS n FROM note`, [{ n: 3 }])
     }))
 
   it("a SQLite with the WAL fault is refused, a later one is not", () => {

@@ -60,7 +60,9 @@ describe("cancel", () => {
     withEngine()(Effect.gen(function*() {
       const { id } = yield* submitScript(yield* newSession, steps({ fail: { kind: "overloaded" } }))
       yield* awaitEvent(id, "attempt.failed")
-      assert.strictEqual((yield* cancel(id)).attempts, 1)
+      const turn = yield* cancel(id)
+      assert.strictEqual(turn.attempts, 1)
+      assert.deepInclude(turn.error, { _tag: "Cancelled", cause: "user_stop" })
     })))
 
   it.effect("while queued ends the turn without a call, and the line goes on", () =>

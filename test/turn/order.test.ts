@@ -6,6 +6,8 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import { toInfo } from "../../src/domain/TurnError.ts"
+import type { TurnEvent } from "../../src/domain/TurnEvent.ts"
 import * as TurnState from "../../src/domain/TurnState.ts"
 import { Journal } from "../../src/journal/Journal.ts"
 import { layerProviders, layerTest } from "../../src/layers.ts"
@@ -185,16 +187,18 @@ describe("TurnRuntime.stream", () => {
   it.effect("fails with the same typed error that the journal holds, after its terminal event", () =>
     withEngine()(Effect.gen(function*() {
       const runtime = yield* TurnRuntime
-      const seen: Array<string> = []
+      const journaled: Array<TurnEvent> = []
       const exit = yield* runtime.stream({
         message: "x",
         options: { script: steps({ say: "a" }, { fail: { kind: "quota" } }) }
-      }).pipe(Stream.runForEach((event) => Effect.sync(() => seen.push(event.type))), Effect.exit)
-      assert.strictEqual(seen.at(-1), "turn.failed")
+      }).pipe(Stream.runForEach((event) => Effect.sync(() => journaled.push(event))), Effect.exit)
+      assert.strictEqual(journaled.at(-1)?.type, "turn.failed")
       const failure = Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : undefined
       const error = failure?._tag === "Some" ? failure.value : undefined
       assert.strictEqual(error?._tag, "ProviderFailure")
       assert.strictEqual(error?._tag === "ProviderFailure" ? error.kind : "", "quota")
+      const failed = journaled.find((event) => event.type === "turn.failed")
+      assert.deepStrictEqual(failed?.data.error, error?._tag === "ProviderFailure" ? toInfo(error) : undefined)
     })))
 
   it.effect("a consumer that leaves before the end cancels the turn; it is not recorded as completed", () =>

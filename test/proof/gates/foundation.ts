@@ -85,6 +85,8 @@ export const foundation: Phase = {
             settings,
             "unknown keys > no key beyond the documented ones is accepted anywhere, and the error says where"
           ),
+          cited(settings, "settings > an unknown default provider is refused at defaults.provider"),
+          cited(settings, "settings > a host with a scheme is refused at hosts[0]"),
           cited(
             "test/config/documented.test.ts",
             "docs/configuration.md > lists every setting of the file and every variable once, and nothing else"
@@ -120,6 +122,10 @@ export const foundation: Phase = {
             "memory: turns > P2, P3: a gap, a foreign turn, a second start and an event after the end are refused, typed, and change nothing"
           ),
           cited(migrations, "migrations > P30: the rows of the version before are carried over, each migration once"),
+          cited(
+            "test/storage/golden.test.ts",
+            "golden databases > P30: a database of schema 6 opens, and everything in it reads as it did"
+          ),
           cited(
             migrations,
             "migrations > P31: a private copy of the version before is kept, replacing an older one, and opens as that version"

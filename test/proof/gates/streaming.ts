@@ -109,6 +109,10 @@ const gates: ReadonlyArray<Gate> = [
         cited(order, "the order of a turn > deltas are readable before the turn completes"),
         cited(
           order,
+          "the order of a turn > what its journal holds when its provider is called begins with turn.started and the attempt (P4)"
+        ),
+        cited(
+          order,
           "TurnRuntime.stream > fails with the same typed error that the journal holds, after its terminal event"
         )
       ]
@@ -117,7 +121,8 @@ const gates: ReadonlyArray<Gate> = [
   {
     id: "02-stream-trace",
     type: "trace",
-    claim: "A real process streams a whole turn to a client, event by event, and an unknown provider's two events",
+    claim:
+      "A real process streams a turn to a client while it runs, event by event to its end, and an unknown provider's two events",
     proofType: "runtime_trace",
     providerMode: "deterministic",
     upgrades: true,
@@ -136,7 +141,7 @@ const gates: ReadonlyArray<Gate> = [
   {
     id: "02-http-trace",
     type: "trace",
-    claim: "A real process answers HTTP as documented, with status, headers and body, and denies with a structured 4xx",
+    claim: "A real process answers HTTP with the documented status and body, and denies with a structured 4xx",
     proofType: "http_api_trace",
     providerMode: "deterministic",
     upgrades: true,
@@ -283,6 +288,26 @@ const gates: ReadonlyArray<Gate> = [
           "the token > is needed everywhere but on page assets and health; one header, compared whole"
         ),
         cited(
+          "test/http/hostile.test.ts",
+          "P28: bad addresses > random paths, bodies and headers are never a 5xx and never hang"
+        ),
+        cited(
+          "test/http/smuggling.test.ts",
+          "P28: requests that two parsers would read differently > a chunk size that overflows: one 4xx, and nothing of it is carried out"
+        ),
+        cited(
+          "test/http/smuggling.test.ts",
+          "P27: a caller cannot choose the upstream > a provider that is an address is an unknown one, and nothing is called"
+        ),
+        cited(
+          "test/provider/Egress.test.ts",
+          "P26: where an address lies > any address of IPv4 is where the registry puts it, however it is written"
+        ),
+        cited(
+          "test/process/secrets.test.ts",
+          "P25: no secret leaves > P25: a canary in tokens, keys, headers and addresses is in no answer, log line, file, metric or process title"
+        ),
+        cited(
           "test/process/secrets.test.ts",
           "P25: no secret leaves > P25: settings that are refused are named without their values"
         ),
@@ -343,7 +368,11 @@ const gates: ReadonlyArray<Gate> = [
         ),
         cited(
           "test/browser/reload.test.ts",
-          "a page in mid-stream > P15: cut off at chance points, it says how much it missed, and ends with all of the answer"
+          "a page in mid-stream > P15: cut off at chance points, it goes on from there, and ends with all of the answer"
+        ),
+        cited(
+          "test/browser/reload.test.ts",
+          "a page in mid-stream > what came while it was cut off is replayed, and the page says how many events that were"
         ),
         cited(
           "test/browser/crash.test.ts",

@@ -1,7 +1,10 @@
 /** What each kind of request is answered with by a real process, status, headers and body: the service and its denials. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { request } from "node:http"
+import { Checkpoint, page, Session, Turn } from "../../../src/domain/Resources.ts"
+import { UsagePage } from "../../../src/journal/UsageReport.ts"
 import { folder, serve } from "../../process/harness.ts"
 import { json, leave } from "./artifact.ts"
 import * as Normal from "./Normal.ts"
@@ -49,6 +52,10 @@ const shownHeaders = ({ connection: _1, "content-length": _2, "keep-alive": _3, 
 const bodyOf = ({ headers, text }: Answered): unknown =>
   String(headers["content-type"]).includes("json") ? JSON.parse(text) : text.split("\n")
 
+/** Whether a body is of the schema that the interface is described with, and of nothing beside it. */
+const holds = <A, I>(schema: Schema.Schema<A, I>, answered: Answered) =>
+  assert.doesNotThrow(() => Schema.decodeUnknownSync(schema, { onExcessProperty: "error" })(bodyOf(answered)))
+
 describe("HTTP, from a real process", () => {
   it.scopedLive("a session, a turn, its stream and its end are answered as documented, and what is denied is a structured 4xx", () =>
     Effect.gen(function*() {
@@ -56,7 +63,7 @@ describe("HTTP, from a real process", () => {
       const normal = Normal.make([dataDir])
       const { url } = yield* serve({ dataDir })
       const traced: Array<unknown> = []
-      const ask = (status: number, why: string, asked: Asked) =>
+      const ask = (status: number, why: string, asked: Asked, code?: string) =>
         Effect.tap(send(url, asked), (answered) =>
           Effect.sync(() => {
             traced.push({
@@ -65,7 +72,10 @@ describe("HTTP, from a real process", () => {
               response: { status: answered.status, headers: shownHeaders(answered.headers), body: bodyOf(answered) }
             })
             assert.strictEqual(answered.status, status, `${why}: ${answered.text}`)
-            if (status >= 400) assert.strictEqual(answered.headers["content-type"], "application/problem+json", why)
+            if (code !== undefined) {
+              assert.strictEqual(answered.headers["content-type"], "application/problem+json", why)
+              assert.deepInclude(bodyOf(answered), { status, code }, why)
+            }
             assert.strictEqual(answered.headers["x-content-type-options"], "nosniff", why)
           }))
 
@@ -85,24 +95,53 @@ describe("HTTP, from a real process", () => {
         path: `/v1/turns/${turn}/events`,
         headers: { accept: "text/event-stream", "last-event-id": "2" }
       })
-      yield* ask(200, "its checkpoints", { method: "GET", path: `/v1/turns/${turn}/checkpoints` })
-      yield* ask(200, "usage by session", { method: "GET", path: "/v1/usage?by=session" })
+      const checkpoints = yield* ask(200, "its checkpoints", { method: "GET", path: `/v1/turns/${turn}/checkpoints` })
+      const usage = yield* ask(200, "usage by session", { method: "GET", path: "/v1/usage?by=session" })
+      holds(Session, session)
+      holds(page(Turn), listed)
+      holds(page(Checkpoint), checkpoints)
+      holds(UsagePage, usage)
 
-      yield* ask(422, "an unknown provider is no fallback", post(turns, { message: "Hello", provider: "nobody" }))
-      yield* ask(422, "a provider without its network and key", post(turns, { message: "Hello", provider: "openai" }))
-      yield* ask(400, "a caller may not choose the upstream", post(turns, { message: "Hello", base_url: "http://a" }))
-      yield* ask(400, "an offset of the future", { method: "GET", path: `/v1/turns/${turn}/events?after=1000` })
-      yield* ask(404, "a turn that there is not", { method: "GET", path: "/v1/turns/t_none" })
-      yield* ask(421, "a foreign host", { method: "GET", path: "/v1/sessions", headers: { host: "example.org" } })
+      yield* ask(
+        422,
+        "an unknown provider is no fallback",
+        post(turns, { message: "Hello", provider: "nobody" }),
+        "UnknownProvider"
+      )
+      yield* ask(
+        422,
+        "a provider without its network and key",
+        post(turns, { message: "Hello", provider: "openai" }),
+        "ProviderBlocked"
+      )
+      yield* ask(
+        400,
+        "a caller may not choose the upstream",
+        post(turns, { message: "Hello", base_url: "http://a" }),
+        "InvalidRequest"
+      )
+      yield* ask(
+        400,
+        "an offset of the future",
+        { method: "GET", path: `/v1/turns/${turn}/events?after=1000` },
+        "InvalidRequest"
+      )
+      yield* ask(404, "a turn that there is not", { method: "GET", path: "/v1/turns/t_none" }, "TurnNotFound")
+      yield* ask(
+        421,
+        "a foreign host",
+        { method: "GET", path: "/v1/sessions", headers: { host: "example.org" } },
+        "MisdirectedHost"
+      )
       yield* ask(403, "a foreign origin", {
         ...post("/v1/sessions", {}, { origin: "http://example.org" })
-      })
+      }, "ForbiddenOrigin")
       yield* ask(415, "a body that is not JSON by its type", {
         method: "POST",
         path: "/v1/sessions",
         headers: { "content-type": "text/plain" },
         body: "{}"
-      })
+      }, "UnsupportedMediaType")
       leave("http-trace.json", normal.text(json(traced)))
     }))
 

@@ -24,8 +24,18 @@ const reading = (url: string, session: string, turn: string) =>
       messages: ask(`${url}/v1/sessions/${session}/messages`),
       usage: ask(`${url}/v1/usage?by=session&session=${session}`)
     }),
-    (answers) => Object.fromEntries(Object.entries(answers).map(([name, { body }]) => [name, body]))
+    (answers) => {
+      for (const [name, { body, status }] of Object.entries(answers)) {
+        assert.strictEqual(status, 200, name)
+        // two readings of nothing are equal too
+        if ("items" in body) assert.isNotEmpty(body["items"], name)
+      }
+      return Object.fromEntries(Object.entries(answers).map(([name, { body }]) => [name, body]))
+    }
   )
+
+const itemsOf = (page: Record<string, unknown> | undefined) =>
+  (page?.["items"] ?? []) as ReadonlyArray<Readonly<Record<string, unknown>>>
 
 const begin = (url: string, title: string, script: unknown) =>
   Effect.gen(function*() {
@@ -58,7 +68,12 @@ describe("what is written is read back", () => {
       assert.strictEqual(turn["text"], seen)
       assert.strictEqual(turn["status"], "failed")
       assert.deepInclude(turn["error"], { _tag: "Interrupted", cause: "crash", retryable: true })
-      assert.deepInclude(recovered["session"], { id: cut.session })
+      assert.deepInclude(recovered["session"], { id: cut.session, running: null })
+      assert.deepInclude(itemsOf(recovered["checkpoints"]).at(-1), { phase: "streaming", text: seen })
+      assert.deepStrictEqual(
+        itemsOf(recovered["events"]).slice(-3).map(({ type }) => type),
+        ["telemetry.usage", "checkpoint.saved", "turn.failed"]
+      )
       leave(
         "readback-kill-9.json",
         normal.text(json({ "before the kill": before, "after the restart": after, seen, "the cut turn": recovered }))
