@@ -4,7 +4,7 @@
  */
 const capabilities = ["provider", "context", "journal", "telemetry"]
 
-/** The files that the outside of a capability may see: contracts, no SQL module, no adapter, no implementation. */
+/** The files that the outside of a capability may see: contracts, and what is shared as it is; no SQL module, no adapter. */
 const contracts = [
   "turn/TurnRuntime",
   "provider/Provider",
@@ -59,7 +59,7 @@ module.exports = {
       to: {
         path: "^src/",
         pathNot: [
-          "^src/(domain|provider|context|turn|journal|telemetry|http|cli|client|workbench|cluster|config)/",
+          "^src/(domain|provider|context|turn|journal|telemetry|http|cli|client|workbench|config)/",
           "^src/(layers|main|index)[.]ts$"
         ]
       }
@@ -124,7 +124,7 @@ module.exports = {
       "turn: domain and the contracts of provider, context, journal and telemetry."
     ),
     only("workbench", ["^src/client/", "^src/domain/"], "workbench: the client and domain."),
-    ...["http", "cli", "cluster"].map((folder) =>
+    ...["http", "cli"].map((folder) =>
       only(folder, edge, `${folder}: domain, config and contracts; never a SQL module, never an adapter.`)
     ),
     {
@@ -137,11 +137,11 @@ module.exports = {
     {
       name: "main-imports",
       severity: "error",
-      comment: "main: cli, http, cluster, layers, the settings it starts from, and the log, which begins before them.",
+      comment: "main: cli, http, layers, the settings it starts from, and the log, which begins before them.",
       from: { path: "^src/main[.]ts$" },
       to: {
         path: "^src/",
-        pathNot: ["^src/(cli|http|cluster|config)/", "^src/telemetry/Log[.]ts$", "^src/layers[.]ts$"]
+        pathNot: ["^src/(cli|http|config)/", "^src/telemetry/Log[.]ts$", "^src/layers[.]ts$"]
       }
     },
     {

@@ -285,6 +285,3 @@ export const layer: Layer.Layer<ContextBuilder, never, ContextSources> = Layer.e
 
 export const layerSources = (sources: ReadonlyArray<ContextSource>): Layer.Layer<ContextSources> =>
   Layer.succeed(ContextSources, sources)
-
-/** No middle source: this version's default. */
-export const layerNoSources: Layer.Layer<ContextSources> = layerSources([])

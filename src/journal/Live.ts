@@ -115,11 +115,25 @@ export const make = (): Live => {
   let closedBy: Reason | undefined
   let version = 0
 
+  /** What those threw who were told; whoever tells goes on with the others, and throws the first of it in the end. */
+  const faults: Array<unknown> = []
+  const throwFirst = (): void => {
+    const [fault] = faults.splice(0)
+    if (fault !== undefined) throw fault
+  }
+
   /** Tells who waits, and keeps those who want to hear more. */
   const wake = (key: string, committed?: FeedChunk): void => {
     const set = waiters.get(key)
     if (set === undefined) return
-    for (const tell of set) if (!tell(committed)) set.delete(tell)
+    for (const tell of set) {
+      try {
+        if (!tell(committed)) set.delete(tell)
+      } catch (error) {
+        set.delete(tell)
+        faults.push(error)
+      }
+    }
     if (set.size === 0) waiters.delete(key)
   }
   const register = (key: string, tell: (committed: FeedChunk | undefined) => boolean): () => void => {
@@ -159,6 +173,7 @@ export const make = (): Live => {
     publish: (commits) => {
       version++
       for (const commit of commits) publishOne(commit)
+      throwFirst()
     },
     adopt: (state, seen) => {
       const id = state.turnId as TurnId // from its rows, checked there
@@ -169,6 +184,7 @@ export const make = (): Live => {
       for (const id of ids) turns.delete(id)
       for (const session of sessions.values()) session.feed = makeFeed()
       wakeAll()
+      throwFirst()
     },
     deleted: (session, ids) => {
       version++
@@ -180,6 +196,7 @@ export const make = (): Live => {
       const entry = sessions.get(session)
       if (entry !== undefined) entry.feed = makeFeed()
       wake(session)
+      throwFirst()
     },
     listen: (turn, seen, hear) => version === seen ? register(turn, hear) : undefined,
     wait: (key, seen) =>
@@ -210,6 +227,7 @@ export const make = (): Live => {
         broken.set(turn, reason)
         wake(turn)
       }
+      throwFirst()
     },
     closed: (turn) => closedBy ?? (turn === undefined ? undefined : broken.get(turn)),
     waiting: () => {

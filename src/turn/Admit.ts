@@ -251,11 +251,6 @@ export const make = (parts: Parts) => {
       const resolution = yield* Effect.either(registry.resolve(ask.provider, ask.model))
       if (Either.isRight(resolution)) yield* checkScript(ask, resolution.right)
       const prepared = yield* prepare(ask, resolution)
-      // a refused turn ends where it begins and takes no place
-      if (Either.isRight(resolution) && !supervisor.takePlace(ask.sessionId)) {
-        const limit = settings.limits.runningTurns
-        return yield* unlessKnown(ask, new Overloaded({ what: "runningTurns", limit, retryAfterMs }))
-      }
       const job = Either.isRight(resolution) ? prepared.job(resolution.right) : undefined
       const admission: Admission = {
         turnId: prepared.turnId,
@@ -268,7 +263,18 @@ export const make = (parts: Parts) => {
         idempotency: ask.idempotency,
         trace: TurnTelemetry.traceOf(prepared.span)
       }
-      const opening = job === undefined ? undefined : openingOf(ask, admission, job)
+      // a refused turn ends where it begins and takes no place
+      if (Either.isRight(resolution) && !supervisor.takePlace(ask.sessionId)) {
+        const limit = settings.limits.runningTurns
+        return yield* unlessKnown(ask, new Overloaded({ what: "runningTurns", limit, retryAfterMs }))
+      }
+      // a place that was taken is given back whatever happens before the commit, which looks after it from then on
+      const opening = job === undefined
+        ? undefined
+        : yield* Effect.onError(
+          Effect.sync(() => openingOf(ask, admission, job)),
+          () => Effect.sync(supervisor.giveBack)
+        )
       const first = opening === undefined ? undefined : yield* commit(opening.admission, opening.job)
       const isOpen = first !== undefined && first._tag !== "Occupied"
       const result = isOpen ? first : yield* commit(admission, job)

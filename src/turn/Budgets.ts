@@ -6,19 +6,12 @@
 import type * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
-import { type BudgetName, budgetNames } from "../domain/Budget.ts"
+import { type BudgetLevel, type BudgetName, budgetNames } from "../domain/Budget.ts"
 import type { SessionId } from "../domain/Ids.ts"
 import { BudgetExceeded, type JournalFailure } from "../domain/TurnError.ts"
 import type { Journal, Spent } from "../journal/Journal.ts"
 import * as TurnMetrics from "./TurnMetrics.ts"
 import type { TurnLimits } from "./TurnSettings.ts"
-
-/** A configured budget, and how much of it is used. */
-export interface BudgetLevel {
-  readonly budget: BudgetName
-  readonly used: number
-  readonly limit: number
-}
 
 export interface Budgets {
   readonly isConfigured: boolean

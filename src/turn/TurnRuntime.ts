@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
+import type { BudgetLevel } from "../domain/Budget.ts"
 import type { ContextManifest } from "../domain/Context.ts"
 import type { SessionId, TurnId } from "../domain/Ids.ts"
 import { type PromptMessage, UserPart } from "../domain/Message.ts"
@@ -27,7 +28,6 @@ import type { TurnEvent } from "../domain/TurnEvent.ts"
 import type { ImportedMessage, SessionPatch, WriteError } from "../journal/Journal.ts"
 import { GenerationOptions } from "../provider/Provider.ts"
 import { Script } from "../provider/Script.ts"
-import type { BudgetLevel } from "./Budgets.ts"
 
 /** Per-request options; absent ones come from the session, then the provider, then the defaults. */
 export const SubmitOptions = Schema.Struct({

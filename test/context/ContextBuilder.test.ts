@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { ContextBuilder, type ContextRequest, type ContextSource } from "../../src/context/ContextBuilder.ts"
-import { layer, layerNoSources, layerSources } from "../../src/context/ContextBuilderLayer.ts"
+import { layer, layerSources } from "../../src/context/ContextBuilderLayer.ts"
 import { hashOf } from "../../src/context/ContextHash.ts"
 import * as Tokens from "../../src/context/Tokens.ts"
 import type { ContextManifest, SlotName } from "../../src/domain/Context.ts"
@@ -12,7 +12,7 @@ import { answer, exchange, pages, user } from "./history.ts"
 
 const build = <E>(request: ContextRequest<E>, sources: ReadonlyArray<ContextSource> = []) =>
   Effect.flatMap(ContextBuilder, (builder) => builder.build(request)).pipe(
-    Effect.provide(Layer.provide(layer, sources.length === 0 ? layerNoSources : layerSources(sources)))
+    Effect.provide(Layer.provide(layer, layerSources(sources)))
   )
 
 const request = (

@@ -45,6 +45,25 @@ describe("what is live", () => {
       assert.strictEqual(live.waiting(), 0)
     }))
 
+  it("one who throws when told keeps the others from nothing, and is told no more", () => {
+    const live = Live.make()
+    const heard: Array<string> = []
+    const hear = (name: string, then: () => boolean) =>
+      live.listen(turnId("t"), live.version(), () => {
+        heard.push(name)
+        return then()
+      })
+    hear("first", () => {
+      throw new Error("first")
+    })
+    hear("second", () => true)
+    const { events, state } = projected([started("t")])
+    const publish = () => live.publish([{ state, events, pos: 1 }])
+    assert.throws(publish, "first")
+    publish()
+    assert.deepStrictEqual(heard, ["first", "second", "second"])
+  })
+
   it("a running turn's feed is bounded, covers what it says, and goes with the turn's end", () => {
     const live = Live.make()
     let { events, state } = projected([started("t"), built, attempt()])

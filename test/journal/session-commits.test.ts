@@ -254,4 +254,24 @@ describe("P15: a session's commits", () => {
       }
       assert.strictEqual(seen, engine.committed[session]?.length)
     }).pipe(Effect.provide(layerFresh)))
+
+  it.scoped("a read that fails leaves no transaction open, and one that was left open is undone", () =>
+    Effect.gen(function*() {
+      const { reader } = yield* Database
+      const commits = SessionCommits.make({ batchesMax: 4, bytesMax: 1_000, size })
+      yield* createSession("a")
+      const db = yield* Statements.of(reader)
+      const failing: Statements.Statements = {
+        all: (text, params) => {
+          if (text.startsWith("SELECT")) throw new Error("the disk is gone")
+          return db.all(text, params)
+        }
+      }
+      assert.throws(() => commits.after(failing, sessionId("a"), 0), "the disk is gone")
+      assert.deepStrictEqual(commits.after(db, sessionId("a"), 0), [])
+      db.all("BEGIN", [])
+      assert.deepStrictEqual(commits.after(db, sessionId("a"), 0), [])
+      db.all("BEGIN", [])
+      db.all("COMMIT", [])
+    }).pipe(Effect.provide(layerFresh)))
 })

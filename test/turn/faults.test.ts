@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -10,10 +11,11 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as SettingsLoader from "../../src/config/SettingsLoader.ts"
+import { ContextBuilder } from "../../src/context/ContextBuilder.ts"
 import { JournalFailure, providerFailure } from "../../src/domain/TurnError.ts"
 import { Journal } from "../../src/journal/Journal.ts"
 import * as JournalMemory from "../../src/journal/JournalMemory.ts"
-import { layerContext, layerRuntime } from "../../src/layers.ts"
+import { layerContext, layerRuntime, layerTest } from "../../src/layers.ts"
 import type { ProviderEvent } from "../../src/provider/Provider.ts"
 import { TurnRuntime } from "../../src/turn/TurnRuntime.ts"
 import * as ProviderFaults from "../faults/ProviderFaults.ts"
@@ -299,6 +301,32 @@ describe("P4, P23: an admission that was committed and reported as failed", () =
       assert.strictEqual((yield* Effect.flip(Effect.provide(submit(sessionId), context)))._tag, "JournalFailure")
       yield* Scope.close(scope, Exit.void)
     }))
+})
+
+describe("a context builder of one's own that throws", () => {
+  it.scoped("takes no place of a turn with it", () => {
+    let calls = 0
+    const throwing = Layer.map(layerContext, (context) => {
+      const { build } = Context.get(context, ContextBuilder)
+      return Context.make(ContextBuilder, {
+        isPrompt: true,
+        build: (request) => {
+          if (++calls === 1) throw new Error("a bug")
+          return build(request)
+        }
+      })
+    })
+    return Effect.gen(function*() {
+      const runtime = yield* TurnRuntime
+      const sessionId = yield* newSession
+      const exit = yield* Effect.exit(submit(sessionId))
+      assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+      const { turn } = yield* submit(sessionId)
+      yield* events(turn.id)
+      assert.strictEqual((yield* turnOf(turn.id)).status, "completed")
+      assert.strictEqual(yield* runtime.running, 0)
+    }).pipe(Effect.provide(layerTest({ limits: { runningTurns: 1 } }, { context: throwing })))
+  })
 })
 
 describe("an admission under way", () => {
