@@ -23,9 +23,13 @@ type Signal = AbortSignal | undefined
 /** The largest page that a list gives. */
 const pageMax = 10_000
 
-/** Ids may be anybody's text: that of a page's address, for example. */
-const sessionPath = (id: string): string => `/v1/sessions/${encodeURIComponent(id)}`
-const turnPath = (id: string): string => `/v1/turns/${encodeURIComponent(id)}`
+/**
+ * Ids may be anybody's text: that of a page's address, for example. `.` and `..` are steps of a path to `fetch`, also as
+ * `%2e`, so a dot, which no id has, is encoded twice: the server is asked for that id, and refuses it.
+ */
+const encoded = (id: string): string => encodeURIComponent(id).replaceAll(".", "%252e")
+const sessionPath = (id: string): string => `/v1/sessions/${encoded(id)}`
+const turnPath = (id: string): string => `/v1/turns/${encoded(id)}`
 
 /** Typed by the caller, as the server's schema of that route says. */
 const json = async (response: Response) => await response.json()

@@ -3,7 +3,7 @@
  * where twice does no more than once; a start has an idempotency key for that. Streams go on over any cut.
  */
 import type { ContextManifest, TurnEvent } from "../domain/Protocol.ts"
-import { makeFold, type TurnState } from "../domain/TurnState.ts"
+import { makeReaderFold, type TurnState } from "../domain/TurnState.ts"
 import * as Api from "./Api.ts"
 import { newKey } from "./Clock.ts"
 import * as Following from "./Following.ts"
@@ -28,7 +28,7 @@ import * as Retry from "./Retry.ts"
 import { TurnstreamError } from "./TurnstreamError.ts"
 
 export type * from "../domain/Protocol.ts"
-export { type Fold, makeFold, type TurnState } from "../domain/TurnState.ts"
+export { type Fold, makeReaderFold as makeFold, type TurnState } from "../domain/TurnState.ts"
 export type { Timer } from "./Clock.ts"
 export type { Connection } from "./Follower.ts"
 export type { Following, FollowOptions } from "./Following.ts"
@@ -159,7 +159,7 @@ export const createClient = (options: ClientOptions): Client => {
     })
 
   const handle = (id: string): TurnHandle => {
-    const fold = makeFold()
+    const fold = makeReaderFold()
     const followTurn: TurnHandle["follow"] = (options) =>
       follow(id, options, (event) => {
         // two followings bring each event twice; one that begins later, not what is next

@@ -113,18 +113,26 @@ const transitions: Readonly<Record<Phase, Partial<Record<EventType, Phase>>>> = 
 /** The phase after `type`, or undefined where the protocol does not allow it. */
 export const nextPhase = (phase: Phase, type: EventType): Phase | undefined => transitions[phase][type]
 
-/** Why an event may not come next, or undefined where it may. `state` is undefined before the first event. */
-export const violation = (state: TurnState | undefined, event: TurnEvent): string | undefined => {
+const knownTypes = new Set<string>(["turn.started", ...Object.values(transitions).flatMap((row) => Object.keys(row))])
+
+/**
+ * Why an event may not come next, or undefined where it may. `state` is undefined before the first event. A reader may
+ * be older than its server: while the turn runs, a type that it does not know may come.
+ */
+export const violation = (
+  state: TurnState | undefined,
+  event: TurnEvent,
+  isReader = false
+): string | undefined => {
   if (state === undefined) {
-    return event.type !== "turn.started"
-      ? `a turn begins with turn.started, not ${event.type}`
-      : event.seq !== 1
-      ? `turn.started has seq 1, not ${event.seq}`
-      : undefined
+    return event.type === "turn.started" && event.seq === 1
+      ? undefined
+      : `a turn begins with turn.started at seq 1, not ${event.type} at ${event.seq}`
   }
   if (event.turnId !== state.turnId) return `event of turn ${event.turnId} in turn ${state.turnId}`
   if (state.status !== "running") return `nothing follows the end of a turn (${event.type} after ${state.phase})`
   if (event.seq !== state.lastSeq + 1) return `seq ${event.seq} after ${state.lastSeq}`
+  if (isReader && !knownTypes.has(event.type)) return undefined
   if (nextPhase(state.phase, event.type) === undefined) return `${event.type} is not legal in phase ${state.phase}`
   switch (event.type) {
     case "attempt.started":
@@ -195,7 +203,7 @@ const start = (event: EventOf<"turn.started">): TurnState => ({
   error: undefined
 })
 
-/** Puts an event that `violation` lets pass into `state`, which is changed. */
+/** Puts an event that `violation` lets pass into `state`, which is changed; of an unknown type only the seq. */
 const put = (state: Growing, event: TurnEvent, heldMax: number): void => {
   state.lastSeq = event.seq
   state.phase = nextPhase(state.phase, event.type) ?? state.phase
@@ -267,13 +275,13 @@ export interface Fold {
   readonly add: (event: TurnEvent) => string | undefined
 }
 
-/** `from` itself is left as it is. `heldMax`: UTF-16 units of an answer to hold. */
-export const makeFold = (from?: TurnState, heldMax = Number.POSITIVE_INFINITY): Fold => {
+/** `from` itself is left as it is. `heldMax`: UTF-16 units of an answer to hold. `isReader`: as `violation` has it. */
+export const makeFold = (from?: TurnState, heldMax = Number.POSITIVE_INFINITY, isReader = false): Fold => {
   let state: Growing | undefined = from === undefined ? undefined : { ...from }
   return {
     state: () => state,
     add: (event) => {
-      const wrong = violation(state, event)
+      const wrong = violation(state, event, isReader)
       if (wrong !== undefined) return wrong
       if (state !== undefined) put(state, event, heldMax)
       else if (event.type === "turn.started") state = start(event)
@@ -281,6 +289,9 @@ export const makeFold = (from?: TurnState, heldMax = Number.POSITIVE_INFINITY): 
     }
   }
 }
+
+/** The fold of a client or a page: of a type that it does not know only the seq counts. */
+export const makeReaderFold = (from?: TurnState, heldMax?: number): Fold => makeFold(from, heldMax, true)
 
 /** Fold a whole journal. Undefined for no events; a `RangeError` for an event that may not come. */
 export const fold = (events: Iterable<TurnEvent>, from?: TurnState, heldMax?: number): TurnState | undefined => {

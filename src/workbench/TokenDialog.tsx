@@ -36,7 +36,7 @@ export const TokenDialog = ({ workbench }: { readonly workbench: Workbench }) =>
             token.value = event.currentTarget.value
           }}
         />
-        <p id="token-note" class="quiet">It is kept in this tab until the tab is closed.</p>
+        <p id="token-note" class="quiet">It is kept until the tab is closed.</p>
         <div class="row">
           <button class="main">Use this token</button>
         </div>

@@ -151,7 +151,7 @@ export const make = (): Workbench => {
         // what was written goes along
         if (text !== "" && sending.draft.peek().text === "") sending.setDraft({ text })
         void attempt(reloadSessions).then(() =>
-          tell("That session is not on this server (any more). Choose another one, or begin a new one.")
+          tell("That session is not on this server. Choose one or begin a new one.")
         )
       },
       onRefused: showRefusal

@@ -111,7 +111,7 @@ export const states: ReadonlyArray<State> = [
     arrange: async (stage) => {
       const { cut, ...scene } = await behind(stage)
       cut.hold(/\/v1\/sessions\/./)
-      return { ...scene, visible: /^Loading/ }
+      return { ...scene, visible: /^Loading/, isEarly: true }
     }
   },
   {
@@ -235,6 +235,7 @@ export const states: ReadonlyArray<State> = [
     arrange: async ({ api, url }) => ({
       url: Chat.addressOf(url, await talked(api)),
       visible: /needs a token/,
+      isEarly: true,
       allow: Chat.brokenLoad
     })
   },

@@ -1,5 +1,7 @@
 /** The client on a `fetch` that the test answers, with time in its hands: what a server seldom does, and when. */
 import { assert, describe, it } from "@effect/vitest"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import {
   type Client,
   type ClientOptions,
@@ -221,6 +223,47 @@ const take = async (following: AsyncIterator<TurnEvent>, count: number): Promise
   }
   return seqs
 }
+
+describe("ids that are steps of a path", () => {
+  for (const id of [".", "..", "../sessions/s1"]) {
+    it(`"${id}" stays an id, and the server refuses it`, async () => {
+      const at = stage()
+      const path = () => new URL(at.asked.at(-1)?.url ?? "").pathname
+      at.answer(() => problem(400, "InvalidRequest", { retryable: false }))
+      assert.strictEqual((await failureOf(at.client.turn(id).read())).code, "InvalidRequest")
+      assert.match(path(), /^\/v1\/turns\/[^/]+$/)
+      at.answer(() => problem(400, "InvalidRequest", { retryable: false }))
+      await failureOf(at.client.sessions.delete(id))
+      assert.match(path(), /^\/v1\/sessions\/[^/]+$/)
+      assert.notMatch(decodeURIComponent(path().replace(/^.*\//, "")), /^[\w-]{1,64}$/)
+    })
+  }
+})
+
+describe("a server that is newer than the client", () => {
+  it("an event of an unknown type is given and passed over, and the turn comes to its end", async () => {
+    const [first, , last] = Events.turn("t_1", [Events.started(), Events.built, Events.failed(Events.failure)])
+    const foreign = { ...first, seq: 2, type: "tool.started", data: { tool: "search" } } as unknown as TurnEvent
+    const server = createServer((_, response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" })
+      response.end(frames([first, foreign, last].flatMap((event) => event === undefined ? [] : [event])))
+    })
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+    try {
+      const client = createClient({ baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}` })
+      const turn = client.turn("t_1")
+      const types: Array<string> = []
+      for await (const { type } of turn.follow()) types.push(type)
+      assert.deepStrictEqual(types, ["turn.started", "tool.started", "turn.failed"])
+      const ended = await client.turn("t_1").end()
+      assert.deepStrictEqual(ended, turn.state())
+      assert.deepStrictEqual([ended.status, ended.lastSeq, ended.error?._tag], ["failed", 3, "ProviderFailure"])
+    } finally {
+      server.closeAllConnections()
+      server.close()
+    }
+  })
+})
 
 describe("following", () => {
   it("P15: leaves out what came already, and goes on after the last event", async () => {

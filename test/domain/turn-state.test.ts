@@ -110,6 +110,31 @@ describe("the fold of a turn", () => {
     }))
   })
 
+  it("a reader passes over a type that it does not know, and moves its seq; a writer refuses it", () => {
+    FastCheck.assert(FastCheck.property(journals, FastCheck.nat(), (events, pick) => {
+      // at the beginning there is nothing to go on from, and nothing follows the end
+      const at = 1 + pick % Math.max(1, events.length - 1)
+      const [first] = events
+      if (first === undefined || events.length === 1) return
+      const foreign = { ...first, seq: at + 1, type: "tool.started", data: { tool: "search" } } as unknown as TurnEvent
+      const later = events.slice(at).map((event) => ({ ...event, seq: event.seq + 1 }))
+      const reader = TurnState.makeReaderFold()
+      for (const event of [...events.slice(0, at), foreign, ...later]) assert.isUndefined(reader.add(event))
+      const { answerAfter: _, lastSeq, ...read } = reader.state() ?? assert.fail()
+      const { answerAfter: __, lastSeq: ___, ...whole } = stateAfter(events)
+      assert.deepStrictEqual(read, whole)
+      assert.strictEqual(lastSeq, events.length + 1)
+      const before = TurnState.fold(events.slice(0, at))
+      assert.isString(TurnState.violation(before, foreign))
+      assert.isString(TurnState.makeFold(before).add(foreign))
+      // what is wrong by its place is wrong for a reader too
+      for (const wrong of [{ ...foreign, seq: at + 2 }, { ...foreign, turnId: "other" }, { ...first, seq: at + 1 }]) {
+        assert.isString(TurnState.makeReaderFold(before).add(wrong as TurnEvent))
+      }
+      assert.isString(TurnState.makeReaderFold().add({ ...foreign, seq: 1 } as TurnEvent))
+    }))
+  })
+
   it("has no way out of an ended phase", () => {
     for (const type of eventTypes) {
       assert.isUndefined(TurnState.nextPhase("completed", type))

@@ -78,6 +78,16 @@ export const failure: TurnErrorInfo = {
   retryable: true
 }
 
+export const overloaded: TurnErrorInfo = {
+  _tag: "ProviderFailure",
+  providerId: "deterministic",
+  kind: "overloaded",
+  status: 529,
+  detail: "the script says so",
+  message: 'Provider "deterministic" failed with overloaded (HTTP 529): the script says so. Wait, then retry the turn.',
+  retryable: true
+}
+
 /** A plain turn to its completion. */
 export const plain = (turnId: string): ReadonlyArray<TurnEvent.TurnEvent> =>
   turn(turnId, [started(), built, attempt(1), delta("He"), delta("llo"), used, checkpoint, completed()])

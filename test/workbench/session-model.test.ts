@@ -23,6 +23,16 @@ describe("session model", () => {
     assert.deepStrictEqual([log.value.state, log.value.missing], ["whole", undefined])
   })
 
+  it("an event of a type that this page does not know is listed and passed over", () => {
+    const [first, ...others] = Events.plain("t1")
+    const foreign = { ...first, seq: 2, type: "tool.started", data: {} } as unknown as TurnEvent
+    const later = others.map((event) => ({ ...event, seq: event.seq + 1 }))
+    const { facts, log } = entryOf(after([first ?? assert.fail(), foreign, ...later]))
+    assert.deepStrictEqual([log.value.state, log.value.fault, log.value.missing], ["whole", undefined, undefined])
+    assert.deepStrictEqual(log.value.events.map(({ seq }) => seq), [1, 2, 3, 4, 5, 6, 7, 8, 9])
+    assert.deepStrictEqual([facts.value.status, facts.value.text, facts.value.lastSeq], ["completed", "Hello", 9])
+  })
+
   it("P15: whatever the order and the repetitions in which events come, each counts once and in its place", () => {
     const events = Events.plain("t1")
     const [first, ...others] = events

@@ -13,7 +13,7 @@ import * as Events from "./events.ts"
 const laterMs = Date.parse("2027-01-01T00:00:00.000Z")
 
 /** The card of a turn with these events, and how often drawing it looked at the time. */
-const drawn = (bodies: Parameters<typeof Events.turn>[1], seq?: number) => {
+const drawn = (bodies: Parameters<typeof Events.turn>[1], seq?: number, state = "live") => {
   const model = SessionModel.make()
   for (const event of Events.turn("t1", bodies)) model.take(event)
   model.publish()
@@ -35,7 +35,12 @@ const drawn = (bodies: Parameters<typeof Events.turn>[1], seq?: number) => {
     looks++
     return laterMs
   }
-  const workbench = { looking, serverNowMs, bootstrap: signal(undefined) } as unknown as Workbench
+  const workbench = {
+    looking,
+    serverNowMs,
+    bootstrap: signal(undefined),
+    connection: signal({ state })
+  } as unknown as Workbench
   return { html: renderToString(h(TurnCard, { entry, session, workbench })), looks: () => looks }
 }
 
@@ -65,5 +70,15 @@ describe("the card of a turn", () => {
     assert.include(retrying.html, "Turn 1, Retrying")
     assert.include(retrying.html, "attempt 2 in 3 s")
     assert.strictEqual(retrying.looks(), 0)
+  })
+
+  it("offline, Retry is disabled with the reason that Send has, and Cancel is not", () => {
+    const disabled = (html: string) => html.match(/<button[^>]*aria-disabled[^>]*>/g) ?? []
+    const ended = Events.plain("t1")
+    assert.isEmpty(disabled(drawn(ended).html))
+    const [retry = "", ...more] = disabled(drawn(ended, undefined, "offline").html)
+    assert.isEmpty(more)
+    assert.include(retry, "Offline: the message is kept here until the server answers.")
+    assert.isEmpty(disabled(drawn([Events.started(), Events.built], undefined, "offline").html))
   })
 })

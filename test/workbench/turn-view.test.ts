@@ -65,6 +65,12 @@ describe("turn view", () => {
     assert.deepStrictEqual([at(0).word, at(0).detail], ["Retrying", "attempt 2 in 3 s"])
     assert.strictEqual(at(2_600).detail, "attempt 2")
     assert.deepStrictEqual(TurnView.notesOf(facts).map(({ title }) => title), ["Attempt 1 failed"])
+    const [note] = TurnView.notesOf(factsOf(
+      failedOnce.map((body) =>
+        body.type === "attempt.failed" ? { ...body, data: { ...body.data, error: Events.overloaded } } : body
+      )
+    ))
+    assert.strictEqual(note?.text, "overloaded, HTTP 529, the script says so. It is tried again by itself.")
     assert.strictEqual(TurnView.statusOf(factsOf([...failedOnce, Events.attempt(2)]), around).word, "Calling the model")
   })
 

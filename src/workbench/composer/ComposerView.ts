@@ -7,6 +7,9 @@ export const offlineProvider = "deterministic"
 /** The reason that an empty message box shows by itself. */
 export const nothingWritten = "Write a message first."
 
+/** The server has not answered for some time: nothing that was asked now would be done. */
+export const offlineWhy = "Offline: the message is kept here until the server answers."
+
 /** Characters of a session's title. */
 const titleMax = 60
 
@@ -43,7 +46,7 @@ export interface Facts {
 /** Why nothing can be asked of this provider now, or undefined. */
 const askRefusal = (facts: Facts): string | undefined => {
   if (facts.connection === "unauthorized") return "The server needs a token first."
-  if (facts.connection === "offline") return "Offline: the message is kept here until the server answers."
+  if (facts.connection === "offline") return offlineWhy
   if (facts.provider === undefined) return "Loading the providers."
   if (facts.provider.readiness === "blocked") return providerNote(facts.provider)
   if (facts.model === "" && facts.provider.defaultModel === undefined) return `Name a model of ${facts.provider.id}.`

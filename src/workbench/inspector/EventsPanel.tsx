@@ -94,7 +94,7 @@ const Tools = ({ choice, counts }: ToolsProps) => {
           type="button"
           class="small"
           aria-pressed={isEach}
-          title="One row for each delta, and not one for each run of them"
+          title="One row for each delta, not for each run"
           onClick={() => choice.value = { ...choice.peek(), isEach: !isEach }}
         >
           Each delta

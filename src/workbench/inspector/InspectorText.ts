@@ -10,7 +10,7 @@ export const turnLine = (number: number, turns: number, isChosen: boolean): stri
 export const emptyText = (session: "none" | "loading" | "loaded"): string => {
   if (session === "none") return "No session is open. Choose one or begin a new one."
   if (session === "loading") return "Reading the session …"
-  return "No turn yet. Send a message: its events, its context, its checkpoints and what it used are shown here."
+  return "No turn yet. Send a message: its events, context, checkpoints and usage are shown here."
 }
 
 /** Where the slider stands. */

@@ -4,7 +4,7 @@
  */
 import { computed, type ReadonlySignal, signal } from "@preact/signals"
 import type { ContextManifest } from "../../domain/Protocol.ts"
-import { makeFold } from "../../domain/TurnState.ts"
+import { makeReaderFold } from "../../domain/TurnState.ts"
 import type { TurnState } from "../../domain/TurnState.ts"
 import type { OpenSession } from "./OpenSession.ts"
 import { heldCharsMax, type TurnEntry } from "./TurnEntry.ts"
@@ -42,7 +42,7 @@ export interface Looking {
 }
 
 const foldTo = (entry: TurnEntry, seq: number): TurnState | undefined => {
-  const fold = makeFold(undefined, heldCharsMax)
+  const fold = makeReaderFold(undefined, heldCharsMax)
   for (const event of entry.log.value.events) {
     if (event.seq > seq) break
     fold.add(event)

@@ -8,7 +8,7 @@
 import { type ReadonlySignal, signal } from "@preact/signals"
 import type { Turn } from "../../client/Resources.ts"
 import type { TurnEvent } from "../../domain/Protocol.ts"
-import { type Fold, makeFold, type TurnState } from "../../domain/TurnState.ts"
+import { type Fold, makeReaderFold, type TurnState } from "../../domain/TurnState.ts"
 import * as TurnFacts from "./TurnFacts.ts"
 
 /** Characters of an answer that the page holds and draws: what the server holds as one. */
@@ -62,7 +62,7 @@ export interface TurnEntry {
 export const make = (id: string, number: number, first: Turn | undefined): TurnEntry => {
   let summary = first
   let events: Array<TurnEvent> = []
-  let fold: Fold = makeFold(undefined, heldCharsMax)
+  let fold: Fold = makeReaderFold(undefined, heldCharsMax)
   let failures: ReadonlyArray<TurnFacts.AttemptFailure> = []
   const ahead = new Map<number, TurnEvent>()
   let lastKnown = 0
@@ -73,7 +73,7 @@ export const make = (id: string, number: number, first: Turn | undefined): TurnE
 
   const clear = (next: LogState): void => {
     events = []
-    fold = makeFold(undefined, heldCharsMax)
+    fold = makeReaderFold(undefined, heldCharsMax)
     failures = []
     ahead.clear()
     isWrong = false

@@ -4,6 +4,7 @@
  */
 import { useEffect } from "preact/hooks"
 import type { Command } from "../../client/Api.ts"
+import { offlineWhy } from "../composer/ComposerView.ts"
 import { UseDeterministic } from "../composer/UseDeterministic.tsx"
 import { Action } from "../kit/Action.tsx"
 import { CopyButton } from "../kit/CopyButton.tsx"
@@ -112,7 +113,9 @@ const Verbs = ({ earlier, entry, facts, session, verbs, workbench }: Props & {
     asked !== undefined
       ? asked
       : earlier
-      ? "This is the turn as it was; go back to now first."
+      ? "This is as it was; go back to now first."
+      : verb !== "cancel" && workbench.connection.value.state === "offline"
+      ? offlineWhy
       : verb !== "cancel" && busy !== undefined
       ? `Turn ${busy.number} is running: wait for it or cancel it.`
       : undefined

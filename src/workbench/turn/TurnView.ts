@@ -158,12 +158,19 @@ const foldedNote = ({ foldedAt }: TurnFacts): ReadonlyArray<Note> =>
     }. Its messages and what it used are kept.`
   }]
 
+/** The message of an error says what to do at the end of a turn; before another attempt nobody has to do anything. */
+const triedAgain = (error: TurnErrorInfo): string => {
+  // of a provider that failed, and of no other error
+  const { detail, kind, status } = error as Extract<TurnErrorInfo, { readonly _tag: "ProviderFailure" }>
+  return `${[kind, status && `HTTP ${status}`, detail].filter(Boolean).join(", ")}. It is tried again by itself.`
+}
+
 /** What a reader should know beside the answer: failed attempts, what became of the turn, what is not shown. */
 export const notesOf = (facts: TurnFacts): ReadonlyArray<Note> => {
   const failed = facts.failures.filter(({ data }) => data.retryInMs !== undefined).map(({ data }) => ({
     tone: "warn" as const,
     title: `Attempt ${data.attempt} failed`,
-    text: data.error.message
+    text: triedAgain(data.error)
   }))
   const long = facts.whole ? [] : [{
     tone: "" as const,
