@@ -1,6 +1,6 @@
 /**
- * The gate in front of every route, in this order: the address is well formed, the host is ours, the origin is ours, the
- * token fits.
+ * The gate in front of every route, in this order: the header lines are not too many, the address is well formed, the
+ * host is ours, the origin is ours, the token fits, and nothing is asked for that is not offered.
  *
  * Hosts and origins are exact lists, against rebinding and cross-site requests; they hold for GET and event streams too.
  * A caller that may read pages but has no token gets page assets and health, nothing else. CORS is off.
@@ -11,7 +11,7 @@ import type { IncomingMessage } from "node:http"
 import type { SettingsShape } from "../config/Settings.ts"
 import { InvalidRequest } from "../domain/RequestError.ts"
 import * as Address from "./Address.ts"
-import { ForbiddenOrigin, MisdirectedHost, Unauthorized } from "./HttpError.ts"
+import { ExpectationFailed, ForbiddenOrigin, HeadersTooLarge, MisdirectedHost, Unauthorized } from "./HttpError.ts"
 import type * as Problem from "./Problem.ts"
 
 export interface Rules {
@@ -19,6 +19,9 @@ export interface Rules {
   /** Files that a browser loads before it can send a token. */
   readonly isPageAsset: (path: string) => boolean
 }
+
+/** Header lines; a browser sends about 20. */
+const headerLinesMax = 100
 
 const loopback = ["127.0.0.1", "localhost", "[::1]"]
 
@@ -81,9 +84,19 @@ export const make = (rules: Rules): Guard => {
       })
       : undefined
 
+  // the parser's own test; HTTP/1.0 has no such header
+  const expectationFault = ({ headers, httpVersion }: IncomingMessage): ExpectationFailed | undefined =>
+    headers.expect !== undefined && httpVersion === "1.1" && !/(?:^|\W)100-continue(?:$|\W)/i.test(headers.expect)
+      ? new ExpectationFailed()
+      : undefined
+
   return (request, url, path) => {
+    // a name and a value each
+    if (request.rawHeaders.length > 2 * headerLinesMax) {
+      return new HeadersTooLarge({ limit: headerLinesMax, what: "lines" })
+    }
     const port = request.socket.localPort ?? 0
     return Address.fault(url, path) ?? hostFault(request, port) ?? originFault(request, port, path) ??
-      tokenFault(request, path) ?? upgradeFault(request)
+      tokenFault(request, path) ?? upgradeFault(request) ?? expectationFault(request)
   }
 }

@@ -89,9 +89,11 @@ export class UnsupportedMediaType
 }
 
 export class HeadersTooLarge extends Schema.TaggedError<HeadersTooLarge>(tag("HeadersTooLarge"))("HeadersTooLarge", {
-  limit: Schema.Int
+  limit: Schema.Int,
+  what: Schema.Literal("bytes", "lines")
 }) {
   override get message() {
+    if (this.what === "lines") return `The request has more than ${this.limit} header lines. Send fewer.`
     return `The request's headers are larger than ${this.limit} bytes. Send less, or raise limits.headerBytes.`
   }
 }

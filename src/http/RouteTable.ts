@@ -50,9 +50,12 @@ export const make = <A>(routes: ReadonlyArray<readonly [route: Route, value: A]>
   }))
   const ofMethod = (method: Method) => {
     const own = entries.filter(({ route }) => route.method === method)
+    const open = own.filter(({ segments }) => segments.some(isOpen))
+    // one that leaves something open is never found by its own text: its parts would be missing
+    const closed = own.filter((entry) => !open.includes(entry))
     return {
-      exact: new Map(own.map((entry) => [entry.route.path as string, { value: entry.value, parts: {} }])),
-      open: own.filter(({ segments }) => segments.some(isOpen))
+      exact: new Map(closed.map(({ route, value }) => [route.path as string, { value, parts: {} }])),
+      open
     }
   }
   const byMethod = new Map<string, ReturnType<typeof ofMethod>>(

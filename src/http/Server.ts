@@ -16,14 +16,13 @@ import * as Schema from "effect/Schema"
 import * as Http from "node:http"
 import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import { connectionsBesideStreams, Settings, type SettingsShape } from "../config/Settings.ts"
+import { connectionsBesideStreams, isLoopback, Settings, type SettingsShape } from "../config/Settings.ts"
 import { InvalidRequest } from "../domain/RequestError.ts"
 import { Journal } from "../journal/Journal.ts"
 import { TurnRuntime } from "../turn/TurnRuntime.ts"
-import * as Answer from "./Answer.ts"
 import * as Dispatcher from "./Dispatcher.ts"
 import * as Guard from "./Guard.ts"
-import { ExpectationFailed, HeadersTooLarge, MethodNotAllowed, RequestTimeout } from "./HttpError.ts"
+import { HeadersTooLarge, MethodNotAllowed, RequestTimeout } from "./HttpError.ts"
 import * as Operations from "./Operations.ts"
 import { Page } from "./Page.ts"
 import * as Problem from "./Problem.ts"
@@ -60,14 +59,10 @@ export class ServerError extends Schema.TaggedError<ServerError>("turnstream/htt
   }
 }
 
-/** Header lines; a browser sends about 20. */
-const headersMax = 100
 /** How long open answers have to end once the listener is closed. */
 const closeGraceMs = 1_000
 /** A refused connection that is not read is cut after this. */
 const refusedLingerMs = 1_000
-
-const isLoopback = (host: string): boolean => /^(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|::1|\[::1\])$/i.test(host)
 
 /** What answers a request; on the close of the scope, what still works on one is ended. */
 const listener = Effect.gen(function*() {
@@ -94,7 +89,7 @@ const refuse = (socket: Duplex, refusal: Problem.Refusal) => {
 const parserRefusal = (code: string | undefined, settings: SettingsShape): Problem.Refusal => {
   switch (code) {
     case "HPE_HEADER_OVERFLOW":
-      return new HeadersTooLarge({ limit: settings.limits.headerBytes })
+      return new HeadersTooLarge({ limit: settings.limits.headerBytes, what: "bytes" })
     case "ERR_HTTP_REQUEST_TIMEOUT":
       return new RequestTimeout()
     default:
@@ -116,20 +111,27 @@ const makeServer = (settings: SettingsShape): Http.Server => {
     // answered by the guard, with the headers that belong to every answer
     requireHostHeader: false
   })
-  server.maxHeadersCount = headersMax
+  // with a limit here, lines beyond it are dropped without a word, an Origin among them: the guard counts and refuses
+  server.maxHeadersCount = 0
   server.maxConnections = limits.connections ?? limits.eventStreams + connectionsBesideStreams
-  const answers = new WeakMap<Duplex, Http.ServerResponse>()
+  /** The open answers of a socket, the oldest first: it alone has the socket, the others wait for it. */
+  const answers = new WeakMap<Duplex, Set<Http.ServerResponse>>()
+  const oldestOf = (socket: Duplex): Http.ServerResponse | undefined => {
+    for (const oldest of answers.get(socket) ?? []) return oldest
+    return undefined
+  }
   /** Sockets on which the rest of an answered request is still awaited. */
   const answeredEarly = new WeakSet<Duplex>()
   /** Sockets that have sent a request: until then the header timeout judges them, not the stall limit. */
   const spoken = new WeakSet<Duplex>()
   const track = (request: Http.IncomingMessage, response: Http.ServerResponse) => {
     const { socket } = request
-    answers.set(socket, response)
+    const open = answers.get(socket) ?? new Set()
+    answers.set(socket, open.add(response))
     spoken.add(socket)
     request.on("close", () => answeredEarly.delete(socket))
     response.on("close", () => {
-      answers.delete(socket)
+      open.delete(response)
       if (!request.complete) answeredEarly.add(socket)
     })
   }
@@ -139,12 +141,12 @@ const makeServer = (settings: SettingsShape): Http.Server => {
   server.keepAliveTimeout = Math.min(server.keepAliveTimeout, stallMs)
   server.setTimeout(stallMs, (socket) => {
     // nothing moved: a handler that is at work is left alone, a reader that takes nothing and an idle connection are not
-    const answer = answers.get(socket)
+    const answer = oldestOf(socket)
     if (answer === undefined ? spoken.has(socket) : answer.writableLength > 0) socket.destroy()
     else socket.setTimeout(stallMs)
   })
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {
-    const isAnswered = answers.get(socket)?.headersSent === true || answeredEarly.has(socket)
+    const isAnswered = oldestOf(socket)?.headersSent === true || answeredEarly.has(socket)
     if (isAnswered || error.code === "ECONNRESET") socket.destroy()
     else refuse(socket, parserRefusal(error.code, settings))
   })
@@ -153,9 +155,9 @@ const makeServer = (settings: SettingsShape): Http.Server => {
     (_request: Http.IncomingMessage, socket: Duplex) =>
       refuse(socket, new MethodNotAllowed({ allow: ["GET", "HEAD", "POST", "PATCH", "DELETE"] }))
   )
+  // the guard refuses it, behind what it asks of every request
   server.on("checkExpectation", (request: Http.IncomingMessage, response: Http.ServerResponse) => {
-    track(request, response)
-    Answer.write(request, response, Problem.answer(new ExpectationFailed(), request.url ?? ""))
+    server.emit("request", request, response)
   })
   return server
 }

@@ -45,16 +45,17 @@ interface Watched {
   reached: number
 }
 
+/** Of one that waits behind another on its connection the response has no socket yet; its request has. */
 const destroy = (response: ServerResponse, counted: (by: number) => void): void => {
   counted(1)
-  response.destroy()
+  response.req.socket.destroy()
 }
 
 /** One look. `heldUpMs`: how long this process took nothing from anybody. */
 const look = (watched: Watched, now: number, heldUpMs: number, limits: WatchLimits) =>
   Effect.gen(function*() {
     const { isSilent, response } = watched
-    if (response.writableEnded || response.destroyed) return
+    if (response.writableEnded || response.req.socket.destroyed) return
     if (watched.since === undefined) {
       watched.since = now
       watched.askedAt = now
@@ -80,9 +81,13 @@ const look = (watched: Watched, now: number, heldUpMs: number, limits: WatchLimi
       watched.pending = -1
       watched.written = total
       watched.since = now
-    } else if (now - watched.since >= limits.heartbeatMs && response.headersSent && !response.writableEnded) {
+    } else if (
+      // one that waits behind another has no connection to keep open, and would only pile up
+      response.socket !== null && now - watched.since >= limits.heartbeatMs && response.headersSent &&
+      !response.writableEnded
+    ) {
       response.write(heartbeat)
-      watched.written = response.socket?.bytesWritten
+      watched.written = response.socket.bytesWritten
       watched.since = now
     }
   })

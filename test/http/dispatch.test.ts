@@ -39,6 +39,16 @@ describe("the table of routes", () => {
     assert.deepStrictEqual(table.methods("/v1/sessions/import"), ["POST", "GET", "HEAD", "PATCH", "DELETE"])
   })
 
+  it("a route that leaves something open is found by its own text like by any other, with its parts", () => {
+    for (const { method, path } of all.filter(({ path }) => path.includes(":"))) {
+      const names = [...path.matchAll(/:(\w+)/g)].map(([, name = ""]) => name)
+      assert.deepStrictEqual(found(method, path), [
+        `${method} ${path}`,
+        Object.fromEntries(names.map((name) => [name, `:${name}`]))
+      ])
+    }
+  })
+
   it("HEAD is found where GET is, and a part is decoded once", () => {
     assert.deepStrictEqual(found("HEAD", "/v1/turns/a%2541"), ["GET /v1/turns/:id", { id: "a%41" }])
     assert.deepStrictEqual(found("HEAD", "/v1/turns/a/cancel"), [undefined, undefined])

@@ -1,6 +1,6 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Redacted from "effect/Redacted"
-import { assertProblem, get, newSession, rawRequest, start, type Started, statusOf } from "./harness.ts"
+import { assertProblem, get, newSession, problemOf, rawRequest, start, type Started, statusOf } from "./harness.ts"
 
 let server: Started
 let session: string
@@ -82,6 +82,45 @@ describe("P29: foreign hosts and origins", () => {
     assertProblem(answer, 403, "ForbiddenOrigin")
   })
 
+  const filler = (count: number) => Array.from({ length: count }, (_, i) => `X-${i}: 1`)
+  const judged = ["Origin: http://evil.example", "Sec-Fetch-Site: cross-site", "Idempotency-Key: k"]
+  for (const line of judged) {
+    it(`more than 100 header lines are 431, so that ${line} behind them is not overlooked`, async () => {
+      const turns = `/v1/sessions/${await newSession(server)}/turns`
+      const body = JSON.stringify({ message: "x" })
+      const submit = [
+        host(),
+        "Content-Type: application/json",
+        `Content-Length: ${body.length}`,
+        ...filler(110),
+        line
+      ]
+      for (let i = 0; i < 2; i++) {
+        const answer = await rawRequest(server.port, `POST ${turns} HTTP/1.1`, submit, body)
+        assertProblem(answer, 431, "HeadersTooLarge")
+        assert.deepInclude(problemOf(answer), { limit: 100, what: "lines" })
+        assert.include(String(problemOf(answer).detail), "100 header lines")
+      }
+      assert.deepStrictEqual((await get(server, turns)).body.items, [])
+      const events = [host(), "Accept: text/event-stream", ...filler(110), line]
+      assertProblem(
+        await rawRequest(server.port, `GET /v1/sessions/${session}/events HTTP/1.1`, events),
+        431,
+        "HeadersTooLarge"
+      )
+    })
+  }
+
+  it("up to 100 header lines are read to the last", async () => {
+    // with Host before them and Connection behind them
+    const ask = (count: number, ...more: ReadonlyArray<string>) =>
+      rawRequest(server.port, "GET /v1/sessions HTTP/1.1", [host(), ...filler(count), ...more])
+    assert.strictEqual(statusOf(await ask(98)), 200)
+    assertProblem(await ask(99), 431, "HeadersTooLarge")
+    assertProblem(await ask(97, "Origin: http://evil.example"), 403, "ForbiddenOrigin")
+    assertProblem(await ask(97, "Sec-Fetch-Site: cross-site"), 403, "ForbiddenOrigin")
+  })
+
   it("configured hosts and origins pass, exactly", async () => {
     const configured = await start({ hosts: ["chat.example", "other.example:8080"], origins: ["https://chat.example"] })
     const ask = async (name: string, ...more: ReadonlyArray<string>) =>
@@ -130,6 +169,12 @@ describe("the token", () => {
       "Authorization: Bearer s3cret-canary"
     ])
     assertProblem(twice, 401, "Unauthorized")
+    const expecting = (...lines: ReadonlyArray<string>) =>
+      rawRequest(locked.port, "GET /v1/sessions HTTP/1.1", [...lines, "Expect: tea"])
+    const ours = `Host: 127.0.0.1:${locked.port}`
+    assertProblem(await expecting("Host: evil.example"), 421, "MisdirectedHost")
+    assertProblem(await expecting(ours), 401, "Unauthorized")
+    assertProblem(await expecting(ours, "Authorization: Bearer s3cret-canary"), 417, "ExpectationFailed")
     const bootstrap = await get(locked, "/v1/bootstrap", open)
     assert.strictEqual(bootstrap.body.tokenRequired, true)
     assert.notInclude(bootstrap.text, "s3cret-canary", "P25")
