@@ -41,7 +41,7 @@ export const see = (page: Page, text: string | RegExp): Promise<void> =>
 const reading = /\bLoading\b|Reading the message/
 
 /** Waits until nothing that is seen is still being read. */
-const rest = async (page: Page): Promise<void> => {
+export const rest = async (page: Page): Promise<void> => {
   const seen = page.getByText(reading).filter({ visible: true })
   while (await seen.count() > 0) await seen.first().waitFor({ state: "hidden" })
 }

@@ -4,7 +4,7 @@ import type { Step } from "../../src/provider/Script.ts"
 import * as Acme from "./Acme.ts"
 import * as Chat from "./Chat.ts"
 import * as Cut from "./Cut.ts"
-import type { State } from "./Scene.ts"
+import { rest, type State } from "./Scene.ts"
 import type * as Stage from "./Stage.ts"
 import * as Texts from "./Texts.ts"
 
@@ -178,6 +178,8 @@ export const states: ReadonlyArray<State> = [
         visible: /^Reconnecting/,
         settle: once(async (page) => {
           await Chat.seeLive(page)
+          // what is not read by then is not read at all
+          await rest(page)
           // the next attempt is under way for as long as the page is looked at
           cut.hold(/\/v1\/sessions\/./)
           cut.cut()
@@ -194,6 +196,8 @@ export const states: ReadonlyArray<State> = [
         visible: /^Offline/,
         settle: once(async (page) => {
           await Chat.seeLive(page)
+          // what is not read by then is not read at all
+          await rest(page)
           await cut.refuse()
         })
       }

@@ -124,7 +124,7 @@ export const foundation: Phase = {
           cited(migrations, "migrations > P30: the rows of the version before are carried over, each migration once"),
           cited(
             "test/storage/golden.test.ts",
-            "golden databases > P30: a database of schema 6 opens, and everything in it reads as it did"
+            "golden databases > P30: a database of schema v6 opens, and everything in it reads as it did"
           ),
           cited(
             migrations,
