@@ -118,8 +118,7 @@ export const make = (): Live => {
   /** What those threw who were told; whoever tells goes on with the others, and throws the first of it in the end. */
   const faults: Array<unknown> = []
   const throwFirst = (): void => {
-    const [fault] = faults.splice(0)
-    if (fault !== undefined) throw fault
+    if (faults.length > 0) throw faults.splice(0)[0]
   }
 
   /** Tells who waits, and keeps those who want to hear more. */

@@ -86,25 +86,6 @@ const batchesAt = (db: Db, sessionId: SessionId, page: ReadonlyArray<Place>): Re
   ).flat().sort((a, b) => a.pos - b.pos)
 }
 
-/** Where SQLite has ended the transaction by itself there is nothing to undo, and what it said before is what counts. */
-const rollback = (db: Db): void => {
-  try {
-    db.all("ROLLBACK", [])
-  } catch {
-    // the next BEGIN meets what is left
-  }
-}
-
-/** A transaction that an earlier fault left open would refuse every BEGIN, and keep its old moment for ever. */
-const begin = (db: Db): void => {
-  try {
-    db.all("BEGIN", [])
-  } catch {
-    rollback(db)
-    db.all("BEGIN", [])
-  }
-}
-
 export const make = ({ batchesMax, bytesMax, size }: Bounds) => {
   const places = (of: string, order: string) =>
     `SELECT b.turn_id AS "turnId", b.first_seq AS "firstSeq", b.pos, ${size} AS size
@@ -156,13 +137,13 @@ export const make = ({ batchesMax, bytesMax, size }: Bounds) => {
 
   /** A page of whole commits behind a place; an empty one where there are none. */
   const after = (db: Db, id: SessionId, pos: number): ReadonlyArray<BatchRow> => {
-    begin(db)
+    Statements.begin(db, "BEGIN")
     try {
       const rows = batchesAt(db, id, placesAfter(db, id, pos))
       db.all("COMMIT", [])
       return rows
     } catch (error) {
-      rollback(db)
+      Statements.rollback(db)
       throw error
     }
   }

@@ -57,6 +57,27 @@ export const atOnce = <A, E>(
     }
   })
 
+/** Where SQLite has ended the transaction by itself, as on a full disk, there is nothing to undo. */
+export const rollback = (db: Statements): void => {
+  try {
+    db.all("ROLLBACK", [])
+  } catch {
+    // the next BEGIN meets what is left, and tries again
+  }
+}
+
+/** A transaction that an earlier fault left open (its ROLLBACK was refused too) would refuse every BEGIN for ever. */
+export const begin = (db: Statements, text: "BEGIN" | "BEGIN IMMEDIATE"): void => {
+  try {
+    db.all(text, [])
+  } catch (error) {
+    const fault = faultOf(error)
+    if (fault === undefined || Storage.isBusy(fault)) throw error
+    rollback(db)
+    db.all(text, [])
+  }
+}
+
 /** For a connection that stands before another one: what becomes of statements that run at once. */
 export const changed = (
   connection: Connection,

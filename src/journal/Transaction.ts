@@ -108,27 +108,6 @@ export const make = <Known>(db: Statements.Statements, options: Options<Known>) 
     if (epoch !== options.epoch) throw new Fenced({ ownerEpoch: epoch })
   }
 
-  /** Where a full disk has rolled back already there is nothing to undo. */
-  const rollback = (): void => {
-    try {
-      db.all("ROLLBACK", [])
-    } catch {
-      // the next BEGIN meets what is left, and tries again
-    }
-  }
-
-  /** A transaction that an earlier fault left open (its ROLLBACK was refused too) would refuse every BEGIN for ever. */
-  const begin = (): void => {
-    try {
-      db.all("BEGIN IMMEDIATE", [])
-    } catch (error) {
-      const fault = Statements.faultOf(error)
-      if (fault === undefined || Storage.isBusy(fault)) throw error
-      rollback()
-      db.all("BEGIN IMMEDIATE", [])
-    }
-  }
-
   const work = (group: ReadonlyArray<Entry>, known: Known | undefined): Committed => {
     checkEpoch()
     const settled: Array<Settled> = []
@@ -153,7 +132,7 @@ export const make = <Known>(db: Statements.Statements, options: Options<Known>) 
   /** One transaction, at once. Throws a `Failed`, or a defect. */
   const transact = (group: ReadonlyArray<Entry>, known: Known | undefined): Committed => {
     try {
-      begin()
+      Statements.begin(db, "BEGIN IMMEDIATE")
       try {
         const committed = work(group, known)
         try {
@@ -165,7 +144,7 @@ export const make = <Known>(db: Statements.Statements, options: Options<Known>) 
         }
         return committed
       } catch (error) {
-        rollback()
+        Statements.rollback(db)
         throw error
       }
     } catch (error) {

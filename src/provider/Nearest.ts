@@ -28,3 +28,9 @@ export const nearest = (name: string, known: ReadonlyArray<string>): string | un
   }
   return best?.candidate
 }
+
+/** As the fact of an error, absent where nothing is near. */
+export const suggest = (name: string, known: ReadonlyArray<string>): { readonly suggestion?: string } => {
+  const suggestion = nearest(name, known)
+  return suggestion === undefined ? {} : { suggestion }
+}

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Prices } from "../domain/Cost.ts"
 import { UnknownModel, UnknownProvider } from "../domain/TurnError.ts"
-import { nearest } from "./Nearest.ts"
+import { suggest } from "./Nearest.ts"
 import type { GenerationOptions, Provider } from "./Provider.ts"
 import {
   type Capabilities,
@@ -60,11 +60,6 @@ const diagnosed = ({ capabilities, models, provider: { id } }: Entry): ProviderD
   capabilities
 })
 
-const suggested = (id: string, known: ReadonlyArray<string>) => {
-  const suggestion = nearest(id, known)
-  return suggestion === undefined ? {} : { suggestion }
-}
-
 const beside = (configured: ProviderRegistry["Type"], own: ReadonlyArray<OwnProvider>): ProviderRegistry["Type"] => {
   const entries = own.map(entryOf)
   const find = (id: string) => entries.find(({ provider }) => provider.id === id)
@@ -74,7 +69,7 @@ const beside = (configured: ProviderRegistry["Type"], own: ReadonlyArray<OwnProv
     const model = models.find(({ id }) => id === modelId)
     if (model !== undefined) return Effect.succeed({ provider, model, capabilities, generation })
     const known = models.map(({ id }) => id)
-    return new UnknownModel({ providerId: provider.id, modelId, known, ...suggested(modelId, known) })
+    return new UnknownModel({ providerId: provider.id, modelId, known, ...suggest(modelId, known) })
   }
 
   return {
@@ -87,7 +82,7 @@ const beside = (configured: ProviderRegistry["Type"], own: ReadonlyArray<OwnProv
       if (entry !== undefined) return resolveOwn(entry, modelId)
       return Effect.catchTag(configured.resolve(id, modelId), "UnknownProvider", (error) => {
         const known = [...entries.map(({ provider }) => provider.id), ...error.known]
-        return new UnknownProvider({ providerId: id, known, ...suggested(id, known) })
+        return new UnknownProvider({ providerId: id, known, ...suggest(id, known) })
       })
     },
     prices: (id, modelId) => {

@@ -16,7 +16,7 @@ import { type Family, Settings, type SettingsShape } from "../config/Settings.ts
 import { networkOff, noAdapter, ProviderBlocked, UnknownModel, UnknownProvider } from "../domain/TurnError.ts"
 import * as Deterministic from "./Deterministic.ts"
 import * as Egress from "./Egress.ts"
-import { nearest } from "./Nearest.ts"
+import { suggest } from "./Nearest.ts"
 import type { Provider } from "./Provider.ts"
 import { allFacts, modelOf, type ProviderFacts } from "./ProviderFacts.ts"
 import { type ModelInfo, type ProviderDiagnostics, ProviderRegistry, type Resolved } from "./ProviderRegistry.ts"
@@ -77,11 +77,6 @@ const knownModel = (facts: ProviderFacts, modelId: string): ModelInfo | undefine
   facts.models.some((model) => model.id === modelId) || (facts.modelList === "any" && modelId !== "")
     ? modelOf(facts, modelId)
     : undefined
-
-const suggest = (name: string, known: ReadonlyArray<string>): { readonly suggestion?: string } => {
-  const suggestion = nearest(name, known)
-  return suggestion === undefined ? {} : { suggestion }
-}
 
 interface Entry {
   readonly facts: ProviderFacts
