@@ -13,14 +13,11 @@ import * as Time from "./time.ts"
 
 let server: Harness.Started
 let proxy: Proxy.Proxy
+let stop: () => Promise<void>
 beforeAll(async () => {
-  proxy = await Proxy.open(() => server.port)
-  server = await Harness.start({ hosts: [proxy.host] })
+  ;({ proxy, server, stop } = await Proxy.around())
 })
-afterAll(async () => {
-  await proxy.close()
-  await server.stop()
-})
+afterAll(() => stop())
 
 /** A client behind a proxy that cuts each connection somewhere in its first bytes, and every fourth not at all. */
 const cutting = (seed: number, bytesMax: number) => {

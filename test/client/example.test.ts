@@ -3,20 +3,17 @@ import { execFile } from "node:child_process"
 import { readFile } from "node:fs/promises"
 import { promisify } from "node:util"
 import { createClient } from "../../src/client/Client.ts"
-import * as Harness from "../http/harness.ts"
+import type * as Harness from "../http/harness.ts"
 import * as Proxy from "./proxy.ts"
 
 const example = "examples/client.mjs"
 let server: Harness.Started
 let proxy: Proxy.Proxy
+let stop: () => Promise<void>
 beforeAll(async () => {
-  proxy = await Proxy.open(() => server.port)
-  server = await Harness.start({ hosts: [proxy.host] })
+  ;({ proxy, server, stop } = await Proxy.around())
 })
-afterAll(async () => {
-  await proxy.close()
-  await server.stop()
-})
+afterAll(() => stop())
 
 const run = () =>
   promisify(execFile)(process.execPath, [example, "A story"], {

@@ -2,6 +2,7 @@
  * A TCP proxy that cuts. A connection passes as many bytes of answers as its budget allows, then both sides are destroyed; it knows nothing of HTTP, so a cut falls anywhere: in a head, a chunk's length, a character, an event.
  */
 import { type AddressInfo, connect, createServer, type Socket } from "node:net"
+import * as Harness from "../http/harness.ts"
 
 export interface Proxy {
   readonly url: string
@@ -76,4 +77,13 @@ export const chance = (seed: number) => {
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
   }
+}
+
+/** A server, and a proxy before it that it takes for its own. */
+export const around = async () => {
+  let port = 0
+  const proxy = await open(() => port)
+  const server = await Harness.start({ hosts: [proxy.host] })
+  port = server.port
+  return { proxy, server, stop: () => proxy.close().then(server.stop) }
 }

@@ -9,7 +9,7 @@ import { join } from "node:path"
 import { document } from "../../src/http/OpenApiDocument.ts"
 import * as Routes from "../../src/http/Routes.ts"
 import * as RouteTable from "../../src/http/RouteTable.ts"
-import { get, newSession, openStream, post, rawRequest, script, startLocal, startWith } from "./harness.ts"
+import { get, newSession, openStream, post, rawRequest, script, startHeld, startLocal, startWith } from "./harness.ts"
 
 const all: ReadonlyArray<Routes.Route> = [Routes.sessions, Routes.turns, Routes.operations].flatMap((group) =>
   Object.values<Routes.Route>(group)
@@ -88,17 +88,7 @@ describe("the fiber of a request", () => {
   })
 
   it("P13: a client that leaves during its submit has its turn, and gives its slot of streams back", async () => {
-    const asked = await Effect.runPromise(Deferred.make<void>())
-    const left = await Effect.runPromise(Deferred.make<void>())
-    const begun = await Effect.runPromise(Deferred.make<string>())
-    const server = await startWith((runtime) => ({
-      begin: (ask) =>
-        Deferred.succeed(asked, undefined).pipe(
-          Effect.zipRight(Deferred.await(left)),
-          Effect.zipRight(runtime.begin(ask)),
-          Effect.tap(({ id }) => Deferred.succeed(begun, id))
-        )
-    }), { limits: { eventStreams: 1 } })
+    const { asked, begun, left, server } = await startHeld({ limits: { eventStreams: 1 } })
     const path = `/v1/sessions/${await newSession(server)}/turns`
     const abort = new AbortController()
     const request = fetch(server.url + path, {
@@ -107,14 +97,14 @@ describe("the fiber of a request", () => {
       body: JSON.stringify({ message: "x", options: script(3) }),
       signal: abort.signal
     })
-    await Effect.runPromise(Deferred.await(asked))
+    await asked()
     assert.strictEqual((await post(server, path, { message: "y" }, { accept: "text/event-stream" })).status, 429)
     abort.abort()
     await request.catch(() => {})
     // another request on the server: the one that left has been noticed before it is answered
     await get(server, "/health/live")
-    await Effect.runPromise(Deferred.succeed(left, undefined))
-    const id = await Effect.runPromise(Deferred.await(begun))
+    left()
+    const id = await begun()
     const stream = await openStream(server, `/v1/turns/${id}/events`)
     assert.strictEqual(stream.response.status, 200)
     assert.strictEqual((await stream.rest()).at(-1)?.event, "turn.completed")

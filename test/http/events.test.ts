@@ -1,10 +1,9 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
-import * as diagnosticsChannel from "node:diagnostics_channel"
 import { once } from "node:events"
 import { mkdtemp, rm } from "node:fs/promises"
-import { connect, type Socket } from "node:net"
+import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Journal } from "../../src/journal/Journal.ts"
@@ -16,6 +15,7 @@ import {
   post,
   script,
   scriptText,
+  serverSocket,
   type SseEvent,
   start,
   type Started,
@@ -34,17 +34,6 @@ afterAll(async () => {
   await server.stop()
   await rm(dataDir, { recursive: true })
 })
-
-/** The server's end of the next connection. */
-const serverSocket = (): Promise<Socket> =>
-  new Promise((resolve) => {
-    const channel = diagnosticsChannel.channel("net.server.socket")
-    const onSocket = (message: unknown) => {
-      channel.unsubscribe(onSocket)
-      resolve((message as { readonly socket: Socket }).socket)
-    }
-    channel.subscribe(onSocket)
-  })
 
 const hanging = { options: { script: { steps: [{ say: "abc", bytes: 1 }, { hang: true }] } } }
 

@@ -3,13 +3,16 @@
  * socket for what is not, and a reader of event streams that keeps the exact bytes. Waiting is for events, never for time.
  */
 import { assert } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import { createParser } from "eventsource-parser"
-import { connect } from "node:net"
+import * as diagnosticsChannel from "node:diagnostics_channel"
+import { connect, type Socket } from "node:net"
 import type { Turn } from "../../src/domain/Resources.ts"
 import * as Page from "../../src/http/Page.ts"
 import * as Server from "../../src/http/Server.ts"
@@ -66,6 +69,27 @@ export const startWith = (
   )
 }
 
+/** A server whose submits are `asked`, and wait until somebody has `left`; `begun`: the turn of the first. */
+export const startHeld = async (settings: TestSettings = {}) => {
+  const asked = Effect.unsafeMakeLatch(false)
+  const held = Effect.unsafeMakeLatch(false)
+  const begun = Deferred.unsafeMake<string>(FiberId.none)
+  const server = await startWith((runtime) => ({
+    begin: (ask) =>
+      asked.open.pipe(
+        Effect.zipRight(held.await),
+        Effect.zipRight(runtime.begin(ask)),
+        Effect.tap(({ id }) => Deferred.succeed(begun, id))
+      )
+  }), settings)
+  return {
+    server,
+    asked: () => Effect.runPromise(asked.await),
+    left: () => held.unsafeOpen(),
+    begun: () => Effect.runPromise(Deferred.await(begun))
+  }
+}
+
 /** The same on SQLite, in `dataDir`. */
 export const startLocal = (settings: TestSettings & { readonly dataDir: string }): Promise<Started> =>
   startOn(
@@ -73,6 +97,17 @@ export const startLocal = (settings: TestSettings & { readonly dataDir: string }
       Server.layer.pipe(Layer.provide(Page.layerEmpty), Layer.provideMerge(layerLocal({ ...quick, ...settings })))
     )
   )
+
+/** The server's end of the next connection. */
+export const serverSocket = (): Promise<Socket> =>
+  new Promise((resolve) => {
+    const channel = diagnosticsChannel.channel("net.server.socket")
+    const onSocket = (message: unknown) => {
+      channel.unsubscribe(onSocket)
+      resolve((message as { readonly socket: Socket }).socket)
+    }
+    channel.subscribe(onSocket)
+  })
 
 export interface Answer {
   readonly status: number

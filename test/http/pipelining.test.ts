@@ -1,10 +1,21 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as diagnosticsChannel from "node:diagnostics_channel"
 import { once } from "node:events"
-import { connect, type Socket } from "node:net"
-import { follow, get, newSession, raw, script, start, type Started, startWith, submit } from "./harness.ts"
+import { connect } from "node:net"
+import {
+  follow,
+  get,
+  newSession,
+  raw,
+  script,
+  serverSocket,
+  start,
+  type Started,
+  startHeld,
+  startWith,
+  submit
+} from "./harness.ts"
 
 const eventStream = "Accept: text/event-stream\r\n"
 
@@ -21,17 +32,6 @@ const untilOpen = async (server: Started, count: number): Promise<void> => {
   while (open !== count && performance.now() < end) open = await openStreams(server)
   assert.strictEqual(open, count, "open event streams")
 }
-
-/** The server's end of the next connection. */
-const serverSocket = (): Promise<Socket> =>
-  new Promise((resolve) => {
-    const channel = diagnosticsChannel.channel("net.server.socket")
-    const onSocket = (message: unknown) => {
-      channel.unsubscribe(onSocket)
-      resolve((message as { readonly socket: Socket }).socket)
-    }
-    channel.subscribe(onSocket)
-  })
 
 /** Everything in one write; what comes back is read. */
 const sendAll = (server: Started, bytes: string) => {
@@ -135,17 +135,7 @@ describe("event streams that are asked for in one packet", () => {
   })
 
   it("P13: a submit that waits behind a stream has its turn though its client leaves, and gives its slot back", async () => {
-    const asked = await Effect.runPromise(Deferred.make<void>())
-    const left = await Effect.runPromise(Deferred.make<void>())
-    const begun = await Effect.runPromise(Deferred.make<string>())
-    const server = await startWith((runtime) => ({
-      begin: (ask) =>
-        Deferred.succeed(asked, undefined).pipe(
-          Effect.zipRight(Deferred.await(left)),
-          Effect.zipRight(runtime.begin(ask)),
-          Effect.tap(({ id }) => Deferred.succeed(begun, id))
-        )
-    }))
+    const { asked, begun, left, server } = await startHeld()
     const session = await newSession(server)
     const body = JSON.stringify({ message: "x", ...hanging })
     const submitting = [
@@ -161,13 +151,13 @@ describe("event streams that are asked for in one packet", () => {
       `${asking(server, `/v1/sessions/${session}/events`, eventStream)}${submitting}\r\n\r\n${body}`
     )
     const socket = await accepted
-    await Effect.runPromise(Deferred.await(asked))
+    await asked()
     const closed = new Promise((resolve) => socket.once("close", resolve))
     client.destroy()
     await closed
     await untilOpen(server, 1)
-    await Effect.runPromise(Deferred.succeed(left, undefined))
-    const id = await Effect.runPromise(Deferred.await(begun))
+    left()
+    const id = await begun()
     await untilOpen(server, 0)
     assert.strictEqual((await get(server, `/v1/turns/${id}`)).body.status, "running")
     await server.stop()
